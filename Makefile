@@ -1,0 +1,36 @@
+# `make check test` is what CI runs. The environment is made on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
+READY := $(VENV)/.ready
+
+.PHONY: check test demo clean
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+demo: $(READY)
+	$(BIN)/python -m scripts.demo
+
+# With a ComfyUI at hand, its own requirements too; torchaudio without its own pin on torch.
+$(READY): requirements-dev.txt Makefile $(wildcard $(COMFYUI)/requirements.txt)
+	$(PYTHON) -m venv $(VENV)
+ifneq ($(COMFYUI),)
+	$(BIN)/pip install --quiet torch torchvision
+	$(BIN)/pip install --quiet --no-deps torchaudio
+	$(BIN)/pip install --quiet -r $(COMFYUI)/requirements.txt
+else
+	$(BIN)/pip install --quiet torch
+endif
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache

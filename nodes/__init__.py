@@ -1,0 +1,34 @@
+"""The nodes: glue between ComfyUI and :mod:`relation_core`, one file a concern."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .apply_relation_adapter import ApplyRelationAdapter
+from .folders import register_folders
+from .load_relation_adapter import LoadRelationAdapter
+from .relation_comparison import RelationComparison
+from .relation_exemplar_encode import RelationExemplarEncode
+from .relation_scheduler import RelationScheduler
+from .relation_source_encode import RelationSourceEncode
+from .split_image_pair import SplitImagePair
+
+
+class RelationAdapterExtension(ComfyExtension):
+    """What ComfyUI gets from this pack."""
+
+    async def on_load(self) -> None:
+        """Register the pack's model folder."""
+        register_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """List the nodes, in the order of the work."""
+        return [
+            LoadRelationAdapter,
+            RelationExemplarEncode,
+            RelationSourceEncode,
+            ApplyRelationAdapter,
+            RelationScheduler,
+            SplitImagePair,
+            RelationComparison,
+        ]

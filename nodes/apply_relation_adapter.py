@@ -1,0 +1,108 @@
+"""The ``ApplyRelationAdapter`` node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..relation_core.relation import Relation
+from .model_patch import RelationPatch, check_model
+from .sockets import CATEGORY, RelationSocket
+
+MAX_STRENGTH = 10.0
+
+
+class ApplyRelationAdapter(io.ComfyNode):
+    """Patch a Flux so that it follows a relation."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="ApplyRelationAdapter",
+            display_name="Apply RelationAdapter",
+            category=CATEGORY,
+            description="Makes FLUX.1 apply the edit that the exemplar pairs show. The model that comes in is left "
+            "as it is.",
+            search_aliases=["relation adapter", "edit transfer", "ip adapter", "image analogy", "in-context edit"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="FLUX.1-dev or a fine-tune of it, with the adapter's LoRA applied before or after."
+                ),
+                RelationSocket.Input("relation", tooltip="From Encode Relation Exemplars."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-MAX_STRENGTH,
+                    max=MAX_STRENGTH,
+                    step=0.05,
+                    tooltip="How strongly the relation acts. 0 leaves the model as it is; below 0 it turns away.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in sampling the relation begins to act.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in sampling it stops to act. At or before start_percent, it never acts.",
+                ),
+                io.Float.Input(
+                    "double_strength",
+                    default=1.0,
+                    min=-MAX_STRENGTH,
+                    max=MAX_STRENGTH,
+                    step=0.05,
+                    tooltip="Times strength, in the double-stream blocks: layout and content.",
+                    advanced=True,
+                ),
+                io.Float.Input(
+                    "single_strength",
+                    default=1.0,
+                    min=-MAX_STRENGTH,
+                    max=MAX_STRENGTH,
+                    step=0.05,
+                    tooltip="Times strength, in the single-stream blocks: detail and finish.",
+                    advanced=True,
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where in the picture the relation acts: white fully, black not at all. Any size; a batch "
+                    "gives every picture its own. To keep the rest as it was, also mask the latent.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model", display_name="model", tooltip="The model with the relation, for the sampler.")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        relation: Relation,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+        double_strength: float,
+        single_strength: float,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Check that the two fit, then patch a clone."""
+        check_model(model, relation)
+        patched = model.clone()
+        present = relation.present()
+        strengths = (strength * double_strength, strength * single_strength)
+        if present is not None and any(strengths) and start_percent < end_percent:
+            RelationPatch(present, strengths, (start_percent, end_percent), mask).register(patched)
+        return io.NodeOutput(patched)

@@ -1,0 +1,122 @@
+"""The ``RelationExemplarEncode`` node."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from ..relation_core.errors import ExemplarError
+from ..relation_core.exemplar import FITS, Fit, resize_exemplar, vision_pixels
+from ..relation_core.pictures import to_pil
+from ..relation_core.relation import Relation, encode_passes, encode_relation, join_relations
+from ..relation_core.thumbnails import pair_thumbnail
+from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
+from .vision_tower import VisionTower
+
+
+class RelationExemplarEncode(io.ComfyNode):
+    """Turn exemplar pairs into a relation."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="RelationExemplarEncode",
+            display_name="Encode Relation Exemplars",
+            category=CATEGORY,
+            description="Looks at pictures before and after an edit and keeps what the edit is, as a relation.",
+            search_aliases=["relation adapter", "exemplar pair", "before after", "edit transfer", "image analogy"],
+            inputs=[
+                RelationAdapterSocket.Input("relation_adapter", tooltip="From Load RelationAdapter."),
+                io.Image.Input("before", tooltip="The picture before the edit. A batch gives several exemplar pairs."),
+                io.Image.Input("after", tooltip="The same picture after the edit; as many pictures as in before."),
+                io.Combo.Input(
+                    "fit",
+                    options=list(FITS),
+                    default="pad",
+                    tooltip="How a picture is brought to the vision model's square. pad: white is added up to the "
+                    "nearest regular ratio first, as the authors do. stretch: the picture alone is squashed.",
+                ),
+                io.Float.Input(
+                    "weight",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How much these pairs count beside others. 0 leaves them out; alone, a weight changes "
+                    "nothing (use the strength of Apply RelationAdapter for that).",
+                ),
+                RelationSocket.Input(
+                    "relation",
+                    optional=True,
+                    tooltip="Another relation from the same adapter; these pairs are added to it.",
+                ),
+            ],
+            outputs=[
+                RelationSocket.Output(
+                    "relation", display_name="relation", tooltip="What the pairs show, for Apply RelationAdapter."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        relation_adapter: LoadedRelationAdapter,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        fit: Fit,
+        weight: float,
+        relation: Relation | None = None,
+    ) -> io.NodeOutput:
+        """Encode the pairs and add them to ``relation``."""
+        pairs = _pair_up(to_pil(before), to_pil(after))
+        progress = _HostProgress(len(pairs) + encode_passes(relation_adapter.adapter.config))
+        encoded = encode_relation(
+            relation_adapter.adapter,
+            torch.stack([_see(relation_adapter.vision, pair, fit, progress) for pair in pairs]),
+            torch.cat([pair_thumbnail(*pair) for pair in pairs]),
+            weight,
+            comfy.model_management.get_torch_device(),
+            _compute_dtype(),
+            progress,
+        )
+        return io.NodeOutput(encoded if relation is None else join_relations([relation, encoded]))
+
+
+class _HostProgress:
+    """ComfyUI's progress bar and interrupt button."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = comfy.utils.ProgressBar(total)
+
+    def step(self) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._bar.update(1)
+
+
+def _pair_up(before: list[Image.Image], after: list[Image.Image]) -> list[tuple[Image.Image, Image.Image]]:
+    if len(before) != len(after):
+        raise ExemplarError(
+            f"There are {len(before)} pictures before and {len(after)} after the edit; expected as many of each, in "
+            "the same order. Give every exemplar pair both of its pictures."
+        )
+    return list(zip(before, after, strict=True))
+
+
+def _see(vision: VisionTower, pair: tuple[Image.Image, Image.Image], fit: Fit, progress: _HostProgress) -> torch.Tensor:
+    pictures = [resize_exemplar(picture, fit) for picture in pair]
+    pooled = vision.pooled(vision_pixels(pictures, vision.config.image_size))
+    progress.step()
+    return pooled
+
+
+def _compute_dtype() -> torch.dtype:
+    """The dtype that ComfyUI computes a Flux in on this machine, as it was started."""
+    device = comfy.model_management.get_torch_device()
+    supported = [torch.bfloat16, torch.float16, torch.float32]
+    stored = comfy.model_management.unet_dtype(device, supported_dtypes=supported)
+    return comfy.model_management.unet_manual_cast(stored, device, supported) or stored

@@ -1,0 +1,77 @@
+"""The ``RelationSourceEncode`` node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..relation_core.source import check_latent, resize_source, source_size
+from .model_patch import with_source
+from .sockets import CATEGORY
+
+MAX_SIDE = 16384
+
+
+class RelationSourceEncode(io.ComfyNode):
+    """Put the source picture in the conditioning."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="RelationSourceEncode",
+            display_name="Encode Relation Source",
+            category=CATEGORY,
+            description="Encodes the picture to be edited and puts it beside the prompt, where the model sees it "
+            "clean at every step.",
+            search_aliases=["relation adapter", "reference latent", "in-context", "edit image", "kontext"],
+            inputs=[
+                io.Conditioning.Input("conditioning", tooltip="The prompt that describes the edit."),
+                io.Vae.Input("vae", tooltip="FLUX.1's autoencoder (ae.safetensors)."),
+                io.Image.Input("image", tooltip="The picture to be edited. A batch gives a batch of results."),
+                io.Int.Input(
+                    "long_side",
+                    default=512,
+                    min=0,
+                    max=MAX_SIDE,
+                    step=16,
+                    tooltip="The longer side in pixels; the other one follows. The adapter was trained at 512. 0 keeps "
+                    "the picture's size. Sides are cut to multiples of 16.",
+                ),
+                io.Float.Input(
+                    "source_scale",
+                    default=1.0,
+                    min=0.125,
+                    max=1.0,
+                    step=0.125,
+                    tooltip="Below 1 the model sees the source smaller, with its places still where they belong: "
+                    "fewer tokens, faster steps, less detail kept. The result keeps its size.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    "conditioning", display_name="conditioning", tooltip="The prompt with the source beside it."
+                ),
+                io.Latent.Output(
+                    "latent",
+                    display_name="latent",
+                    tooltip="The encoded source, to be sampled. At full denoise only its size counts.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float
+    ) -> io.NodeOutput:
+        """Encode the source, and once more smaller where that is asked for."""
+        height, width = image.shape[1:3]
+        full = source_size(width, height, long_side)
+        small = source_size(width, height, long_side, source_scale)
+        latent = vae.encode(resize_source(image, full))
+        check_latent(latent)
+        source = latent if small == full else vae.encode(resize_source(image, small))
+        return io.NodeOutput(with_source(conditioning, source), {"samples": latent})

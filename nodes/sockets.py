@@ -1,0 +1,26 @@
+"""The types that travel between the nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+
+from ..relation_core.adapter import RelationAdapter
+from .vision_tower import VisionTower
+
+CATEGORY = "RelationAdapter"
+
+RelationAdapterSocket = io.Custom("RELATION_ADAPTER")
+"""Carries :class:`LoadedRelationAdapter`."""
+
+RelationSocket = io.Custom("RELATION")
+"""Carries :class:`relation_core.relation.Relation`."""
+
+
+@dataclass(frozen=True)
+class LoadedRelationAdapter:
+    """An adapter and the vision model that it sees exemplars through."""
+
+    adapter: RelationAdapter
+    vision: VisionTower

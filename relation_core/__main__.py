@@ -1,0 +1,38 @@
+"""The command line: ``python -m relation_core GROUP COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+
+from .errors import RelationAdapterError
+
+GROUPS: dict[str, str] = {}
+"""Help of every group of commands. Group ``x`` is the module ``relation_core.commands.x``, imported on use."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit status: 0 done, 1 the work failed, 2 the call was wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="python -m relation_core", description="RelationAdapter without a host.")
+    groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
+    chosen = arguments[0] if arguments else ""
+    for name, summary in GROUPS.items():
+        group = groups.add_parser(name, help=summary, description=summary, add_help=name == chosen)
+        if name == chosen:
+            importlib.import_module(f".commands.{name}", __package__).add_commands(group)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except RelationAdapterError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Position ids: source tokens share the positions of the target (position-encoding cloning, paper, section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+
+
+def source_positions(target_ids: torch.Tensor, target_grid: tuple[int, int], grid: tuple[int, int]) -> torch.Tensor:
+    """Give the tokens of a source picture the position ids of the places they correspond to in the target.
+
+    On equal grids these are the target's ids, as the authors clone them. On another grid the ids are
+    spread so that the corners, and every corresponding place between them, still share a position.
+
+    Args:
+        target_ids: (B, rows * columns of the target, axes) float.
+        target_grid: rows and columns of the target's tokens.
+        grid: rows and columns of the source's tokens.
+
+    Returns:
+        (B, rows * columns of the source, axes).
+    """
+    if grid == target_grid:
+        return target_ids
+    ids = rearrange(target_ids, "b (r c) a -> b a r c", r=target_grid[0])
+    ids = F.interpolate(ids, size=grid, mode="bilinear", align_corners=True)
+    return rearrange(ids, "b a r c -> b (r c) a")

@@ -1,0 +1,20 @@
+"""Small pictures of exemplar pairs, which travel with a relation so that a person sees what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from .pictures import WHITE
+
+SIDE = 128
+
+
+def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:
+    """Shrink a pair to (1, 128, 256, 3) uint8, side by side on white."""
+    sheet = Image.new("RGB", (2 * SIDE, SIDE), WHITE)
+    for column, picture in enumerate((before, after)):
+        small = ImageOps.contain(picture, (SIDE, SIDE))
+        sheet.paste(small, (column * SIDE + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    return torch.from_numpy(np.array(sheet))[None]
