@@ -116,7 +116,8 @@ def _flatten(path: Path, content: object, prefix: str, tensors: dict[str, torch.
     if not isinstance(content, Mapping) or depth > 4:
         where = f"'{prefix}'" if prefix else "the top level"
         raise CheckpointError(
-            f"{path} has a {type(cast('object', content)).__name__} at {where}; expected dictionaries of named tensors only."
+            f"{path} has a {type(cast('object', content)).__name__} at {where}; "
+            "expected dictionaries of named tensors only."
         )
     for name, value in cast("Mapping[Any, object]", content).items():
         if not isinstance(name, str):
