@@ -1,10 +1,12 @@
-"""Loads the pack as ``relation_adapter``, so that its ``nodes`` never stands in the way of ComfyUI's."""
+"""Loads the pack as ``relation_adapter``, so that its ``nodes`` never hides ComfyUI's; says what was not tested."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -22,3 +24,19 @@ def _load_pack() -> None:
 
 
 _load_pack()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in words what was not tested."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", ()) if "no ComfyUI was found" in str(report.longrepr)
+    ]
+    if not skipped:
+        return
+    tests = "the 1 test that runs" if len(skipped) == 1 else f"all {len(skipped)} tests that run"
+    terminalreporter.section("ComfyUI was NOT tested", sep="!", red=True, bold=True)
+    terminalreporter.line(
+        f"No ComfyUI was found, so {tests} the nodes inside a real one were skipped. What passed says nothing about "
+        "ComfyUI.\nSet COMFYUI_PATH to a ComfyUI checkout whose requirements this environment has (make test "
+        "installs them), put one at ~/ComfyUI, or clone this pack into a ComfyUI's custom_nodes; then run again."
+    )

@@ -1,4 +1,4 @@
-"""One real ComfyUI for all host tests; without one they are skipped, and the count is said."""
+"""One real ComfyUI for all host tests; without one they are skipped, and ``tests/conftest.py`` says so."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from find_comfyui import find_comfyui
 from host import Host
 
+HERE = Path(__file__).resolve().parent
+
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
@@ -21,3 +23,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     arguments, path = sys.argv, list(sys.path)
     yield Host(comfyui, tmp_path_factory.mktemp("comfyui") / "base", "--fp32-text-enc", "--fp32-vae")
     sys.argv, sys.path[:] = arguments, path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip every test of this folder on a machine without a ComfyUI."""
+    if find_comfyui() is None:
+        for item in items:
+            if HERE in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="no ComfyUI was found"))
