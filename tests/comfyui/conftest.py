@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from edits import install_golden
 from find_comfyui import find_comfyui
 from host import Host
 
@@ -21,7 +22,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     comfyui = find_comfyui()
     assert comfyui is not None
     arguments, path = sys.argv, list(sys.path)
-    yield Host(comfyui, tmp_path_factory.mktemp("comfyui") / "base", "--fp32-text-enc", "--fp32-vae")
+    host = Host(comfyui, tmp_path_factory.mktemp("comfyui") / "base", "--fp32-text-enc", "--fp32-vae")
+    install_golden(host)
+    yield host
     sys.argv, sys.path[:] = arguments, path
 
 

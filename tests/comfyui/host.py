@@ -29,6 +29,8 @@ class Host:
         (base / "custom_nodes" / "relation_adapter").symlink_to(PACK)
         (base / "custom_nodes" / "probe_nodes").symlink_to(PROBES)
         self.base = base
+        self.input_folder = base / "input"
+        self.input_folder.mkdir()
         sys.path.insert(0, str(comfyui))
         sys.argv = ["main.py", "--cpu", "--base-directory", str(base), *flags]
         os.environ["COMFYUI_DISABLE_TELEMETRY"] = "1"
