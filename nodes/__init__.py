@@ -5,12 +5,15 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .apply_relation_adapter import ApplyRelationAdapter
+from .blend_relations import BlendRelations
 from .folders import register_folders
+from .load_relation import LoadRelation
 from .load_relation_adapter import LoadRelationAdapter
 from .relation_comparison import RelationComparison
 from .relation_exemplar_encode import RelationExemplarEncode
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
+from .save_relation import SaveRelation
 from .split_image_pair import SplitImagePair
 
 
@@ -29,6 +32,9 @@ class RelationAdapterExtension(ComfyExtension):
             RelationSourceEncode,
             ApplyRelationAdapter,
             RelationScheduler,
+            BlendRelations,
+            SaveRelation,
+            LoadRelation,
             SplitImagePair,
             RelationComparison,
         ]

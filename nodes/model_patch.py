@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from comfy.patcher_extension import WrappersMP
 
 from ..relation_core.attention import relation_attention
+from ..relation_core.config import FLOAT_DTYPES
 from ..relation_core.errors import ModelMismatchError
 from ..relation_core.keys_values import KeysValues
 from ..relation_core.positions import source_positions
@@ -137,7 +138,7 @@ class RelationPatch:
         run, forward = f"{self._key}.run", f"{self._key}.forward"
         options = model.model_options
         first_single = model.model.model_config.unet_config["depth"]
-        keys_values = self._relation.keys_values
+        keys_values = self._relation.keys_values.to("cpu", _compute_dtype(model))
         comfy.patcher_extension.add_wrapper_with_key(
             WrappersMP.SAMPLER_SAMPLE, self._key, _SamplerWrapper(run), options, is_model_options=True
         )
@@ -324,6 +325,12 @@ class _OutputPatch:
                 result[:, text - first :] *= forward.mask[rows] if forward.mask.shape[0] > 1 else forward.mask
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
+
+
+def _compute_dtype(model: Any) -> torch.dtype | None:
+    """What the model computes in; None where that is no plain float."""
+    dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
+    return dtype if dtype in FLOAT_DTYPES else None
 
 
 def _result(forward: str) -> str:

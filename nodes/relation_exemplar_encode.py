@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import io
 from PIL import Image
@@ -13,6 +12,7 @@ from ..relation_core.exemplar import FITS, Fit, resize_exemplar, vision_pixels
 from ..relation_core.pictures import to_pil
 from ..relation_core.relation import Relation, encode_passes, encode_relation, join_relations
 from ..relation_core.thumbnails import pair_thumbnail
+from .host_progress import HostProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
 from .vision_tower import VisionTower
 
@@ -74,7 +74,7 @@ class RelationExemplarEncode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Encode the pairs and add them to ``relation``."""
         pairs = _pair_up(to_pil(before), to_pil(after))
-        progress = _HostProgress(len(pairs) + encode_passes(relation_adapter.adapter.config))
+        progress = HostProgress(len(pairs) + encode_passes(relation_adapter.adapter.config))
         encoded = encode_relation(
             relation_adapter.adapter,
             torch.stack([_see(relation_adapter.vision, pair, fit, progress) for pair in pairs]),
@@ -87,17 +87,6 @@ class RelationExemplarEncode(io.ComfyNode):
         return io.NodeOutput(encoded if relation is None else join_relations([relation, encoded]))
 
 
-class _HostProgress:
-    """ComfyUI's progress bar and interrupt button."""
-
-    def __init__(self, total: int) -> None:
-        self._bar = comfy.utils.ProgressBar(total)
-
-    def step(self) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        self._bar.update(1)
-
-
 def _pair_up(before: list[Image.Image], after: list[Image.Image]) -> list[tuple[Image.Image, Image.Image]]:
     if len(before) != len(after):
         raise ExemplarError(
@@ -107,7 +96,7 @@ def _pair_up(before: list[Image.Image], after: list[Image.Image]) -> list[tuple[
     return list(zip(before, after, strict=True))
 
 
-def _see(vision: VisionTower, pair: tuple[Image.Image, Image.Image], fit: Fit, progress: _HostProgress) -> torch.Tensor:
+def _see(vision: VisionTower, pair: tuple[Image.Image, Image.Image], fit: Fit, progress: HostProgress) -> torch.Tensor:
     pictures = [resize_exemplar(picture, fit) for picture in pair]
     pooled = vision.pooled(vision_pixels(pictures, vision.config.image_size))
     progress.step()

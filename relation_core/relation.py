@@ -99,7 +99,6 @@ def encode_relation(
         ExemplarError: the vision model is not the adapter's, or gave values that are not finite.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
-    progress = progress or Silent()
     config = adapter.config
     if pooled.ndim != 3 or pooled.shape[1:] != (2, config.vision_dim):
         raise ExemplarError(
@@ -112,13 +111,37 @@ def encode_relation(
         )
     check_weight(weight)
     weights = adapter.weights()
-    pictures = exemplar_tokens(pooled.flatten(0, 1), weights, config, device, progress)
+    pictures = exemplar_tokens(pooled.flatten(0, 1), weights, config, device, progress or Silent())
     tokens = rearrange(pictures, "(p two) n d -> p (two n) d", two=2).to("cpu", dtype)
-    keys_values = compute_keys_values(tokens.flatten(0, 1), weights, config, device, progress)
-    # A sum is finite only if every term is; one pass, no copy.
-    if not all(math.isfinite(part.sum(dtype=torch.float32)) for part in (keys_values.keys, keys_values.values)):
+    return relation_of_tokens(adapter, tokens, (weight,) * len(pooled), thumbnails, device, progress)
+
+
+def relation_of_tokens(
+    adapter: RelationAdapter,
+    tokens: torch.Tensor,
+    pair_weights: tuple[float, ...],
+    thumbnails: torch.Tensor,
+    device: torch.device | str,
+    progress: Progress | None = None,
+) -> Relation:
+    """Compute the keys and values of exemplar tokens, streaming the adapter from disk.
+
+    Args:
+        adapter: the adapter.
+        tokens: (P, 2N, D) on the CPU, in the dtype that keys and values shall have.
+        pair_weights: one a pair.
+        thumbnails: (P, height, width, 3) uint8.
+        device: where to compute; the result is kept on the CPU.
+        progress: called once for every attention block; it may raise to stop.
+
+    Raises:
+        CheckpointError: the adapter holds values that are not finite, or changed on disk.
+    """
+    weights = adapter.weights()
+    keys_values = compute_keys_values(tokens.flatten(0, 1), weights, adapter.config, device, progress or Silent())
+    if not keys_values.is_finite():
         raise CheckpointError(_not_finite(adapter, weights))
-    return Relation(config, adapter.fingerprint, tokens, (weight,) * len(pooled), thumbnails, keys_values)
+    return Relation(adapter.config, adapter.fingerprint, tokens, pair_weights, thumbnails, keys_values)
 
 
 def check_weight(weight: float) -> None:

@@ -148,6 +148,17 @@ class Edit:
             latent_image=latent,
         )
 
+    def attention(self, model: Any, conditioning: Any, **sampling: Any) -> dict[tuple[str, int], list[torch.Tensor]]:
+        """Sample one step and return every block's attention (rows, tokens, width): text, target, source tokens."""
+        self._values += 1
+        name = f"attention{self._values}"
+        watched = self.graph.add("ProbeAttention", model=model, name=name)
+        latent = self.latent()
+        schedule = self.graph.add("RelationScheduler", steps=4, latent=latent, denoise=1.0)
+        sigmas = self.graph.add("SplitSigmas", sigmas=schedule, step=1)
+        self.run(self.sample(watched, conditioning, latent=latent, sigmas=sigmas, **sampling))
+        return self.host.store.pop(name)
+
     def run(self, *nodes: Any) -> Any:
         """Execute, and return the values (of latents: the samples) of the nodes."""
         names = {f"out{index}": node for index, node in enumerate(nodes)}

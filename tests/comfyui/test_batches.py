@@ -18,8 +18,7 @@ def test_a_batch_of_sources_equals_single_runs(host: Host, case: str) -> None:
     model = edit.apply(edit.model(), edit.relation())
     whole = edit.sample(model, edit.with_source(edit.text(), sources), noise=noise)
     singles = [
-        edit.sample(model, edit.with_source(edit.text(), sources[i : i + 1]), noise=noise[i : i + 1])
-        for i in range(3)
+        edit.sample(model, edit.with_source(edit.text(), sources[i : i + 1]), noise=noise[i : i + 1]) for i in range(3)
     ]
     batch, *alone = edit.run(whole, *singles)
     for i, single in enumerate(alone):

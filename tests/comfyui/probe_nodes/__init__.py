@@ -78,4 +78,33 @@ class ProbeNoise:
         return (Noise(),)
 
 
-NODE_CLASS_MAPPINGS = {"ProbeValue": ProbeValue, "ProbeCapture": ProbeCapture, "ProbeNoise": ProbeNoise}
+class ProbeAttention:
+    """Record what every block's attention is after the patches before this node."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "watch"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model": ("MODEL",), "name": ("STRING", {"default": ""})}}
+
+    def watch(self, model: Any, name: str) -> tuple[Any]:
+        seen: dict[tuple[str, int], list[Any]] = {}
+        STORE[name] = seen
+
+        def record(attn: Any, options: dict[str, Any]) -> Any:
+            seen.setdefault((options["block_type"], options["block_index"]), []).append(attn.clone())
+            return attn
+
+        watched = model.clone()
+        watched.set_model_attn1_output_patch(record)
+        return (watched,)
+
+
+NODE_CLASS_MAPPINGS = {
+    "ProbeValue": ProbeValue,
+    "ProbeCapture": ProbeCapture,
+    "ProbeNoise": ProbeNoise,
+    "ProbeAttention": ProbeAttention,
+}

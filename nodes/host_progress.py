@@ -1,0 +1,18 @@
+"""ComfyUI's progress bar and interrupt button as :class:`relation_core.progress.Progress`."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import comfy.utils
+
+
+class HostProgress:
+    """Shows progress on the node that runs, and stops it where the user asks for that."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = comfy.utils.ProgressBar(total)
+
+    def step(self) -> None:
+        """Move the bar; raise the host's own exception if the run was interrupted."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._bar.update(1)

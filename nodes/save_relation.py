@@ -1,0 +1,47 @@
+"""The ``SaveRelation`` node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io, ui
+
+from ..relation_core.relation import Relation
+from ..relation_core.relation_file import save_relation
+from .folders import saved_relations_folder
+from .sockets import CATEGORY, RelationSocket
+
+
+class SaveRelation(io.ComfyNode):
+    """Keep a relation as a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="SaveRelation",
+            display_name="Save Relation",
+            category=CATEGORY,
+            description="Saves a relation to the output folder's relations/, about 2 MB an exemplar pair, to be used "
+            "again or shared. It holds small pictures of the pairs.",
+            search_aliases=["relation adapter", "export relation", "share edit", "save embeds"],
+            is_output_node=True,
+            inputs=[
+                RelationSocket.Input("relation", tooltip="The relation to keep."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="relation",
+                    tooltip="Begin of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
+                    "Save Image.",
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, relation: Relation, filename_prefix: str) -> io.NodeOutput:
+        """Write the file, and show the pairs."""
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, str(saved_relations_folder()))
+        save_relation(relation, Path(folder) / f"{name}_{counter:05}_.safetensors")
+        return io.NodeOutput(ui=ui.PreviewImage(relation.thumbnails.float() / 255.0, cls=cls))
