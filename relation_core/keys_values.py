@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 
 from .adapter_keys import block_keys
 from .config import RelationConfig
 from .progress import Progress
+from .streaming import streamed_linear
 
 KEY_EPS = 1e-5
 
@@ -35,6 +36,11 @@ class KeysValues:
         """Bytes of keys and values: what is held while sampling."""
         return self.keys.nbytes + self.values.nbytes
 
+    def is_finite(self) -> bool:
+        """Tell whether every key and value is a finite number."""
+        # A sum is finite only if every term is. Block by block, since PyTorch copies what it sums in another dtype.
+        return all(math.isfinite(block.sum(dtype=torch.float32)) for part in (self.keys, self.values) for block in part)
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> KeysValues:
         """Move keys and values; tensors that are there already are shared, not copied."""
         dtype = dtype or self.keys.dtype
@@ -53,7 +59,7 @@ def compute_keys_values(
     """Project tokens to keys and values, one matrix at a time.
 
     K = W_k c and V = W_v c without bias, split into heads; K is RMS-normalised per head (eps 1e-5, no
-    learned scale), V is not. Matrices are used in the dtype of the tokens and let go one after the other.
+    learned scale), V is not. Matrices are streamed from the mapped file and used in the dtype of the tokens.
 
     Args:
         tokens: (T, text_dim); its dtype is that of the result, on its device the result is kept.
@@ -68,9 +74,7 @@ def compute_keys_values(
     tokens = tokens.to(device)
     for index in range(config.blocks):
         for name, store in zip(block_keys(index), (keys, values), strict=True):
-            matrix = weights[name].to(device, tokens.dtype)
-            projected = rearrange(F.linear(tokens, matrix), "t (h d) -> h t d", h=config.heads)
-            del matrix
+            projected = rearrange(streamed_linear(tokens, weights[name]), "t (h d) -> h t d", h=config.heads)
             if store is keys:
                 projected, scale = normalise_keys(projected)
                 key_scale[index] = scale

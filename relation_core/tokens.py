@@ -10,14 +10,12 @@ from einops import rearrange
 
 from .config import RelationConfig
 from .progress import Progress
-
-_BLOCK_BYTES = 64 << 20
-"""Size in float32 of the rows of the second matrix (4.8 GB of the released adapter's) that are held at once."""
+from .streaming import streamed_linear
 
 
 def token_passes(config: RelationConfig) -> int:
-    """Number of row blocks that :func:`exemplar_tokens` reports progress in."""
-    return -(-config.tokens // _tokens_a_block(config))
+    """How often :func:`exemplar_tokens` reports progress."""
+    return config.tokens
 
 
 def exemplar_tokens(
@@ -29,14 +27,14 @@ def exemplar_tokens(
 ) -> torch.Tensor:
     """Project pooled vision features to exemplar tokens: linear, GELU, linear, layer norm (eps 1e-5).
 
-    Computed in float32. The second matrix is streamed from the mapped file in blocks of rows.
+    Computed in float32. The second matrix (2.4 GB of the released adapter) is streamed from the mapped file.
 
     Args:
         pooled: (pictures, vision_dim), the pooling head's output.
         weights: an adapter's tensors by canonical name.
         config: its sizes.
         device: where to compute.
-        progress: called after every block.
+        progress: called after every token.
 
     Returns:
         (pictures, tokens, text_dim) float32 on ``device``.
@@ -46,17 +44,11 @@ def exemplar_tokens(
         return weights[f"image_proj.{name}"].to(device, torch.float32)
 
     hidden = F.gelu(F.linear(pooled.to(device, torch.float32), weight("proj.0.weight"), weight("proj.0.bias")))
-    rows = _tokens_a_block(config) * config.text_dim
     matrix, bias = weights["image_proj.proj.2.weight"], weight("proj.2.bias")
     flat = hidden.new_empty(hidden.shape[0], matrix.shape[0])  # (pictures, tokens * text_dim)
-    for start in range(0, matrix.shape[0], rows):
-        block = matrix[start : start + rows].to(device, torch.float32)
-        flat[:, start : start + rows] = F.linear(hidden, block, bias[start : start + rows])
-        del block
+    for start in range(0, matrix.shape[0], config.text_dim):
+        rows = slice(start, start + config.text_dim)
+        flat[:, rows] = streamed_linear(hidden, matrix[rows], bias[rows])
         progress.step()
     tokens = rearrange(flat, "p (n d) -> p n d", n=config.tokens)
     return F.layer_norm(tokens, (config.text_dim,), weight("norm.weight"), weight("norm.bias"), eps=1e-5)
-
-
-def _tokens_a_block(config: RelationConfig) -> int:
-    return max(1, _BLOCK_BYTES // (4 * config.text_dim * config.projection_dim))
