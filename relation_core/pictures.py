@@ -15,7 +15,8 @@ def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
     """Give every picture of a batch three channels: grey is repeated, alpha is composited on white.
 
     Args:
-        image: (B, height, width, C) in [0, 1]; C is 1 (grey), 2 (grey, alpha), 3 or 4 (colour, alpha).
+        image: (B, height, width, C); C is 1 (grey), 2 (grey, alpha), 3 or 4 (colour, alpha). Values are
+            cut to [0, 1]; what is not a number counts as 0.
 
     Returns:
         (B, height, width, 3), in the dtype and on the device of ``image``.
@@ -29,6 +30,7 @@ def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
             "channels and at least one pixel. Feed it from a Load Image node."
         )
     channels = image.shape[-1]
+    image = image.nan_to_num(nan=0.0).clamp(0, 1)
     colour = image[..., : 1 if channels < 3 else 3]
     if channels in (2, 4):
         alpha = image[..., -1:]
@@ -38,7 +40,7 @@ def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
 
 def to_pil(image: torch.Tensor) -> list[Image.Image]:
     """Turn a batch of pictures, as :func:`flatten_alpha` takes it, into 8-bit RGB images."""
-    pixels = flatten_alpha(image).detach().float().nan_to_num().clamp(0, 1).mul(255).round()
+    pixels = flatten_alpha(image).detach().float().mul(255).round()
     return [Image.fromarray(picture) for picture in pixels.to("cpu", torch.uint8).numpy()]
 
 

@@ -38,6 +38,6 @@ def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> tor
         return torch.empty(0)
     total = max(steps, int(steps / denoise))
     shift = math.exp(token_shift(2 * target_tokens))
-    linear = torch.linspace(1.0, 1.0 / total, total, dtype=torch.float64)
+    linear = torch.arange(steps, 0, -1, dtype=torch.float64) / total  # the end of linspace(1, 1 / total, total)
     sigmas = shift / (shift + 1.0 / linear - 1.0)
-    return torch.cat((sigmas, sigmas.new_zeros(1)))[-(steps + 1) :].float()
+    return torch.cat((sigmas, sigmas.new_zeros(1))).float()
