@@ -43,9 +43,9 @@ class RelationSourceEncode(io.ComfyNode):
                 io.Float.Input(
                     "source_scale",
                     default=1.0,
-                    min=0.125,
+                    min=0.1,
                     max=1.0,
-                    step=0.125,
+                    step=0.05,
                     tooltip="Below 1 the model sees the source smaller, with its places still where they belong: "
                     "fewer tokens, faster steps, less detail kept. The result keeps its size.",
                     advanced=True,
