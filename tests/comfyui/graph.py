@@ -11,6 +11,12 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
 
+    def copy(self) -> Graph:
+        """Another graph with the same nodes so far."""
+        other = Graph()
+        other.nodes = dict(self.nodes)
+        return other
+
     def add(self, class_type: str, **inputs: Any) -> Node:
         """Add a node; inputs are values, or nodes (their first output) or outputs of nodes."""
         name = str(len(self.nodes) + 1)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from find_comfyui import PACK
-from graph import Graph
+from graph import Graph, Node
+from PIL import Image
 
 PROBES = Path(__file__).resolve().parent / "probe_nodes"
 
@@ -36,7 +37,9 @@ class Host:
         os.environ["COMFYUI_DISABLE_TELEMETRY"] = "1"
 
         import comfy.options
+        import torch
 
+        torch.set_num_threads(1)  # models this small lose more by threads than they win
         comfy.options.enable_args_parsing()
         importlib.import_module("utils.extra_config")  # first, as in ComfyUI's main: others have a `utils` too
         import execution
@@ -64,12 +67,16 @@ class Host:
 
     def model_folder(self, kind: str) -> Path:
         """The folder of a kind of model, made if need be; its listing is read anew."""
-        import folder_paths
-
         folder = self.base / "models" / kind
         folder.mkdir(parents=True, exist_ok=True)
-        folder_paths.filename_list_cache.clear()
+        self.forget_file_lists()
         return folder
+
+    def forget_file_lists(self) -> None:
+        """Read folders anew, as pressing R in the page does."""
+        import folder_paths
+
+        folder_paths.filename_list_cache.clear()
 
     def value(self, graph: Graph, name: str, value: Any) -> Any:
         """Add a node that brings a value in."""
@@ -82,10 +89,26 @@ class Host:
         Raises:
             GraphError: with the message that a user would see.
         """
-        prompt = Graph()
-        prompt.nodes = dict(graph.nodes)
+        prompt = graph.copy()
         for name, node in outputs.items():
             prompt.add("ProbeCapture", value=node, name=name)
+        self.execute(prompt)
+        values = [self.store.pop(name) for name in outputs]
+        return values[0] if len(values) == 1 else values
+
+    def shown(self, graph: Graph, node: Node) -> list[Image.Image]:
+        """Execute a graph up to a node and return the pictures that the page shows on it."""
+        prompt = graph.copy()
+        prompt.add("ProbeCapture", value=node, name="shown")
+        outputs = self.execute(prompt)
+        return [Image.open(self.base / "temp" / item["filename"]) for item in outputs[node.name]["images"]]
+
+    def execute(self, prompt: Graph) -> dict[str, Any]:
+        """Execute a graph with output nodes of its own, and return what they show.
+
+        Raises:
+            GraphError: with the message that a user would see.
+        """
         identity = f"test-{next(self._ids)}"
         valid, error, good, node_errors = self._loop.run_until_complete(
             self._execution.validate_prompt(identity, prompt.nodes, None)
@@ -95,8 +118,7 @@ class Host:
         self._executor.execute(prompt.nodes, identity, {}, good)
         if not self._executor.success:
             raise GraphError(self._message())
-        values = [self.store.pop(name) for name in outputs]
-        return values[0] if len(values) == 1 else values
+        return self._executor.history_result["outputs"]
 
     def _message(self) -> str:
         for event, data in self._executor.status_messages:
