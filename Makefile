@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
 READY := $(VENV)/.ready
 
-.PHONY: check test demo clean
+.PHONY: check test test-slow demo clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -15,6 +15,10 @@ check: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# What takes minutes: the largest pictures, compilation, whole datasets.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 demo: $(READY)
 	$(BIN)/python -m scripts.demo

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 
 
@@ -23,6 +22,10 @@ def source_positions(target_ids: torch.Tensor, target_grid: tuple[int, int], gri
     """
     if grid == target_grid:
         return target_ids
-    ids = rearrange(target_ids, "b (r c) a -> b a r c", r=target_grid[0])
-    ids = F.interpolate(ids, size=grid, mode="bilinear", align_corners=True)
-    return rearrange(ids, "b a r c -> b (r c) a")
+    ids = rearrange(target_ids, "b (r c) a -> b r c a", r=target_grid[0])
+    down, across = (torch.linspace(0.0, 1.0, side, device=ids.device) for side in grid)
+    # Ids grow evenly along rows and columns, so the corners say it all.
+    left = torch.lerp(ids[:, None, 0, 0], ids[:, None, -1, 0], down[:, None])  # (B, rows, axes)
+    right = torch.lerp(ids[:, None, 0, -1], ids[:, None, -1, -1], down[:, None])
+    spread = torch.lerp(left[:, :, None], right[:, :, None], across[:, None])
+    return rearrange(spread, "b r c a -> b (r c) a")

@@ -1,0 +1,185 @@
+"""The source picture: sizes, grids, positions, and other reference latents beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from edits import Edit, relative_error
+from graph import Node
+from host import GraphError, Host
+
+BOUND = 1e-5
+
+
+@pytest.fixture
+def edit(host: Host) -> Edit:
+    return Edit(host)
+
+
+def encoded(edit: Edit, image: Node, text: Node | None = None, **settings: object) -> Node:
+    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
+    settings = {"long_side": 0, "source_scale": 1.0, **settings}
+    return edit.graph.add("RelationSourceEncode", conditioning=text or edit.text(), vae=vae, image=image, **settings)
+
+
+def image(edit: Edit, width: int, height: int, batch: int = 1, channels: int = 3) -> Node:
+    generator = torch.Generator().manual_seed(width * 10000 + height)
+    return edit.value(torch.rand(batch, height, width, channels, generator=generator))
+
+
+def positions(edit: Edit, model: Node, conditioning: object, latent: Node) -> torch.Tensor:
+    """The position ids that the model works with: (tokens, 3), target first."""
+    seen: list[torch.Tensor] = []
+
+    def record(args: dict[str, object]) -> dict[str, object]:
+        seen.append(args["img_ids"].clone())
+        return args
+
+    patched = edit.run(model).clone()
+    patched.set_model_post_input_patch(record)
+    edit.run(
+        edit.sample(
+            edit.value(patched), conditioning, latent=latent, noise=edit.noise(1, size=shape(edit, latent)), steps=1
+        )
+    )
+    return seen[0][0]
+
+
+def shape(edit: Edit, latent: object) -> tuple[int, int]:
+    return tuple(edit.run(latent).shape[-2:])
+
+
+def test_positions_are_the_authors(edit: Edit) -> None:
+    model = edit.apply(edit.model(), edit.relation())
+    found = positions(edit, model, edit.with_source(edit.text()), edit.latent())
+    assert torch.equal(found, edit.tensors["img_ids"])
+
+
+def test_the_nodes_source_is_the_cores_reference_latent(edit: Edit) -> None:
+    """At scale 1 our node gives what the core's VAE Encode and Reference Latent give."""
+    picture = edit.picture("source")
+    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
+    latent = edit.graph.add("VAEEncode", pixels=picture, vae=vae)
+    by_core = edit.graph.add("ReferenceLatent", conditioning=edit.text(), latent=latent)
+    ours = encoded(edit, picture)
+    model = edit.apply(edit.model(), edit.relation())
+    found, expected, size, same = edit.run(edit.sample(model, ours), edit.sample(model, by_core), ours[1], latent)
+    assert torch.equal(found, expected)
+    assert torch.equal(size, same)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(64, 64), (65, 97), (333, 77), (64, 2048), (2048, 64), (1023, 130), (100, 2000), (641, 479)],
+)
+def test_any_size_is_edited(edit: Edit, width: int, height: int) -> None:
+    ours = encoded(edit, image(edit, width, height))
+    rows, columns = shape(edit, ours[1])
+    assert (rows, columns) == (height // 16 * 2, width // 16 * 2)
+    noise = edit.noise(1, size=(rows, columns))
+    model = edit.apply(edit.model(), edit.relation())
+    result, plain = edit.run(
+        edit.sample(model, ours, noise=noise, steps=2), edit.sample(edit.model(), ours, noise=noise, steps=2)
+    )
+    assert result.shape == (1, 16, rows, columns)
+    assert result.isfinite().all()
+    assert relative_error(result, plain) > 1e-3
+
+
+@pytest.mark.parametrize(("width", "height", "size"), [(96, 64, (42, 64)), (64, 96, (64, 42)), (1000, 1000, (64, 64))])
+def test_long_side(edit: Edit, width: int, height: int, size: tuple[int, int]) -> None:
+    assert shape(edit, encoded(edit, image(edit, width, height), long_side=512)[1]) == size
+
+
+@pytest.mark.slow
+def test_the_largest_size(edit: Edit) -> None:
+    """2048 x 2048: 16384 target tokens, as many of the source at scale 1 (here a quarter, for time)."""
+    ours = encoded(edit, image(edit, 2048, 2048), source_scale=0.5)
+    noise = edit.noise(1, size=(256, 256))
+    result = edit.run(edit.sample(edit.apply(edit.model(), edit.relation()), ours, noise=noise, steps=1))
+    assert result.isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_grey_and_transparent_pictures(edit: Edit, channels: int) -> None:
+    picture = image(edit, 64, 64, channels=channels)
+    latent = edit.run(encoded(edit, picture)[1])
+    assert latent.shape == (1, 16, 8, 8)
+    if channels == 4:
+        given = edit.host.store[f"value{edit._values - 1}"]
+        flat = given[..., :3] * given[..., 3:] + 1 - given[..., 3:]
+        assert relative_error(latent, edit.run(encoded(edit, edit.value(flat))[1])) < BOUND
+
+
+def test_half_scale_takes_a_quarter_of_the_tokens_and_keeps_the_corners(edit: Edit) -> None:
+    picture = image(edit, 192, 128)
+    model = edit.apply(edit.model(), edit.relation())
+    full, half = (encoded(edit, picture, source_scale=scale) for scale in (1.0, 0.5))
+    whole, small = (positions(edit, model, given, given[1]) for given in (full, half))
+    rows, columns = 8, 12
+    target = rows * columns
+    assert torch.equal(whole[:target], whole[target:])
+    assert len(small) == target + target // 4
+    assert torch.equal(small[:target], whole[:target])
+    corners = [0, columns - 1, (rows - 1) * columns, rows * columns - 1]
+    spread = small[target:].reshape(rows // 2, columns // 2, 3)
+    found = torch.stack([spread[0, 0], spread[0, -1], spread[-1, 0], spread[-1, -1]])
+    assert torch.equal(found, whole[corners])
+    assert torch.allclose(spread[:, 0, 1], torch.linspace(0, rows - 1, rows // 2))
+    assert torch.allclose(spread[0, :, 2], torch.linspace(0, columns - 1, columns // 2))
+
+
+def test_the_result_of_half_scale_keeps_its_size(edit: Edit) -> None:
+    full, half = (edit.run(encoded(edit, image(edit, 192, 128), source_scale=scale)[1]) for scale in (1.0, 0.5))
+    assert torch.equal(full, half)
+
+
+@pytest.mark.parametrize("grid", [(24, 16), (4, 6), (8, 40), (2, 2)])
+def test_a_source_of_another_grid_is_spread_over_the_target(edit: Edit, grid: tuple[int, int]) -> None:
+    """A second pass at another size: the source's corners stay at the target's."""
+    model = edit.apply(edit.model(), edit.relation())
+    latent = edit.latent(1, (16, 24))
+    source = torch.zeros(1, 16, 2 * grid[0], 2 * grid[1])
+    found = positions(edit, model, edit.with_source(edit.text(), source), latent)
+    target, spread = found[: 8 * 12].reshape(8, 12, 3), found[8 * 12 :].reshape(*grid, 3)
+    for row in (0, -1):
+        for column in (0, -1):
+            assert torch.equal(spread[row, column], target[row, column])
+
+
+def test_a_kontext_reference_beside_the_source_keeps_its_own_positions(edit: Edit) -> None:
+    reference = torch.rand(1, 16, 8, 12)
+    picture = image(edit, 96, 64)
+    model, latent = edit.apply(edit.model(), edit.relation()), edit.latent()
+    plain = positions(edit, edit.model(), edit.with_source(encoded(edit, picture), reference), latent)
+    for ours_first in (True, False):
+        if ours_first:
+            both = edit.with_source(encoded(edit, picture), reference)
+        else:
+            both = encoded(edit, picture, edit.with_source(edit.text(), reference))
+        found = positions(edit, model, both, latent)
+        target, first, second = found.split(24)
+        ours, other = (first, second) if ours_first else (second, first)
+        assert torch.equal(ours, target)
+        assert torch.equal(other, plain[48:] if ours_first else plain[24:48])
+        assert not torch.equal(other, target)
+
+
+def test_a_vae_of_another_model_is_named(edit: Edit) -> None:
+    from comfy.taesd.taesd import TAESD
+    from safetensors.torch import save_file
+
+    file = edit.host.model_folder("vae") / "sd15.safetensors"
+    save_file({k: v.contiguous() for k, v in TAESD(latent_channels=4).state_dict().items()}, file)
+    vae = edit.graph.add("VAELoader", vae_name=file.name)
+    with pytest.raises(GraphError, match=r"\(1, 4, 8, 8\).*16.*ae\.safetensors"):
+        edit.run(
+            edit.graph.add(
+                "RelationSourceEncode",
+                conditioning=edit.text(),
+                vae=vae,
+                image=image(edit, 64, 64),
+                long_side=0,
+                source_scale=1.0,
+            )
+        )
