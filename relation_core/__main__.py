@@ -9,7 +9,9 @@ import sys
 
 from .errors import RelationAdapterError
 
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "dataset": "build, validate, count and look at training datasets",
+}
 """Help of every group of commands. Group ``x`` is the module ``relation_core.commands.x``, imported on use."""
 
 

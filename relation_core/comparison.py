@@ -6,7 +6,7 @@ from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from .pictures import WHITE
+from .opaque import WHITE
 
 LABELS = ("A  before", "A'  after", "B  source", "B'  result")
 SIGNS = (":", "::", ":")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .pictures import WHITE
+from .opaque import WHITE
 
 Fit = Literal["pad", "stretch"]
 FITS: tuple[Fit, ...] = ("pad", "stretch")

@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from .errors import ExemplarError
-
-WHITE = (255, 255, 255)
+from .opaque import opaque
 
 
 def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
@@ -45,10 +44,6 @@ def to_pil(image: torch.Tensor) -> list[Image.Image]:
 
 
 def from_pil(picture: Image.Image) -> torch.Tensor:
-    """Turn an image into (1, height, width, 3) float32 in [0, 1]; alpha is composited on white."""
-    if picture.mode not in ("RGB", "L"):
-        rgba = picture.convert("RGBA")
-        picture = Image.new("RGB", rgba.size, WHITE)
-        picture.paste(rgba, mask=rgba.getchannel("A"))
-    array = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0
+    """Turn an image into (1, height, width, 3) float32 in [0, 1], as :func:`opaque` shows it."""
+    array = np.asarray(opaque(picture), dtype=np.float32) / 255.0
     return torch.from_numpy(array)[None]

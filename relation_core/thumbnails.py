@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .pictures import WHITE
+from .opaque import WHITE
 
 SIDE = 128
 

@@ -1,0 +1,74 @@
+"""Chooses the pictures that are kept for testing, so that none of them, under any name, is trained on."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .rotation import shuffled
+
+FEWEST = 2
+"""Pictures that make an ordered pair, for training and for testing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a picture shows: its place in the dataset, and digests of its halves' pixels."""
+
+    number: int
+    task: str
+    name: str
+    before: bytes
+    after: bytes
+
+
+def hold_out(pictures: Sequence[Contents], per_task: int, seed: int) -> set[int]:
+    """Choose up to ``per_task`` pictures of every task; return their numbers.
+
+    Pictures that share a half, in one task or in several, are kept together on one side. A task gets fewer where it
+    would be left with too few to train on, or where its pictures cannot be told apart in this way.
+    """
+    groups = _groups(pictures)
+    members: dict[int, list[Contents]] = defaultdict(list)
+    by_task: dict[str, list[Contents]] = defaultdict(list)
+    for picture in pictures:
+        members[groups[picture.number]].append(picture)
+        by_task[picture.task].append(picture)
+    room = {task: _room(len(own), per_task) for task, own in by_task.items()}
+    held: set[int] = set()
+    for task in sorted(by_task):
+        for picture in shuffled(by_task[task], lambda picture: picture.name, seed, "hold out"):
+            if room[task] == 0:
+                break
+            group = members[groups[picture.number]]
+            needed = Counter(member.task for member in group)
+            if picture.number not in held and all(room[other] >= count for other, count in needed.items()):
+                held.update(member.number for member in group)
+                for other, count in needed.items():
+                    room[other] -= count
+    return held
+
+
+def _room(pictures: int, per_task: int) -> int:
+    room = min(per_task, pictures - FEWEST)
+    return room if room >= FEWEST else 0
+
+
+def _groups(pictures: Iterable[Contents]) -> dict[int, int]:
+    """Map every picture to the lowest number among those it shares a half with, directly or by way of others."""
+    parents: dict[int, int] = {}
+
+    def find(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    first: dict[bytes, int] = {}
+    for picture in pictures:
+        parents[picture.number] = picture.number
+        for half in (picture.before, picture.after):
+            ends = sorted((find(picture.number), find(first.setdefault(half, picture.number))))
+            parents[ends[1]] = ends[0]
+    return {number: find(number) for number in parents}

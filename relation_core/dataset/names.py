@@ -1,0 +1,32 @@
+"""Names of files and folders that every file system takes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_FORBIDDEN = re.compile(r"[^\w.+-]+")
+_LONGEST = 100
+
+
+def portable_name(text: str) -> str:
+    """Turn text into a name of letters, digits and ``_ . + -``, at most 100 characters long."""
+    name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).strip("._")
+    return name.encode()[:_LONGEST].decode(errors="ignore") or "unnamed"
+
+
+class UniqueNames:
+    """Gives names that differ even where case does not count; the same calls in the same order give the same names."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def give(self, text: str) -> str:
+        """Give ``text`` a name, with ``-2``, ``-3`` and so on after one that is taken."""
+        name = wanted = portable_name(text)
+        count = 1
+        while name.casefold() in self._taken:
+            count += 1
+            name = f"{wanted}-{count}"
+        self._taken.add(name.casefold())
+        return name

@@ -1,0 +1,112 @@
+"""What became of the pictures that a build split, and the record of it that survives a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from .atomic import Scratch
+
+_FORMAT = 1
+"""Counted up when the halves of the same picture come out differently, so that no old record is taken for a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A picture to be split: its path relative to the dataset, and the halves' path, without ending."""
+
+    picture: str
+    halves: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a picture: ``error``, or two files and what is in them."""
+
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    before: str = ""
+    """Path of the file relative to the run-ready dataset; likewise ``after``."""
+    after: str = ""
+    bytes: tuple[int, int] = (0, 0)
+    """Lengths of the two files."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of both halves."""
+    digests: tuple[str, str] = ("", "")
+    """Hashes of the halves' pixels as they were split, before they were encoded."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a build reads, writes, and keeps what it needs to go on after a kill."""
+
+    pairs: Path
+    out: Path
+
+    @property
+    def records(self) -> Path:
+        """Outcomes of the chunks that are done."""
+        return self.out / ".build" / "split"
+
+    @property
+    def scratch(self) -> Scratch:
+        """Unfinished files."""
+        return Scratch(self.out / ".build" / "unfinished")
+
+
+def record_chunk(folders: Folders, index: int, chunk: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    """Record that a chunk is done."""
+    record = {"key": _key(chunk, folders), "outcomes": [asdict(outcome) for outcome in outcomes]}
+    folders.scratch.write(_record_path(folders, index), json.dumps(record).encode())
+
+
+def recorded_chunk(folders: Folders, index: int, chunk: Sequence[Job]) -> list[Outcome] | None:
+    """Give a chunk's recorded outcomes, if its pictures are still the same and their halves are there."""
+    path = _record_path(folders, index)
+    if not path.exists():
+        return None
+    record = json.loads(path.read_bytes())
+    if record["key"] != _key(chunk, folders):
+        return None
+    outcomes = [_outcome(fields) for fields in record["outcomes"]]
+    return outcomes if all(_there(folders, outcome) for outcome in outcomes) else None
+
+
+def _record_path(folders: Folders, index: int) -> Path:
+    return folders.records / f"{index:06d}.json"
+
+
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    pairs: dict[str, Any] = {key: tuple(fields[key]) for key in ("notes", "bytes", "size", "digests")}
+    return Outcome(**{**fields, **pairs})
+
+
+def _there(folders: Folders, outcome: Outcome) -> bool:
+    if outcome.error:
+        return True
+    files = zip((outcome.before, outcome.after), outcome.bytes, strict=True)
+    return all(_length(folders.out / name) == length for name, length in files)
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _key(chunk: Sequence[Job], folders: Folders) -> str:
+    """Hash all that the outcomes of a chunk depend on: names, and lengths and times of the pictures."""
+    key = blake2b(str(_FORMAT).encode(), digest_size=16)
+    for job in chunk:
+        try:
+            state = (folders.pairs / job.picture).stat()
+            seen: object = (state.st_size, state.st_mtime_ns)
+        except (OSError, ValueError):
+            seen = None
+        key.update(repr((job, seen)).encode())
+    return key.hexdigest()

@@ -1,0 +1,35 @@
+"""Ordered pairs of pictures by rotation (paper, section 3.4: "sampled and arranged via rotational permutation")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def shuffled(items: Iterable[Item], name: Callable[[Item], str], *key: object) -> list[Item]:
+    """Order items by a hash of the key and their names.
+
+    Other than a random generator, the order does not hang on Python's version or on how the items came in, and an item
+    that is added or taken away leaves the order of the others alone.
+    """
+    salt = "\0".join(map(str, key)).encode()
+    return sorted(items, key=lambda item: blake2b(salt + b"\0" + name(item).encode(), digest_size=16).digest())
+
+
+def rotation(count: int, limit: int | None, seed: object) -> Iterator[tuple[int, int]]:
+    """Yield ordered pairs (exemplar, source) of different numbers below ``count``, each pair once.
+
+    Round after round, every picture is the exemplar of the one a fixed distance after it; each round has another
+    distance, in an order given by the seed. So every picture is exemplar, and source, equally often within one,
+    wherever ``limit`` stops.
+    """
+    left = count * (count - 1) if limit is None else min(limit, count * (count - 1))
+    for distance in shuffled(range(1, count), str, seed, "distance"):
+        for exemplar in range(min(count, left)):
+            yield exemplar, (exemplar + distance) % count
+        left -= min(count, left)
+        if left == 0:
+            return
