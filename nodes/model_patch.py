@@ -322,7 +322,9 @@ class _OutputPatch:
         first = text if kind == "double" else 0
         for rows, result in zip(forward.positive, results, strict=True):  # (B, L, H * d)
             if forward.mask is not None:
-                result[:, text - first :] *= forward.mask[rows] if forward.mask.shape[0] > 1 else forward.mask
+                image = result[:, text - first :]
+                mask = forward.mask[rows] if forward.mask.shape[0] > 1 else forward.mask
+                image *= mask[:, : image.shape[1]]  # a cache of the references' keys takes their tokens out
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
 

@@ -37,13 +37,18 @@ def install_golden(host: Host) -> None:
 def _small_autoencoder() -> dict[str, torch.Tensor]:
     from comfy.taesd.taesd import TAESD
 
-    generator = torch.Generator().manual_seed(0)
-    state = TAESD(latent_channels=16).state_dict()  # ComfyUI leaves new weights as they lie in memory
+    return random_state(TAESD(latent_channels=16), seed=0)
+
+
+def random_state(module: torch.nn.Module, seed: int, gain: float = 1.0) -> dict[str, torch.Tensor]:
+    """Random weights for one of ComfyUI's modules, which leaves new weights as they lie in memory."""
+    generator = torch.Generator().manual_seed(seed)
+    state = module.state_dict()
     for name, tensor in state.items():
         if tensor.ndim > 1:
-            state[name] = torch.randn(tensor.shape, generator=generator) / tensor[0].numel() ** 0.5
-        elif name.endswith("bias"):
-            state[name] = torch.zeros(tensor.shape)
+            state[name] = gain * torch.randn(tensor.shape, generator=generator) / tensor[0].numel() ** 0.5
+        elif tensor.ndim == 1:
+            state[name] = torch.zeros(tensor.shape) if name.endswith("bias") else torch.ones(tensor.shape)
     return state
 
 
@@ -66,12 +71,15 @@ class Edit:
         self._values += 1
         return self.host.value(self.graph, f"value{self._values}", value)
 
-    def model(self, lora: float = 1.0) -> Node:
-        model = self.graph.add("UNETLoader", unet_name=f"{self.case}/transformer.safetensors", weight_dtype="default")
-        if not lora:
-            return model
+    def model(self, name: str | None = None, weight_dtype: str = "default") -> Node:
+        """The golden Flux with its LoRA, or another one as it is."""
+        file = name or f"{self.case}/transformer.safetensors"
+        model = self.graph.add("UNETLoader", unet_name=file, weight_dtype=weight_dtype)
+        return model if name else self.lora(model)
+
+    def lora(self, model: Any, strength: float = 1.0) -> Node:
         name = f"{self.case}/pytorch_lora_weights.safetensors"
-        return self.graph.add("LoraLoaderModelOnly", model=model, lora_name=name, strength_model=lora)
+        return self.graph.add("LoraLoaderModelOnly", model=model, lora_name=name, strength_model=strength)
 
     def adapter(self) -> Node:
         return self.graph.add(

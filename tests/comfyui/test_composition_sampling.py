@@ -1,0 +1,219 @@
+"""The relation with the core's samplers, guiders, conditioning and latent masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from edits import Edit, relative_error
+from graph import Node
+from host import Host
+
+BOUND = 1e-5
+APART = 1e-3
+
+
+@pytest.fixture
+def edit(host: Host) -> Edit:
+    return Edit(host)
+
+
+def patched(edit: Edit, **settings: Any) -> Node:
+    return edit.apply(edit.model(), edit.relation(), **settings)
+
+
+def ksampler(edit: Edit, model: Node, positive: Node, negative: Node | None = None, **settings: Any) -> Node:
+    defaults = {"seed": 7, "steps": 6, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+    return edit.graph.add(
+        "KSampler",
+        model=model,
+        positive=positive,
+        negative=negative or edit.text(1),
+        latent_image=edit.latent(),
+        **{**defaults, **settings},
+    )
+
+
+def predictions(edit: Edit, model: Any, **guiding: Any) -> list[dict[str, torch.Tensor]]:
+    """The positive and negative denoised pictures of every step."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def record(args: dict[str, Any]) -> torch.Tensor:
+        seen.append({"positive": args["cond_denoised"].clone(), "negative": args["uncond_denoised"].clone()})
+        return args["denoised"]
+
+    watched = edit.run(model).clone()
+    watched.set_model_sampler_post_cfg_function(record, disable_cfg1_optimization=True)
+    guider = edit.graph.add("CFGGuider", model=edit.value(watched), **guiding)
+    edit.run(edit.sample(None, guider=guider, steps=2))
+    return seen
+
+
+def test_model_sampling_flux(edit: Edit) -> None:
+    """Its shift also moves where a percentage of sampling lies."""
+
+    def shifted(model: Node) -> Node:
+        return edit.graph.add("ModelSamplingFlux", model=model, max_shift=2.5, base_shift=0.5, width=96, height=64)
+
+    text, relation, plain = edit.with_source(edit.text()), edit.relation(), edit.model()
+    settings = {"start_percent": 0.3, "end_percent": 0.6}
+    before, after, unshifted = edit.run(
+        ksampler(edit, edit.apply(shifted(plain), relation, **settings), text),
+        ksampler(edit, shifted(edit.apply(plain, relation, **settings)), text),
+        ksampler(edit, edit.apply(plain, relation, **settings), text),
+    )
+    assert torch.equal(before, after)
+    assert relative_error(before, unshifted) > APART
+
+
+def test_ksampler_equals_the_custom_sampler(edit: Edit) -> None:
+    model, text = patched(edit), edit.with_source(edit.text())
+    sigmas = edit.graph.add("BasicScheduler", model=model, scheduler="simple", steps=6, denoise=1.0)
+    custom = edit.graph.add(
+        "SamplerCustomAdvanced",
+        noise=edit.graph.add("RandomNoise", noise_seed=7),
+        guider=edit.graph.add("BasicGuider", model=model, conditioning=text),
+        sampler=edit.graph.add("KSamplerSelect", sampler_name="euler"),
+        sigmas=sigmas,
+        latent_image=edit.latent(),
+    )
+    found, expected, plain = edit.run(ksampler(edit, model, text), custom, ksampler(edit, edit.model(), text))
+    assert relative_error(found, expected) < BOUND
+    assert relative_error(found, plain) > APART
+
+
+def test_ksampler_advanced_in_two_parts(edit: Edit) -> None:
+    model, text, negative = patched(edit), edit.with_source(edit.text()), edit.text(1)
+
+    def part(latent: Node, start: int, end: int, first: bool) -> Node:
+        return edit.graph.add(
+            "KSamplerAdvanced",
+            model=model,
+            add_noise="enable" if first else "disable",
+            noise_seed=7,
+            steps=6,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="simple",
+            positive=text,
+            negative=negative,
+            latent_image=latent,
+            start_at_step=start,
+            end_at_step=end,
+            return_with_leftover_noise="enable" if end < 6 else "disable",
+        )
+
+    found, expected = edit.run(part(part(edit.latent(), 0, 3, True), 3, 6, False), part(edit.latent(), 0, 6, True))
+    assert relative_error(found, expected) < BOUND
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_sde", "lcm"])
+def test_samplers(edit: Edit, sampler: str) -> None:
+    text, noise = edit.with_source(edit.text()), edit.noise()
+    relation, plain = edit.relation(), edit.model()
+    found, again, without, idle = edit.run(
+        edit.sample(edit.apply(plain, relation), text, noise=noise, sampler=sampler),
+        edit.sample(edit.apply(plain, relation), text, noise=noise, sampler=sampler, steps=6),
+        edit.sample(plain, text, noise=noise, sampler=sampler),
+        edit.sample(edit.apply(plain, relation, strength=0.0), text, noise=noise, sampler=sampler),
+    )
+    assert found.isfinite().all()
+    assert torch.equal(found, again)
+    assert torch.equal(without, idle)
+    assert relative_error(found, without) > APART
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_the_negative_pass_is_the_unpatched_models(edit: Edit, batched: bool) -> None:
+    """Batched: both prompts carry the source, so the host runs them together; else only the positive one does."""
+    positive = edit.with_source(edit.text())
+    negative = edit.with_source(edit.text(1)) if batched else edit.text(1)
+    guiding = {"positive": positive, "negative": negative, "cfg": 3.0}
+    with_relation, without = (
+        predictions(edit, patched(edit), **guiding)[0],
+        predictions(edit, edit.model(), **guiding)[0],
+    )
+    assert relative_error(with_relation["negative"], without["negative"]) < BOUND
+    assert relative_error(with_relation["positive"], without["positive"]) > APART
+    alone = predictions(edit, patched(edit), positive=positive, negative=edit.text(1), cfg=3.0)[0]
+    assert relative_error(with_relation["positive"], alone["positive"]) < BOUND
+
+
+def test_dual_guidance_knows_the_negative_by_its_name(edit: Edit) -> None:
+    """DualCFGGuider hands the negative prompt over first; its place in the list says nothing."""
+    positive, middle, negative = (edit.with_source(edit.text(seed)) for seed in (None, 1, 2))
+
+    def result(model: Node, second: float) -> Node:
+        guider = edit.graph.add(
+            "DualCFGGuider", model=model, cond1=positive, cond2=middle, negative=negative,
+            cfg_conds=1.0, cfg_cond2_negative=second, style="regular",
+        )  # fmt: skip
+        return edit.sample(None, guider=guider, steps=1)
+
+    # With both scales at 1 the prediction is the first condition's alone.
+    first = edit.graph.add("BasicGuider", model=patched(edit), conditioning=positive)
+    found, expected = edit.run(result(patched(edit), 1.0), edit.sample(None, guider=first, steps=1))
+    assert relative_error(found, expected) < 1e-4
+    # At scale 0 it is (first - second) + negative: the negative pass shows.
+    relation, plain = edit.run(result(patched(edit), 0.0), result(edit.model(), 0.0))
+    assert relative_error(relation, plain) > APART
+
+
+def test_conditioning_timestep_range(edit: Edit) -> None:
+    """Two prompts that take turns, each with the source."""
+    texts = [edit.with_source(edit.text(seed)) for seed in (None, 1)]
+    ranges = [
+        edit.graph.add("ConditioningSetTimestepRange", conditioning=text, start=start, end=end)
+        for text, start, end in ((texts[0], 0.0, 0.5), (texts[1], 0.5, 1.0))
+    ]
+    both = edit.graph.add("ConditioningCombine", conditioning_1=ranges[0], conditioning_2=ranges[1])
+    model, idle = patched(edit), edit.apply(edit.model(), edit.relation(), strength=0.0)
+    found, first, plain, without = edit.run(
+        edit.sample(model, both), edit.sample(model, texts[0]), edit.sample(edit.model(), both), edit.sample(idle, both)
+    )
+    assert relative_error(found, first) > APART
+    assert relative_error(found, plain) > APART
+    assert torch.equal(plain, without)
+
+
+def test_combined_conditioning_averages_edited_predictions(edit: Edit) -> None:
+    texts = [edit.with_source(edit.text(seed)) for seed in (None, 1)]
+    both = edit.graph.add("ConditioningCombine", conditioning_1=texts[0], conditioning_2=texts[1])
+    model = patched(edit)
+    found, *single = edit.run(*[edit.sample(model, text, steps=1) for text in (both, *texts)])
+    assert relative_error(found, (single[0] + single[1]) / 2) < BOUND
+
+
+def test_masked_conditioning(edit: Edit) -> None:
+    texts = [edit.with_source(edit.text(seed)) for seed in (None, 1)]
+    left = torch.zeros(1, 8, 12)
+    left[:, :, :6] = 1
+    parts = [
+        edit.graph.add(
+            "ConditioningSetMask", conditioning=text, mask=edit.value(mask), strength=1.0, set_cond_area="default"
+        )
+        for text, mask in zip(texts, (left, 1 - left), strict=True)
+    ]
+    both = edit.graph.add("ConditioningCombine", conditioning_1=parts[0], conditioning_2=parts[1])
+    model = patched(edit)
+    found, *single = edit.run(*[edit.sample(model, text, steps=1) for text in (both, *texts)])
+    assert relative_error(found[..., :6], single[0][..., :6]) < BOUND
+    assert relative_error(found[..., 6:], single[1][..., 6:]) < BOUND
+
+
+@pytest.mark.parametrize("differential", [True, False])
+def test_inpainting(edit: Edit, differential: bool) -> None:
+    kept = torch.randn(1, 16, 8, 12, generator=torch.Generator().manual_seed(3))
+    mask = torch.zeros(1, 8, 12)
+    mask[:, :, 6:] = 1.0
+    if differential:
+        mask[:, :, 5] = 0.5
+    latent = edit.graph.add("SetLatentNoiseMask", samples=edit.value({"samples": kept}), mask=edit.value(mask))
+    models = [patched(edit), edit.model()]
+    if differential:
+        models = [edit.graph.add("DifferentialDiffusion", model=model, strength=1.0) for model in models]
+    text = edit.with_source(edit.text())
+    found, plain = edit.run(*[edit.sample(model, text, latent=latent) for model in models])
+    assert relative_error(found[..., :5], kept[..., :5]) < BOUND
+    assert relative_error(found[..., 6:], plain[..., 6:]) > APART
