@@ -1,0 +1,72 @@
+"""``python -m relation_core weights``: convert weights files, and tell what they are."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from ..adapter import open_adapter
+from ..conversion import conversion_passes, convert_adapter
+from ..inspection import inspect_file
+from .bar import progress_bar
+
+EXTRA = "weights"
+_LOG = logging.getLogger(__name__)
+
+
+def add_commands(group: argparse.ArgumentParser) -> None:
+    """Describe the commands."""
+    commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_convert(commands.add_parser("convert", help="rewrite an adapter as one .safetensors file"))
+    _add_inspect(commands.add_parser("inspect", help="tell what a weights file is and whether it fits FLUX.1-dev"))
+
+
+def _add_convert(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Rewrite an adapter (.bin or .safetensors) as one .safetensors file: the same values in the same dtype, "
+        "streamed, compared bit for bit, and there only when it is whole."
+    )
+    command.add_argument("source", type=Path, metavar="IN", help="the adapter, such as ip_adapter-100000.bin")
+    command.add_argument("target", type=Path, metavar="OUT", help="the .safetensors file to write")
+    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    command.set_defaults(run=_convert)
+
+
+def _add_inspect(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Tell what a weights file is: kind, sizes, dtype and fingerprint. The exit status is 1 if it does not fit "
+        "FLUX.1-dev."
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="an adapter or a SigLIP vision model")
+    command.set_defaults(run=_inspect)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    adapter = open_adapter(options.source)
+    with _ending_cleanly(), progress_bar("write and compare", conversion_passes(adapter), EXTRA) as progress:
+        converted = convert_adapter(adapter, options.target, options.overwrite, progress)
+    _LOG.info("Wrote %s: the same weights, fingerprint %s.", converted.path, converted.fingerprint)
+
+
+@contextmanager
+def _ending_cleanly() -> Generator[None]:
+    """Treat a request to end like Ctrl-C, so that the unfinished file is removed."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    sys.stdout.write(inspect_file(options.file) + "\n")
