@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
-READY := $(VENV)/.ready
+READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: check test test-slow demo clean
+.PHONY: check test test-slow demo comfyui clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -20,8 +20,17 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-demo: $(READY)
-	$(BIN)/python -m scripts.demo
+# The shipped workflow in a real ComfyUI server, with small random models.
+demo: comfyui $(READY)
+	$(BIN)/python -m scripts.demo $(COMFYUI)
+
+comfyui:
+ifeq ($(COMFYUI),)
+	@echo "This needs a ComfyUI, and none was found. Get one with" >&2
+	@echo "  git clone https://github.com/Comfy-Org/ComfyUI ~/ComfyUI" >&2
+	@echo "or name the folder of yours: COMFYUI_PATH=/path/to/ComfyUI make demo" >&2
+	@exit 1
+endif
 
 # With a ComfyUI at hand, its own requirements too; torchaudio without its own pin on torch.
 $(READY): requirements-dev.txt Makefile $(wildcard $(COMFYUI)/requirements.txt)

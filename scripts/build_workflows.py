@@ -1,0 +1,259 @@
+"""Builds the shipped workflow in ComfyUI's page: ``python -m scripts.build_workflows COMFYUI``.
+
+The page's own serialisation is what is written to ``workflows/``. Arrange nodes here, not in the JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from .comfyui_page import open_page
+from .comfyui_server import PACK, ComfyServer
+from .graph_layout import Group, ModelFile, Node, build
+from .small_models import write_models
+
+HUB = "https://huggingface.co"
+FLUX = ModelFile(
+    "flux1-dev.safetensors", f"{HUB}/Comfy-Org/flux1-dev/resolve/main/flux1-dev.safetensors", "diffusion_models"
+)
+LORA = ModelFile(
+    "pytorch_lora_weights.safetensors",
+    f"{HUB}/handsomeWilliam/RelationAdapter/resolve/main/pytorch_lora_weights.safetensors",
+    "loras",
+)
+VISION = ModelFile(
+    "sigclip_vision_patch14_384.safetensors",
+    f"{HUB}/Comfy-Org/sigclip_vision_384/resolve/main/sigclip_vision_patch14_384.safetensors",
+    "clip_vision",
+)
+CLIP_L, T5_XXL = (
+    ModelFile(name, f"{HUB}/comfyanonymous/flux_text_encoders/resolve/main/{name}", "text_encoders")
+    for name in ("clip_l.safetensors", "t5xxl_fp16.safetensors")
+)
+AUTOENCODER = ModelFile(
+    "ae.safetensors", f"{HUB}/Comfy-Org/Lumina_Image_2.0_Repackaged/resolve/main/split_files/vae/ae.safetensors", "vae"
+)
+ADAPTER, ADAPTER_PAGE = "ip_adapter-100000.bin", f"{HUB}/handsomeWilliam/RelationAdapter"
+
+OURS, NOTE, FRAME = "cyan", "black", "#3f789e"
+
+START_NOTE = """## Show an edit on one pair of pictures, get it on another picture
+
+**1** Fetch the models: the note at the lower left says which and where.  **2** Choose a pair: a picture before an \
+edit and the same picture after it.  **3** Choose the picture to be edited, and say the edit in a sentence.  \
+**4** Press **Run**. The result is at the right; under it, A : A' :: B : B' compares the pair with it.
+
+Until you choose your own pictures, the three *Load Image* nodes show ComfyUI's `example.png`. The folder `pictures` \
+of this pack has a pair and a source to try: drop them on the nodes *Before*, *After* and *Source*.
+"""
+
+MODELS_NOTE = f"""### Models
+
+Into ComfyUI's folder `models`:
+
+`diffusion_models/` [{FLUX.name}]({FLUX.url})
+
+`loras/` [{LORA.name}]({LORA.url})
+
+`relation_adapter/` [{ADAPTER}]({ADAPTER_PAGE})
+
+5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: download this one by hand.
+
+`clip_vision/` [{VISION.name}]({VISION.url})
+
+`text_encoders/` [{CLIP_L.name}]({CLIP_L.url})
+
+`text_encoders/` [{T5_XXL.name}]({T5_XXL.url})
+
+`vae/` [{AUTOENCODER.name}]({AUTOENCODER.url})
+
+Then press **R**, and choose them above.
+"""
+
+PAIR_NOTE = """**One change, the same scene.** The clearer the pair shows nothing but the edit, the better it carries \
+over.
+Pictures of one size, in the same place and from the same side, work best.
+"""
+
+SOURCE_NOTE = """**512 pixels** is the size the adapter knows. Larger sources come out larger, slower and less sure.
+The prompt says the edit, not the picture: *make it a pencil drawing*.
+"""
+
+SAMPLING_NOTE = """The authors' settings: **strength 1**, **24 steps**, **guidance 3.5**, Euler, seed 1000.
+
+**Too little of the edit?** Raise *strength* to 1.2 or 1.5.
+
+**Too much of the exemplar's content?** Lower it to 0.8, or let *end_percent* stop it earlier.
+
+**Another try?** Change the seed.
+"""
+
+NODES = [
+    Node("start", "MarkdownNote", (380, 0, 900, 120), "Relation transfer", {"text": START_NOTE}, colour=NOTE),
+    # 1 Models
+    Node("flux", "UNETLoader", (0, 0, 320, 82), widgets={"unet_name": FLUX.name}, models=(FLUX,)),
+    Node(
+        "lora",
+        "LoraLoaderModelOnly",
+        (0, 132, 320, 82),
+        "Load the adapter's LoRA",
+        {"lora_name": LORA.name, "strength_model": 1.0},
+        {"model": "flux.MODEL"},
+        (LORA,),
+    ),
+    Node(
+        "adapter",
+        "LoadRelationAdapter",
+        (0, 264, 320, 82),
+        widgets={"adapter_name": ADAPTER, "vision_name": VISION.name},
+        models=(VISION,),
+        colour=OURS,
+    ),
+    Node(
+        "clip",
+        "DualCLIPLoader",
+        (0, 396, 320, 130),
+        widgets={"clip_name1": CLIP_L.name, "clip_name2": T5_XXL.name, "type": "flux"},
+        models=(CLIP_L, T5_XXL),
+    ),
+    Node("vae", "VAELoader", (0, 576, 320, 58), widgets={"vae_name": AUTOENCODER.name}, models=(AUTOENCODER,)),
+    Node("models", "MarkdownNote", (0, 684, 320, 446), "Models", {"text": MODELS_NOTE}, colour=NOTE),
+    # 2 The pair
+    Node("before", "LoadImage", (380, 250, 280, 360), "Before", {"image": "example.png"}),
+    Node("after", "LoadImage", (680, 250, 280, 360), "After", {"image": "example.png"}),
+    Node(
+        "exemplar",
+        "RelationExemplarEncode",
+        (980, 250, 300, 142),
+        links={
+            "relation_adapter": "adapter.relation_adapter",
+            "before": "before.IMAGE",
+            "after": "after.IMAGE",
+        },
+        colour=OURS,
+    ),
+    Node("pair_note", "MarkdownNote", (980, 442, 300, 168), "A good pair", {"text": PAIR_NOTE}, colour=NOTE),
+    # 3 The source and the prompt
+    Node("source", "LoadImage", (380, 740, 280, 390), "Source", {"image": "example.png"}),
+    Node(
+        "prompt",
+        "CLIPTextEncode",
+        (680, 740, 280, 250),
+        "Prompt",
+        {"text": "Turn the picture into a pencil drawing."},
+        {"clip": "clip.CLIP"},
+    ),
+    Node(
+        "guidance",
+        "FluxGuidance",
+        (680, 1040, 280, 90),
+        widgets={"guidance": 3.5},
+        links={"conditioning": "prompt.CONDITIONING"},
+    ),
+    Node(
+        "source_encode",
+        "RelationSourceEncode",
+        (980, 740, 300, 122),
+        links={"conditioning": "guidance.CONDITIONING", "vae": "vae.VAE", "image": "source.IMAGE"},
+        colour=OURS,
+    ),
+    Node("source_note", "MarkdownNote", (980, 912, 300, 218), "A good source", {"text": SOURCE_NOTE}, colour=NOTE),
+    # 4 Sampling
+    Node(
+        "apply",
+        "ApplyRelationAdapter",
+        (1340, 0, 300, 194),
+        links={"model": "lora.MODEL", "relation": "exemplar.relation"},
+        colour=OURS,
+    ),
+    Node(
+        "noise",
+        "RandomNoise",
+        (1660, 0, 300, 82),
+        "Seed",
+        {"noise_seed": 1000, "control_after_generate": "fixed"},
+    ),
+    Node("euler", "KSamplerSelect", (1660, 132, 300, 58), widgets={"sampler_name": "euler"}),
+    Node(
+        "scheduler",
+        "RelationScheduler",
+        (1340, 340, 300, 82),
+        widgets={"steps": 24},
+        links={"latent": "source_encode.latent"},
+        colour=OURS,
+    ),
+    Node(
+        "guider",
+        "BasicGuider",
+        (1340, 244, 300, 46),
+        links={"model": "apply.model", "conditioning": "source_encode.conditioning"},
+    ),
+    Node(
+        "sampler",
+        "SamplerCustomAdvanced",
+        (1980, 0, 300, 106),
+        "Sampler",
+        links={
+            "noise": "noise.NOISE",
+            "guider": "guider.GUIDER",
+            "sampler": "euler.SAMPLER",
+            "sigmas": "scheduler.sigmas",
+            "latent_image": "source_encode.latent",
+        },
+    ),
+    Node("sampling_note", "MarkdownNote", (1660, 240, 620, 182), "Settings", {"text": SAMPLING_NOTE}, colour=NOTE),
+    # 5 The result
+    Node("decode", "VAEDecode", (1340, 552, 300, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
+    Node(
+        "comparison",
+        "RelationComparison",
+        (1340, 648, 300, 86),
+        links={
+            "before": "before.IMAGE",
+            "after": "after.IMAGE",
+            "source": "source.IMAGE",
+            "result": "decode.IMAGE",
+        },
+        colour=OURS,
+    ),
+    Node(
+        "save",
+        "SaveImage",
+        (1660, 552, 620, 300),
+        "Result",
+        {"filename_prefix": "RelationAdapter"},
+        {"images": "decode.IMAGE"},
+    ),
+    Node("show", "PreviewImage", (1340, 902, 940, 228), "Comparison", links={"images": "comparison.image"}),
+]
+
+GROUPS = [
+    Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models"), FRAME),
+    Group("2  The pair", ("before", "after", "exemplar", "pair_note"), FRAME),
+    Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note"), FRAME),
+    Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note"), FRAME),
+    Group("5  The result", ("decode", "comparison", "save", "show"), FRAME),
+]
+
+
+def main() -> None:
+    """Build ``workflows/relation_transfer.json``."""
+    comfyui = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        write_models(base / "models")
+        (base / "input").mkdir()
+        shutil.copy(comfyui / "input" / "example.png", base / "input")
+        with ComfyServer(comfyui, base) as server, open_page(server.address) as page:
+            workflow = build(page, NODES, GROUPS)
+            page.screenshot(PACK / "build" / "workflows" / "relation_transfer.png")
+    text = json.dumps(workflow, indent=2, ensure_ascii=False)
+    (PACK / "workflows" / "relation_transfer.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""ComfyUI's own page in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
+READY_MS = 120_000
+SETTLE_MS = 1500
+"""The page draws, measures and checks files for this long after a change."""
+
+
+class ComfyPage:
+    """The page of a running ComfyUI server, with what it complained about."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        """Errors and warnings on the console, and exceptions that nothing caught."""
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        page.goto(f"http://{address}/")
+        page.wait_for_function("window.app?.graph && window.app.extensionManager", timeout=READY_MS)
+        self.settle()
+        page.keyboard.press("Escape")  # the template browser greets a first visit
+        self.settle()
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            where = message.location.get("url", "")
+            self.complaints.append(f"{message.type}: {message.text} ({where})")
+
+    def settle(self) -> None:
+        """Wait until the page has drawn what was asked of it."""
+        self.page.wait_for_timeout(SETTLE_MS)
+
+    def load(self, workflow: dict[str, Any]) -> None:
+        """Open a workflow as if it came from a file."""
+        self.page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+        self.settle()
+
+    def serialised(self) -> dict[str, Any]:
+        """The workflow as the page saves it."""
+        return json.loads(self.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).workflow)"))
+
+    def prompt(self) -> dict[str, Any]:
+        """The workflow in API form, as the page would post it."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def screenshot(self, path: Path) -> None:
+        """Save what the window shows."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+
+
+@contextmanager
+def open_page(address: str, width: int = 1600, height: int = 1000) -> Iterator[ComfyPage]:
+    """Open the page of a server in a new, headless Chromium.
+
+    Raises:
+        FileNotFoundError: there is no Chromium on this machine.
+    """
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise FileNotFoundError("There is no Chromium here; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        try:
+            yield ComfyPage(browser.new_page(viewport={"width": width, "height": height}), address)
+        finally:
+            browser.close()

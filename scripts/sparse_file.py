@@ -1,0 +1,46 @@
+"""Safetensors files that are mostly holes: full-size stand-ins that take hardly any disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+BYTES = {"F8_E4M3": 1, "F16": 2, "BF16": 2, "F32": 4}
+
+
+def write_sparse(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str, written: Mapping[str, torch.Tensor]
+) -> None:
+    """Write a ``.safetensors`` file whose tensors are zero but for a few.
+
+    Zeros are holes, on file systems that have them.
+
+    Args:
+        path: of the file.
+        shapes: of every tensor, by name.
+        dtype: of all of them, in safetensors' words.
+        written: the tensors that are not zero, in that dtype. One with fewer rows than ``shapes`` says is
+            repeated to fill it.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + math.prod(shape) * BYTES[dtype]
+        places[name] = (start, end)
+    header = {name: {"dtype": dtype, "shape": shapes[name], "data_offsets": places[name]} for name in shapes}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        first = file.tell()
+        file.truncate(first + end)
+        for name, tensor in written.items():
+            start, stop = places[name]
+            data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
+            file.seek(first + start)
+            for _ in range((stop - start) // len(data)):
+                file.write(data)
