@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import comfy.model_base
 import comfy.patcher_extension
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,7 @@ def check_model(model: Any, relation: Relation) -> None:
     """
     sizes = model.model.model_config.unet_config
     name = type(model.model).__name__
-    if sizes.get("image_model") != "flux" or "depth_single_blocks" not in sizes:
+    if type(model.model) is not comfy.model_base.Flux:  # its subclasses are other families: FLUX.2, Chroma, LongCat
         raise ModelMismatchError(
             f"The model is a {name}; RelationAdapter works on FLUX.1 only (FLUX.1-dev, or a fine-tune of it). Load one "
             "with Load Diffusion Model."
@@ -197,6 +198,8 @@ class _ModelWrapper:
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
+        if c_concat is not None and kwargs.get("ref_latents"):
+            raise ModelMismatchError(_NO_ROOM)
         options = dict(transformer_options or {})
         run: _Run | None = options.get(self.run)
         forward = options[self.forward] = self._plan(executor.class_obj, x, t, options, run, kwargs)
@@ -219,7 +222,7 @@ class _ModelWrapper:
         chunks = options.get("cond_or_uncond", [0])
         ids = options.get("uuids", [None] * len(chunks))
         size = x.shape[0] // len(chunks)
-        patch = model.diffusion_model.patch_size
+        patch = model.model_config.unet_config["patch_size"]
         references = [_grid(latent, patch) for latent in conditions.get("ref_latents") or ()]
         target = _grid(x, patch)
         positive, sources = [], []
@@ -322,9 +325,7 @@ class _OutputPatch:
         first = text if kind == "double" else 0
         for rows, result in zip(forward.positive, results, strict=True):  # (B, L, H * d)
             if forward.mask is not None:
-                image = result[:, text - first :]
-                mask = forward.mask[rows] if forward.mask.shape[0] > 1 else forward.mask
-                image *= mask[:, : image.shape[1]]  # a cache of the references' keys takes their tokens out
+                result[:, text - first :] *= forward.mask[rows] if forward.mask.shape[0] > 1 else forward.mask
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
 
@@ -375,6 +376,12 @@ def _token_mask(
         return tokens
     repeats = -(-size // tokens.shape[0])
     return tokens.repeat(repeats, 1, 1)[:size].repeat(chunks, 1, 1)
+
+
+_NO_ROOM = (
+    "This Flux takes further channels beside the latent (FLUX.1-Fill, -Canny and -Depth and their LoRAs do), and "
+    "ComfyUI gives a source picture none of them. Use FLUX.1-dev, or leave Encode Relation Source out."
+)
 
 
 def _unreached(model: Any) -> str:

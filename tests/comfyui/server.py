@@ -1,0 +1,122 @@
+"""The shipped workflow in a real ComfyUI server, made light: a CLIP-L alone encodes the prompt, steps are few."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from find_comfyui import PACK, find_comfyui
+from PIL import Image
+
+from relation_adapter.scripts.comfyui_server import ComfyServer, Message, Outcome, Prompt
+from relation_adapter.scripts.small_models import CLIP_L_WIDTH, SmallSizes, write_models
+from relation_adapter.scripts.workflow_to_api import workflow_to_api
+
+WORKFLOW = PACK / "workflows" / "relation_transfer.json"
+PICTURES = {"Before": "cat_before.jpg", "After": "cat_after.jpg", "Source": "coffee.jpg"}
+
+LIGHT = SmallSizes(text_dim=CLIP_L_WIDTH, tokens=1024)
+RELATION_BYTES = 4 * 2 * (2 * LIGHT.tokens) * 128 * 2 * 4
+"""Keys and values of one exemplar pair: 4 blocks, 2 heads, before and after, width 128, keys and values, float32."""
+
+SUSPICIOUS = re.compile(r"\bWARN(ING)?\b|\bERROR\b|\bCRITICAL\b|Traceback|Exception|Warning:", re.IGNORECASE)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextmanager
+def started(base: Path, sizes: SmallSizes) -> Iterator[ComfyServer]:
+    """A server with small models of these sizes and the pictures to try."""
+    comfyui = find_comfyui()
+    assert comfyui is not None
+    write_models(base / "models", sizes)
+    (base / "input").mkdir()
+    for name in PICTURES.values():
+        shutil.copy(PACK / "pictures" / name, base / "input")
+    with ComfyServer(comfyui, base) as server:
+        yield server
+
+
+def shipped_prompt(server: ComfyServer) -> Prompt:
+    """The shipped workflow in API form, with the pictures to try in its Load Image nodes."""
+    prompt = workflow_to_api(json.loads(WORKFLOW.read_text(encoding="utf-8")), server.get("object_info"))
+    for title, name in PICTURES.items():
+        prompt[titled(prompt, title)]["inputs"]["image"] = name
+    return prompt
+
+
+def light_prompt(server: ComfyServer) -> Prompt:
+    """The shipped workflow for the models of ``LIGHT``: smaller pictures and 4 steps."""
+    prompt = shipped_prompt(server)
+    loader = of_class(prompt, "DualCLIPLoader")
+    prompt[loader] = {
+        "class_type": "CLIPLoader",
+        "inputs": {"clip_name": "clip_l.safetensors", "type": "stable_diffusion", "device": "default"},
+    }
+    changed(prompt, "RelationSourceEncode", long_side=256)
+    changed(prompt, "RelationScheduler", steps=4)
+    return prompt
+
+
+def titled(prompt: Prompt, title: str) -> str:
+    """Id of the node with this title."""
+    return next(key for key, node in prompt.items() if node.get("_meta", {}).get("title") == title)
+
+
+def of_class(prompt: Prompt, class_type: str) -> str:
+    """Id of the only node of this class."""
+    (key,) = (key for key, node in prompt.items() if node["class_type"] == class_type)
+    return key
+
+
+def changed(prompt: Prompt, class_type: str, **inputs: object) -> Prompt:
+    """Set inputs of the only node of this class."""
+    prompt[of_class(prompt, class_type)]["inputs"].update(inputs)
+    return prompt
+
+
+def without_relation(prompt: Prompt) -> Prompt:
+    """The same graph with ApplyRelationAdapter taken out."""
+    prompt = copy.deepcopy(prompt)
+    apply = of_class(prompt, "ApplyRelationAdapter")
+    changed(prompt, "BasicGuider", model=prompt.pop(apply)["inputs"]["model"])
+    return prompt
+
+
+class Run:
+    """A prompt executed to its end, and what the server said meanwhile."""
+
+    def __init__(self, server: ComfyServer, prompt: Prompt, interrupt_at: tuple[str, int] | None = None) -> None:
+        """Execute a prompt; interrupt it when the named node reports this much progress."""
+        self.prompt = prompt
+        self.executed: list[str] = []
+        """Classes of the nodes that ran, and were not cached."""
+        self._server = server
+        self._interrupt_at = interrupt_at
+        self.outcome: Outcome = server.run(prompt, self._watch)
+
+    def _watch(self, message: Message) -> None:
+        node = message.data.get("node")
+        if message.kind == "executing" and node:
+            self.executed.append(self.prompt[node]["class_type"])
+        if message.kind == "progress" and self._interrupt_at is not None:
+            class_type, value = self._interrupt_at
+            if self.prompt[node]["class_type"] == class_type and message.data["value"] >= value:
+                self._interrupt_at = None
+                self._server.interrupt()
+
+    def picture(self) -> np.ndarray:
+        """The result, (height, width, 3)."""
+        assert self.outcome.status == "success", self.outcome
+        return np.array(Image.open(self.outcome.pictures[of_class(self.prompt, "SaveImage")][0]))
+
+
+def complaints(server: ComfyServer) -> list[str]:
+    """Lines of the server's log that tell of a warning or an error, whoever wrote them."""
+    lines = (COLOUR.sub("", line) for line in server.log().splitlines())
+    return [line for line in lines if SUSPICIOUS.search(line)]

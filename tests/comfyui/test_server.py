@@ -1,0 +1,86 @@
+"""A real server keeps no trace of the relation: not after an interrupt, not without the node, not in its memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+from server import LIGHT, RELATION_BYTES, Run, changed, complaints, light_prompt, of_class, started, without_relation
+
+from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
+
+PROMPTS = 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with started(tmp_path_factory.mktemp("server"), LIGHT) as server:
+        yield server
+        assert complaints(server) == []
+
+
+def with_pairs(prompt: Prompt, count: int) -> Prompt:
+    """The same exemplar pair many times over."""
+    prompt = copy.deepcopy(prompt)
+    exemplar = prompt[of_class(prompt, "RelationExemplarEncode")]["inputs"]
+    for name in ("before", "after"):
+        prompt[name] = {"class_type": "RepeatImageBatch", "inputs": {"image": exemplar[name], "amount": count}}
+        exemplar[name] = [name, 0]
+    return prompt
+
+
+def test_removing_the_node_restores_the_picture(server: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In both orders, against a server that never had the node."""
+    related = light_prompt(server)
+    plain = without_relation(related)
+    never = Run(server, plain)  # this server's first prompt
+    assert "ApplyRelationAdapter" not in never.executed and "SamplerCustomAdvanced" in never.executed
+    first = Run(server, related).picture()
+    again = Run(server, plain)
+    assert "SamplerCustomAdvanced" in again.executed
+    assert np.array_equal(again.picture(), never.picture())
+    assert not np.array_equal(first, never.picture())
+    with started(tmp_path_factory.mktemp("other"), LIGHT) as other:
+        assert np.array_equal(Run(other, related).picture(), first)
+        assert np.array_equal(Run(other, plain).picture(), never.picture())
+        assert complaints(other) == []
+
+
+@pytest.mark.parametrize("node", ["RelationExemplarEncode", "SamplerCustomAdvanced"])
+def test_an_interrupt_leaves_the_server_as_it_was(server: ComfyServer, node: str) -> None:
+    prompt = changed(light_prompt(server), "RandomNoise", noise_seed=7)
+    before = Run(server, prompt).picture()
+    slow = changed(with_pairs(prompt, 100), "RelationScheduler", steps=200)
+    if node == "SamplerCustomAdvanced":
+        slow = changed(copy.deepcopy(prompt), "RelationScheduler", steps=200)
+    stopped = Run(server, slow, interrupt_at=(node, 2))
+    assert stopped.outcome.status == "interrupted"
+    assert stopped.executed[-1] == node
+    after = Run(server, prompt)
+    assert {"RelationExemplarEncode", "SamplerCustomAdvanced"} & set(after.executed) >= {"SamplerCustomAdvanced"}
+    assert np.array_equal(after.picture(), before)
+
+
+def test_memory_does_not_grow(server: ComfyServer, record_property: pytest.RecordProperty) -> None:
+    """Every prompt makes a relation of its own; kept, they would add up to PROMPTS times its size."""
+    process = psutil.Process(server.pid)
+    prompt = light_prompt(server)
+
+    def run(index: int) -> int:
+        changed(prompt, "RandomNoise", noise_seed=index)
+        changed(prompt, "RelationExemplarEncode", weight=1.0 + index / 100)
+        run = Run(server, prompt)
+        run.picture()
+        assert {"RelationExemplarEncode", "SamplerCustomAdvanced"} <= set(run.executed)
+        return process.memory_info().rss
+
+    for index in range(5):
+        warm = run(index)
+    sizes = [run(index) for index in range(5, 5 + PROMPTS)]
+    growth = sizes[-1] - warm
+    record_property("memory_growth_bytes", growth)
+    print(f"after {PROMPTS} prompts: {growth / 1e6:+.1f} MB; one relation: {RELATION_BYTES / 1e6:.1f} MB")
+    assert growth < PROMPTS * RELATION_BYTES / 4
