@@ -17,6 +17,8 @@ _BLURRED = 64
 """Levels by which a blurred column beside a line differs from it."""
 _UNIFORM = 0.98
 """Share of a column's pixels that must lie within the tolerance."""
+_MOST_ALIKE = 0.5
+"""Share of the pixels beside a line, away from the middle, that may have its colour."""
 _OFF_CENTRE = 0.1
 """Share of the width, to each side of the middle, in which a line is looked for."""
 _MOST_UNEQUAL = 0.25
@@ -37,8 +39,8 @@ def split_halves(picture: Image.Image) -> Halves:
 
     The middle column of an odd width is dropped. A line counts as a separator where it is uniform from top to bottom,
     at most 2% of the width (at least 4 pixels) wide, and bounded by something else on both sides. At the middle it is
-    dropped, together with as much of the other half as keeps both equal. Beside the middle it makes unequal halves:
-    the half after it is resized to the half before.
+    dropped, together with as much of the other half as keeps both equal. Beside the middle, where it must stand out
+    from what borders on it, it makes unequal halves: the half after it is resized to the half before.
 
     Raises:
         ExemplarError: the picture is too small, or its halves differ in width by more than a quarter.
@@ -91,11 +93,15 @@ def _separating_line(picture: Image.Image) -> tuple[int, int] | None:
     colours = np.median(columns, axis=0)  # (columns, 3)
     uniform = (np.abs(columns - colours).max(axis=2) <= _TOLERANCE).mean(axis=0) >= _UNIFORM
     runs = [(start, end) for start, end in _runs(uniform, colours) if 0 < start < end < last - first]
-    lines = [_with_blur(run, columns, colours[run[0]]) for run in runs if run[1] - run[0] <= most]
-    placed = [
-        (first + start, first + end) for start, end in lines if _is_separator((first + start, first + end), width)
-    ]
-    return min(placed, key=lambda run: abs(run[0] + run[1] - width), default=None)
+    found: list[tuple[int, int]] = []
+    for run in runs:
+        if run[1] - run[0] <= most:
+            blurred = _with_blur(run, columns, colours[run[0]])
+            line = (first + blurred[0], first + blurred[1])
+            stands_out = _stands_out(run, columns, colours[run[0]])
+            if _is_separator(line, width) and (stands_out or not _off_centre(line, width)):
+                found.append(line)
+    return min(found, key=lambda line: abs(line[0] + line[1] - width), default=None)
 
 
 def _with_blur(run: tuple[int, int], columns: np.ndarray, colour: np.ndarray) -> tuple[int, int]:
@@ -106,6 +112,16 @@ def _with_blur(run: tuple[int, int], columns: np.ndarray, colour: np.ndarray) ->
         start -= int(start > 0 and blurred[start - 1])
         end += int(end < len(blurred) and blurred[end])
     return start, end
+
+
+def _stands_out(run: tuple[int, int], columns: np.ndarray, colour: np.ndarray) -> bool:
+    """Tell whether the colour changes at once, but for one blurred column, on both sides of a line.
+
+    Smooth pictures have uniform columns of their own, but there it changes slowly.
+    """
+    beside = [column for column in (run[0] - 2, run[1] + 1) if 0 <= column < columns.shape[1]]
+    alike = (np.abs(columns[:, beside] - colour).max(axis=2) <= _BLURRED).mean(axis=0)
+    return len(beside) == 2 and bool((alike <= _MOST_ALIKE).all())
 
 
 def _runs(uniform: np.ndarray, colours: np.ndarray) -> list[tuple[int, int]]:

@@ -118,6 +118,7 @@ def test_a_picture_that_changed_or_a_half_that_went_is_split_again(built: Path, 
     lost.unlink()
     run("dataset", "build", copy, tmp_path / "out", *OPTIONS)
     second = tree(tmp_path / "out")
+    assert set(second) == set(first)
     names = {name for name in second if second[name] != first.get(name)}
     assert names == {f"pictures/{task_name(2)}/image_4_{half}.jpg" for half in ("before", "after")}
 

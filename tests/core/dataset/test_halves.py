@@ -101,6 +101,16 @@ def test_unequal_halves_are_made_equal_and_reported() -> None:
     assert any("260 and 230" in note for note in halves.notes)
 
 
+@pytest.mark.parametrize("slope", [8, 16, 20, 25])
+@pytest.mark.parametrize("place", [86, 116])
+def test_uniform_columns_of_a_smooth_picture_are_no_line(place: int, slope: int) -> None:
+    sheet = np.asarray(joined(photo(100, 64, 20), photo(100, 64, 21))).astype(int)
+    for offset in range(-8, 9):  # at the place all rows have one grey; from there they part
+        sheet[:, place + offset] = np.where(np.arange(64) % 2, 128 + slope * offset, 128 - slope * offset)[:, None]
+    halves = split_halves(Image.fromarray(sheet.clip(0, 255).astype(np.uint8)))
+    assert halves.before.width == 100 and halves.notes == ()
+
+
 def test_halves_that_are_too_unequal_are_refused() -> None:
     with pytest.raises(ExemplarError, match="too unequal"):
         split_halves(joined(photo(290, 200, 16), line(4, 200, WHITE), photo(210, 200, 17)))
