@@ -8,7 +8,8 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.relation import Relation
-from .model_patch import RelationPatch, check_model
+from .model_check import check_model
+from .model_patch import RelationPatch
 from .sockets import CATEGORY, RelationSocket
 
 MAX_STRENGTH = 10.0
@@ -102,7 +103,7 @@ class ApplyRelationAdapter(io.ComfyNode):
         check_model(model, relation)
         patched = model.clone()
         present = relation.present()
-        strengths = (strength * double_strength, strength * single_strength)
-        if present is not None and any(strengths) and start_percent < end_percent:
-            RelationPatch(present, strengths, (start_percent, end_percent), mask).register(patched)
+        double, single = strength * double_strength, strength * single_strength
+        if present is not None and (double or single) and start_percent < end_percent:
+            RelationPatch(present, double, single, (start_percent, end_percent), mask).register(patched)
         return io.NodeOutput(patched)

@@ -8,8 +8,8 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.source import check_latent, resize_source, source_size
-from .model_patch import with_source
 from .sockets import CATEGORY
+from .source_conditioning import with_source
 
 MAX_SIDE = 16384
 

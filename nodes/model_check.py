@@ -1,0 +1,71 @@
+"""Whether a model is one that the relation can act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_base
+import torch
+
+from ..relation_core.config import FLOAT_DTYPES
+from ..relation_core.errors import ModelMismatchError
+from ..relation_core.relation import Relation
+
+
+def check_model(model: Any, relation: Relation) -> None:
+    """Refuse a model (a ``ModelPatcher``) that the relation was not made for.
+
+    Raises:
+        ModelMismatchError: it is not a FLUX.1, or its blocks, heads or widths differ from the adapter's.
+    """
+    sizes = model.model.model_config.unet_config
+    name = type(model.model).__name__
+    if type(model.model) is not comfy.model_base.Flux:  # its subclasses are other families: FLUX.2, Chroma, LongCat
+        raise ModelMismatchError(
+            f"The model is a {name}; RelationAdapter works on FLUX.1 only (FLUX.1-dev, or a fine-tune of it). Load one "
+            "with Load Diffusion Model."
+        )
+    config = relation.config
+    found_expected = {
+        "attention blocks": (sizes["depth"] + sizes["depth_single_blocks"], config.blocks),
+        "heads": (sizes["num_heads"], config.heads),
+        "hidden size": (sizes["hidden_size"], config.hidden_size),
+        "text width": (sizes["context_in_dim"], config.text_dim),
+    }
+    wrong = [
+        f"{found} {what} for {expected}" for what, (found, expected) in found_expected.items() if found != expected
+    ]
+    if wrong:
+        raise ModelMismatchError(
+            f"The model ({name}) does not fit the adapter that the relation was made with: it has {', '.join(wrong)}. "
+            "Use the kind of Flux that the adapter was trained on; the released adapter is for FLUX.1-dev."
+        )
+
+
+def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) -> None:
+    """Refuse reference latents beside channels that are joined to the noise: ComfyUI gives references none.
+
+    Raises:
+        ModelMismatchError: there are both.
+    """
+    if c_concat is not None and references:
+        raise ModelMismatchError(
+            "This Flux takes further channels beside the latent (FLUX.1-Fill, -Canny and -Depth and their LoRAs do), "
+            "and ComfyUI gives a source picture none of them. Use FLUX.1-dev, or leave Encode Relation Source out."
+        )
+
+
+def unreached(model: Any) -> ModelMismatchError:
+    """Say that a model (a ``BaseModel``) never called our hooks."""
+    kind = type(model.diffusion_model)
+    return ModelMismatchError(
+        f"This model ({kind.__module__}.{kind.__name__}) does not call ComfyUI's attention patches, so the relation "
+        "cannot act on it. Nunchaku's Flux and some compiled or replaced blocks are like that. Load FLUX.1 with Load "
+        "Diffusion Model, or a GGUF of it, and remove nodes that replace its blocks."
+    )
+
+
+def compute_dtype(model: Any) -> torch.dtype | None:
+    """What a model (a ``ModelPatcher``) computes in; None where that is no plain float."""
+    dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
+    return dtype if dtype in FLOAT_DTYPES else None
