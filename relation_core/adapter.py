@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from .adapter_keys import canonical_names
 from .checkpoint import read_checkpoint
 from .config import FLUX_HEAD_DIM, RelationConfig, infer_config
 from .errors import CheckpointError
+from .kinds import quoted
 
 _FINGERPRINT_VALUES = 1024
 
@@ -58,8 +60,11 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], RelationConfig]:
 
 def _head_dim(metadata: Mapping[str, str], path: Path) -> int:
     text = metadata.get("head_dim", str(FLUX_HEAD_DIM))
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise CheckpointError(f"The metadata of {path} says head_dim = '{text[:40]}'; expected a number up to 1024.")
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise CheckpointError(
+            f"The metadata of {path} says head_dim = {quoted(text)}; expected a number from 1 on. Convert the released "
+            "file again."
+        )
     return int(text)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .errors import CheckpointError
-from .kinds import ADAPTER_KIND, recognise, shortened
+from .kinds import ADAPTER_KIND, quoted, recognise, shortened
 
 ADAPTER_ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
 
@@ -42,7 +42,9 @@ def canonical_names(names: Iterable[str], path: Path) -> dict[str, str]:
     for name in names:
         canonical = _DATA_PARALLEL_PREFIX.sub(r"\1.", name)
         if canonical in source:
-            raise CheckpointError(f"'{canonical}' stands twice in {path}, with and without 'module.'. {_remedy()}")
+            raise CheckpointError(
+                f"{quoted(canonical)} stands twice in {path}, with and without 'module.'. {_remedy()}"
+            )
         source[canonical] = name
     expected: set[str] = set(PROJECTION_KEYS)
     blocks = sum(1 for name in source if _BLOCK_KEY.fullmatch(name))
@@ -57,7 +59,7 @@ def _mismatch(path: Path, source: Mapping[str, str], expected: set[str]) -> str:
     missing, unknown = sorted(expected - source.keys()), sorted(source.keys() - expected)
     kind = recognise(unknown)
     if kind is not None and kind[0] != ADAPTER_KIND:
-        return f"{path} is {kind[0]}, not a RelationAdapter (it has '{kind[1]}'). {_remedy()}"
+        return f"{path} is {kind[0]}, not a RelationAdapter (it has {quoted(kind[1])}). {_remedy()}"
     parts = [f"{path} does not have the tensors of a RelationAdapter."]
     if missing:
         parts.append(f"Missing: {shortened(missing)}.")

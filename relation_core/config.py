@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from .adapter_keys import block_keys
+from .adapter_keys import ADAPTER_ADDRESS, block_keys
 from .errors import CheckpointError
 
 FLUX_HEAD_DIM = 128
@@ -55,11 +55,12 @@ def infer_config(tensors: Mapping[str, torch.Tensor], path: Path, head_dim: int 
             )
     first, second = tensors["image_proj.proj.0.weight"], tensors["image_proj.proj.2.weight"]
     norm, key = tensors["image_proj.norm.weight"], tensors[block_keys(0)[0]]
-    if first.ndim != 2 or second.ndim != 2 or norm.ndim != 1 or key.ndim != 2 or 0 in (*norm.shape, *key.shape):
+    ranks = [tensor.ndim for tensor in (first, second, norm, key)]
+    if ranks != [2, 2, 1, 2] or any(0 in tensor.shape for tensor in tensors.values()):
         raise CheckpointError(
             f"{path} has no adapter's shapes: image_proj.proj.0.weight {tuple(first.shape)}, proj.2.weight "
             f"{tuple(second.shape)}, norm.weight {tuple(norm.shape)}, {block_keys(0)[0]} {tuple(key.shape)}; "
-            "expected two matrices, a vector and a matrix. Fetch the file again."
+            "expected two matrices, a vector and a matrix, and nothing of size 0. Fetch the file again."
         )
     config = RelationConfig(
         blocks=sum(1 for name in tensors if name.startswith("ip_adapter.")) // 2,
@@ -74,7 +75,8 @@ def infer_config(tensors: Mapping[str, torch.Tensor], path: Path, head_dim: int 
         if tuple(tensors[name].shape) != shape:
             raise CheckpointError(
                 f"'{name}' in {path} has shape {tuple(tensors[name].shape)}; expected {shape}, to fit its other "
-                f"tensors and heads of {head_dim}. The file is damaged or made for another kind of model."
+                f"tensors and heads of {head_dim}. The file is damaged or made for another kind of model: fetch it "
+                f"again from {ADAPTER_ADDRESS}."
             )
     return config
 

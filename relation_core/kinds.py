@@ -10,9 +10,12 @@ ADAPTER_KIND = "a RelationAdapter"
 # (what the file is, a pattern that a name in it matches); the first that matches names the kind.
 _KINDS = (
     ("an IP-Adapter of XLabs", r"^ip_adapter_proj_model\.|ip_adapter_(double|single)_stream"),
-    ("an IP-Adapter for Stable Diffusion", r"^image_proj\.(latents|proj\.weight|layers\.)"),
+    (
+        "an IP-Adapter for Stable Diffusion",
+        r"^image_proj\.(latents|proj\.(weight|3\.)|layers\.)|^ip_adapter\.\d+\.to_\w+_lora\.",
+    ),
     ("an IP-Adapter of InstantX with norms of its own", r"^ip_adapter\.\d+\.norm_added_[kv]"),
-    ("a LoRA", r"(^|\.)lora_([AB]|up|down)\b|\.lokr_|\.hada_"),
+    ("a LoRA", r"(^|\.)lora_([AB]|up|down)\b|_lora\d?\.(up|down)\.|\.lokr_|\.hada_"),
     ("a ControlNet", r"^(controlnet_|control_model\.|input_hint_block\.|controlnet\.)"),
     ("a PuLID file", r"^(pulid_|id_adapter|pulid_encoder)"),
     (ADAPTER_KIND, r"^(image_proj\.(module\.)?proj\.0\.|ip_adapter\.(module\.)?\d+\.to_[kv]_ip\.)"),
@@ -25,6 +28,8 @@ _KINDS = (
     ("an autoencoder", r"^(encoder|decoder|first_stage_model)\."),
 )
 
+_LONGEST = 100
+
 
 def recognise(names: Iterable[str]) -> tuple[str, str] | None:
     """Name the kind of file that has these tensors, with the name that gave it away; None if it is unknown."""
@@ -36,8 +41,13 @@ def recognise(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def quoted(name: str) -> str:
+    """Show a name that a file brought in: on one line, and not without end."""
+    return repr(name) if len(name) <= _LONGEST else f"{name[:_LONGEST]!r}..."
+
+
 def shortened(names: Iterable[str], most: int = 4) -> str:
     """List some names for a message."""
     names = list(names)
-    shown = ", ".join(f"'{name}'" for name in names[:most])
+    shown = ", ".join(quoted(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ import torch
 from .checkpoint import read_checkpoint
 from .config import FLOAT_DTYPES
 from .errors import CheckpointError
-from .kinds import recognise, shortened
+from .kinds import quoted, recognise, shortened
 
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 
@@ -68,13 +68,16 @@ def open_vision(path: str | Path) -> VisionFile:
     those of so400m where the shapes say so.
 
     Raises:
-        CheckpointError: the file is damaged, another model, without its head, or of unknown sizes.
+        CheckpointError: the file is damaged, another model, without its head, of unknown sizes, or holds values
+            that are not finite (some of which attention would turn into zeros, unnoticed).
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
+    _check_kind(checkpoint.tensors, path)
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if not _IGNORED.fullmatch(name)}
-    _check_kind(tensors, path)
+    _check_dtypes(tensors, path)
     config = _find_config(tensors, path)
+    _check_finite(tensors, path)
     return VisionFile(
         path,
         config,
@@ -109,21 +112,34 @@ def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
     return {f"vision_model.{name}": shape for name, shape in shapes.items()}
 
 
-def _check_kind(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    kind = recognise(tensors)
+def _check_kind(names: Collection[str], path: Path) -> None:
+    kind = recognise(names)
     if kind is None or kind[0] != "a SigLIP vision model":
-        found = "nothing known" if kind is None else f"{kind[0]} (it has '{kind[1]}')"
+        found = "nothing known" if kind is None else f"{kind[0]} (it has {quoted(kind[1])})"
         raise CheckpointError(f"{path} holds {found}; expected a SigLIP vision model. {_remedy()}")
-    if not any(name.startswith(HEAD_PREFIX) for name in tensors):
+    if not any(name.startswith(HEAD_PREFIX) for name in names):
         raise CheckpointError(
             f"{path} is a SigLIP vision model without its attention-pooling head (no '{HEAD_PREFIX}*' in it); the "
-            f"relation is read from that head's output. {_remedy()}"
+            f"relation is read from that head's output. Expected the whole model. {_remedy()}"
         )
+
+
+def _check_dtypes(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype not in FLOAT_DTYPES:
             raise CheckpointError(
-                f"'{name}' in {path} is stored as {tensor.dtype}; expected bfloat16, float16 or float32. {_remedy()}"
+                f"{quoted(name)} in {path} is stored as {tensor.dtype}; expected bfloat16, float16 or float32. "
+                f"{_remedy()}"
             )
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    bad = [name for name, tensor in tensors.items() if not all(bound.isfinite() for bound in tensor.aminmax())]
+    if bad:
+        raise CheckpointError(
+            f"{path} has values that are not finite in {shortened(bad)}; expected numbers only. The file is damaged: "
+            f"fetch it again. {_remedy()}"
+        )
 
 
 def _find_config(tensors: Mapping[str, torch.Tensor], path: Path) -> VisionConfig:
@@ -134,14 +150,14 @@ def _find_config(tensors: Mapping[str, torch.Tensor], path: Path) -> VisionConfi
             return config
     expected = expected_vision_shapes(beside or SO400M)
     source = "its config.json" if beside else "so400m-patch14-384 (there is no usable config.json beside the file)"
-    wrong = [f"'{name}' {shapes[name]} for {expected[name]}" for name in shapes.keys() & expected.keys()]
-    wrong = sorted(text for text in wrong if text.split(" ", 1)[1].split(" for ")[0] != text.rsplit(" for ", 1)[1])
-    parts = [f"{path} does not have the tensors of {source}."]
+    parts = [f"{path} does not have the tensors that are expected of {source}."]
     for label, names in (("Missing", expected.keys() - shapes.keys()), ("Unknown", shapes.keys() - expected.keys())):
         if names:
             parts.append(f"{label}: {shortened(sorted(names))}.")
+    wrong = [name for name in expected if name in shapes and shapes[name] != expected[name]]
     if wrong:
-        parts.append(f"Wrong shape: {'; '.join(wrong[:3])}.")
+        compared = "; ".join(f"'{name}' is {shapes[name]} for {expected[name]}" for name in wrong[:3])
+        parts.append(f"{len(wrong)} of the wrong shape: {compared}.")
     raise CheckpointError(" ".join([*parts, _remedy()]))
 
 
@@ -152,7 +168,7 @@ def _config_beside(path: Path) -> VisionConfig | None:
         return None
     try:
         content: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     values = _mapping(content)
     values = _mapping(values.get("vision_config", values))
@@ -168,14 +184,16 @@ def _mapping(content: object) -> dict[str, Any]:
 
 def _is_sound(config: VisionConfig) -> bool:
     sizes = [value for name, value in vars(config).items() if name not in ("layer_norm_eps", "hidden_act")]
-    if not all(isinstance(size, int) and 0 < size <= 65536 for size in sizes):
+    if not all(type(size) is int and 0 < size <= 65536 for size in sizes):
         return False
     return (
         isinstance(config.layer_norm_eps, float)
+        and 0.0 < config.layer_norm_eps < 1.0
         and config.hidden_size % config.num_attention_heads == 0
         and config.hidden_act == "gelu_pytorch_tanh"
         and config.num_channels == 3
         and config.num_hidden_layers <= 256
+        and config.patch_size <= config.image_size
     )
 
 

@@ -1,0 +1,138 @@
+"""Reads corrupted files in a process of its own, since a reader that trusts them may crash. Writes a line for each.
+
+Run as ``python read_corrupted.py GROUP FOLDER FIRST [unsafe]``, where the group is ``adapters`` or ``vision``, the
+folder is empty, and FIRST is the number of the file to begin with. ``unsafe`` reads only the files that hold code, and
+with code allowed, to prove that it would run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import hashlib
+import importlib.util
+import json
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LONGEST = 60
+"""Seconds that one file may take."""
+MOST_MEMORY = 12 << 30
+"""Bytes of address space: what a file can claim more of is refused, not tried."""
+
+
+def load_conftest() -> None:
+    """Make the pack importable, as pytest does."""
+    spec = importlib.util.spec_from_file_location("pack_conftest", HERE.parent / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    sys.path.insert(0, str(HERE))
+
+
+def limit_memory() -> None:
+    """Refuse absurd allocations, where the system can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+
+
+def state_of(folder: Path) -> dict[str, str]:
+    """What a folder holds."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "-"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def read_adapter(path: Path) -> None:
+    """Open and encode; everything must be finite."""
+    import torch
+    from random_weights import random_relation
+
+    from relation_adapter.relation_core.adapter import open_adapter
+
+    relation = random_relation(open_adapter(path))
+    for part in (relation.tokens, relation.keys_values.keys, relation.keys_values.values):
+        assert part.dtype == torch.float32 and part.isfinite().all()
+
+
+def read_vision(path: Path) -> None:
+    """Open, pool random patches with the head, and encode what came out with a good adapter."""
+    import torch
+    from corrupted_vision import matching_adapter
+
+    from relation_adapter.relation_core.attention import torch_attention
+    from relation_adapter.relation_core.relation import encode_relation
+    from relation_adapter.relation_core.vision import open_vision
+    from relation_adapter.relation_core.vision_head import AttentionPoolingHead
+
+    vision = open_vision(path)
+    head = AttentionPoolingHead(vision.config, torch.nn, torch_attention, "cpu", torch.float32)
+    head.load(vision.head)
+    with torch.inference_mode():
+        pooled = head(torch.randn(2, 4, vision.config.hidden_size, generator=torch.Generator().manual_seed(0)))
+    thumbnails = torch.zeros(1, 128, 256, 3, dtype=torch.uint8)
+    adapter = matching_adapter(path.parent.parent)
+    relation = encode_relation(adapter, pooled[None], thumbnails, 1.0, "cpu", torch.float32)
+    assert relation.keys_values.keys.isfinite().all() and relation.keys_values.values.isfinite().all()
+
+
+def read_unsafely(path: Path) -> None:
+    """Read as an unsafe reader would."""
+    import pickle
+
+    import torch
+
+    try:
+        torch.load(path, weights_only=False)
+    except Exception:
+        pickle.loads(path.read_bytes())
+
+
+def outcome_of(read: Callable[[Path], None], path: Path) -> tuple[str, str]:
+    """What reading a file came to, in a word and in the words of the error."""
+    from relation_adapter.relation_core.errors import RelationAdapterError
+
+    try:
+        read(path)
+    except RelationAdapterError as error:
+        return "refused", str(error)
+    except BaseException as error:
+        return f"raised {type(error).__name__}", str(error)
+    return "read", ""
+
+
+def main(group: str, folder: str, first: str, mode: str = "safe") -> None:
+    """Read one group's files, from number ``first`` on; ``unsafe`` reads those that hold code."""
+    load_conftest()
+    import torch
+    from corrupted_adapters import corrupted_adapters
+    from corrupted_vision import corrupted_vision
+
+    groups = {"adapters": (corrupted_adapters, read_adapter), "vision": (corrupted_vision, read_vision)}
+    make, read = groups[group]
+    torch.set_num_threads(1)  # the tensors are tiny
+    limit_memory()
+    warnings.simplefilter("ignore")
+    faulthandler.enable()
+    for number, corruption in list(enumerate(make().values()))[int(first) :]:
+        if mode == "unsafe" and not corruption.live:
+            continue
+        place = Path(folder) / f"{number}{mode}"
+        place.mkdir()
+        path = corruption.put(place)
+        before = state_of(place)
+        signal.alarm(LONGEST)
+        outcome, message = outcome_of(read_unsafely if mode == "unsafe" else read, path)
+        signal.alarm(0)
+        ran, changed = (place / "marker").exists(), state_of(place) != before
+        print(json.dumps([corruption.name, outcome, message, ran, changed]), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
