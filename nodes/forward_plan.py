@@ -6,7 +6,7 @@ Axes: B rows of the batch. A grid is rows and columns of tokens.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,8 @@ class ForwardPlan:
     """Rows, and for them the tokens and the grid of every source, counted from the first image token."""
     mask: torch.Tensor | None
     """(B or 1, image tokens, 1): share of the relation that every image token takes."""
+    results: list[torch.Tensor] = field(default_factory=list)
+    """What the running block takes from the exemplars, one for every slice of ``positive``: (B, L, H * d)."""
     reached: bool = False
     """Whether the model called the hooks."""
 

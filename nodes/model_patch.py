@@ -10,7 +10,8 @@ model wrapper             once a forward: plans what the others do (:mod:`.forwa
 ``attn1_output_patch``    every block: the result is added to the block's attention
 ========================  ============================================================================
 
-What one of them finds out for another travels in ``transformer_options`` under a key of the patch's own.
+The plan of a forward lies in a context variable, not in ``transformer_options``: torch.compile bakes the keys of that
+dictionary into what it compiles. For the same reason the patches in blocks are left out of compilation.
 Axes: B rows of the batch, L tokens, H heads, d head width.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,20 +53,19 @@ class RelationPatch:
     def register(self, model: Any) -> None:
         """Put the hooks on a model (a ``ModelPatcher``, already cloned)."""
         key = f"relation_adapter.{uuid.uuid4().hex}"
-        run, forward = f"{key}.run", f"{key}.forward"
         strengths = {"double": self.double_strength, "single": self.single_strength}
         first_single = model.model.model_config.unet_config["depth"]
         keys_values = self.relation.keys_values.to("cpu", compute_dtype(model))
         for kind, wrapper in (
-            (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(run)),
-            (WrappersMP.APPLY_MODEL, _ModelWrapper(run, forward, self.percents, self.mask)),
+            (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(key)),
+            (WrappersMP.APPLY_MODEL, _ModelWrapper(key, self.percents, self.mask)),
         ):
             add_wrapper_with_key(kind, key, wrapper, model.model_options, is_model_options=True)
-        model.set_model_post_input_patch(_PositionsPatch(forward))
+        model.set_model_post_input_patch(_PositionsPatch(key))
         model.set_model_attn1_patch(
-            _AttentionPatch(forward, keys_values, keys_values, self.relation.token_bias(), strengths, first_single)
+            _AttentionPatch(key, keys_values, keys_values, self.relation.token_bias(), strengths, first_single)
         )
-        model.set_model_attn1_output_patch(_OutputPatch(forward, strengths))
+        model.set_model_attn1_output_patch(_OutputPatch(key, strengths))
 
 
 @dataclass
@@ -80,11 +81,11 @@ class _Run:
 class _SamplerWrapper:
     """Reads the conditioning before it is taken apart into batches."""
 
-    run: str
+    key: str
 
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
-        options[self.run] = _Run(read_prompts(guider.conds))
+        options[self.key] = _Run(read_prompts(guider.conds))
         return executor(guider, sigmas, extra_args, *args)
 
 
@@ -92,8 +93,7 @@ class _SamplerWrapper:
 class _ModelWrapper:
     """Plans a forward, and finds out whether the model calls the hooks at all."""
 
-    run: str
-    forward: str
+    key: str
     percents: tuple[float, float]
     mask: torch.Tensor | None
 
@@ -110,11 +110,11 @@ class _ModelWrapper:
     ) -> torch.Tensor:
         model = executor.class_obj
         options = dict(transformer_options or {})
-        run: _Run | None = options.get(self.run)  # None where a model is called outside of any sampler
+        run: _Run | None = options.pop(self.key, None)  # None where a model is called outside of any sampler
         references = kwargs.get("ref_latents") or []
         check_room(c_concat, references)
         places = options.get("cond_or_uncond", [0])
-        plan = options[self.forward] = plan_forward(
+        plan = plan_forward(
             x,
             references,
             model.model_config.unet_config["patch_size"],
@@ -124,7 +124,11 @@ class _ModelWrapper:
             self.mask,
             self._acts_at(model, t),
         )
-        result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        token = _PLANS.set({**_PLANS.get(), self.key: plan})
+        try:
+            result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        finally:
+            _PLANS.reset(token)
         if run is not None:
             run.reached |= plan.reached
             if not run.reached:
@@ -142,10 +146,11 @@ class _ModelWrapper:
 class _PositionsPatch:
     """Gives source tokens the position ids of the target."""
 
-    forward: str
+    key: str
 
+    @torch.compiler.disable
     def __call__(self, args: dict[str, Any]) -> dict[str, Any]:
-        plan = _plan_in(args["transformer_options"], self.forward)
+        plan = _plan_of(self.key)
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
         for rows, sources in plan.sources:
             target = ids[rows, : plan.target[0] * plan.target[1]]
@@ -158,7 +163,7 @@ class _PositionsPatch:
 class _AttentionPatch:
     """Lets a block's query look at the exemplars."""
 
-    forward: str
+    key: str
     home: KeysValues
     """As the relation has them, and shared with it where the dtype is the same."""
     resident: KeysValues
@@ -173,6 +178,7 @@ class _AttentionPatch:
             return self
         return replace(self, resident=self.home.to(target))
 
+    @torch.compiler.disable
     def __call__(
         self,
         q: torch.Tensor,
@@ -183,7 +189,7 @@ class _AttentionPatch:
         *,
         extra_options: dict[str, Any],
     ) -> dict[str, Any]:
-        plan = _plan_in(extra_options, self.forward)
+        plan = _plan_of(self.key)
         plan.reached = True
         kind = extra_options["block_type"]
         if not (plan.active and plan.positive and self.strengths[kind]):
@@ -193,7 +199,7 @@ class _AttentionPatch:
         keys, values = self.resident.keys[index].to(q), self.resident.values[index].to(q)
         bias = None if self.bias is None else self.bias.to(q)
         first = extra_options["img_slice"][0] if kind == "double" else 0
-        extra_options[_result_key(self.forward)] = [
+        plan.results = [
             relation_attention(q[rows, :, first:], keys, values, host_attention, bias) for rows in plan.positive
         ]
         return {}
@@ -203,14 +209,15 @@ class _AttentionPatch:
 class _OutputPatch:
     """Adds what the exemplars said to the block's attention."""
 
-    forward: str
+    key: str
     strengths: dict[str, float]
 
+    @torch.compiler.disable
     def __call__(self, attn: torch.Tensor, extra_options: dict[str, Any]) -> torch.Tensor:
-        results = extra_options.pop(_result_key(self.forward), None)
-        if results is None:
+        plan = _plan_of(self.key)
+        results, plan.results = plan.results, []
+        if not results:
             return attn
-        plan = _plan_in(extra_options, self.forward)
         kind, text = extra_options["block_type"], extra_options["img_slice"][0]
         first = text if kind == "double" else 0
         for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
@@ -220,14 +227,15 @@ class _OutputPatch:
         return attn
 
 
-def _plan_in(options: dict[str, Any], forward: str) -> ForwardPlan:
-    if forward not in options:
+_PLANS: ContextVar[dict[str, ForwardPlan]] = ContextVar("relation_adapter_plans", default={})  # noqa: B039 - never changed
+"""Plans of the running forward, by the key of their patch."""
+
+
+def _plan_of(key: str) -> ForwardPlan:
+    plans = _PLANS.get()
+    if key not in plans:
         raise ModelMismatchError(
             "Something called the model past ComfyUI's own way to it (apply_model), so what the relation shall do is "
             "not known. Remove the nodes that replace how the model is called, or take Apply RelationAdapter out."
         )
-    return options[forward]
-
-
-def _result_key(forward: str) -> str:
-    return f"{forward}.result"
+    return plans[key]
