@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ SUFFIXES = SAFETENSORS_SUFFIXES | PICKLE_SUFFIXES
 
 _DEEPEST = 4
 """Dictionaries within dictionaries: the released file has two."""
-_REFUSED = re.compile(r"WeightsUnpickler error: .*?\b(?:GLOBAL|class) ([\w.]+)")
+_REFUSED = re.compile(r"\b(?:GLOBAL|Unsupported class) ([\w.]+)")
 """How PyTorch words the refusal of a pickle's name."""
 _REMEDY = "The file is damaged or no weights file: fetch the original again."
 
@@ -99,7 +100,7 @@ def _check_stored(path: Path) -> None:
 
 
 def _pickle_problem(path: Path, error: Exception) -> str:
-    refused = _REFUSED.search(str(error))
+    refused = _REFUSED.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
     if refused:
         return (
             f"{path} is a pickle that holds more than plain tensors: it asks for {refused[1]}, which was not run. "
@@ -112,9 +113,11 @@ def _pickle_problem(path: Path, error: Exception) -> str:
 
 
 def _first_words(error: Exception) -> str:
-    """What an error says before it goes on to advise, which may be to run the code in the file."""
-    said = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
-    first = re.split(r"[.] |[\n\x1b]", said)[0].rstrip(".")
+    """What an error says, without the advice around it, which may be to run the code in the file."""
+    said = str(error)
+    if isinstance(error, pickle.UnpicklingError):  # advice, the error, and where to read more, in paragraphs
+        said = said.partition("\n\nCheck the documentation")[0].rpartition("\n\n")[2].rpartition("error: ")[2]
+    first = re.split(r"[.] |[\n\x1b]", said.strip())[0].rstrip(".")
     if "weights_only" in first:
         first = "of a form that may hold code"
     return f"{type(error).__name__}: {first[:200]}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from code_pickles import LIVE, Call, disguised, live_pickle, zipped
+from code_pickles import LIVE, Call, disguised, live_pickle, opcodes, zipped
 from corrupted_bytes import flipped, headed, saved, truncated, with_entries, with_header, with_pickle, zip_regions
 from corrupted_tensors import NAMES, WHOLE, nested, weights, whole_bin, whole_legacy, whole_safetensors, wrong_tensors
 from corruption import DANGLING_LINK, EITHER, FOLDER, LOOPED_LINK, NOWHERE, READ, Corruption, by_name, file_of, fixed
@@ -40,6 +40,9 @@ def flips() -> Iterator[Corruption]:
         yield file_of(f"weights flipped {seed}", flipped(flat, (header, len(flat)), seed), ".safetensors", EITHER)
 
 
+_REFUSED = r"it asks for \w[\w.]+, which was not run"
+
+
 def code() -> Iterator[Corruption]:
     for name in LIVE:
         for protocol in (2, 4):
@@ -47,7 +50,7 @@ def code() -> Iterator[Corruption]:
                 f"code by {name}, protocol {protocol}",
                 ".bin",
                 lambda marker, name=name, protocol=protocol: zipped(live_pickle(name, marker, protocol)),
-                says="was not run|not a whole",
+                says=_REFUSED if protocol == 2 and name not in opcodes(Path()) else f"{_REFUSED}|not a whole",
                 live=True,
             )
     for name in LIVE:
