@@ -134,8 +134,14 @@ def test_the_relation_acts_between_its_percents(host: Host, start: float, end: f
 
 def test_consecutive_ranges_neither_overlap_nor_leave_a_gap(host: Host) -> None:
     edit = Edit(host)
-    model, relation, text = edit.model(), edit.relation(), edit.with_source(edit.text())
+    relation, text = edit.relation(), edit.with_source(edit.text())
+    # Without a shift, half of sampling is exactly at the noise level 0.5, which is one of the steps here.
+    shifts = {"max_shift": 0.0, "base_shift": 0.0, "width": 96, "height": 64}
+    model = edit.graph.add("ModelSamplingFlux", model=edit.model(), **shifts)
+    sigmas = edit.value(torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0]))
     first = edit.apply(model, relation, end_percent=0.5)
     both = edit.apply(first, relation, start_percent=0.5)
-    found, expected = edit.run(edit.sample(both, text), edit.sample(edit.apply(model, relation), text))
+    found, expected = edit.run(
+        *[edit.sample(given, text, sigmas=sigmas) for given in (both, edit.apply(model, relation))]
+    )
     assert relative_error(found, expected) < BOUND
