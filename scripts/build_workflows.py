@@ -16,6 +16,8 @@ from .comfyui_server import PACK, ComfyServer
 from .graph_layout import Group, ModelFile, Node, build
 from .small_models import write_models
 
+WORKFLOW = PACK / "workflows" / "relation_transfer.json"
+API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
 HUB = "https://huggingface.co"
 FLUX = ModelFile(
     "flux1-dev.safetensors", f"{HUB}/Comfy-Org/flux1-dev/resolve/main/flux1-dev.safetensors", "diffusion_models"
@@ -241,7 +243,7 @@ GROUPS = [
 
 
 def main() -> None:
-    """Build ``workflows/relation_transfer.json``."""
+    """Build the workflow, and its API form as the page makes it, which the tests compare with."""
     comfyui = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -249,10 +251,11 @@ def main() -> None:
         (base / "input").mkdir()
         shutil.copy(comfyui / "input" / "example.png", base / "input")
         with ComfyServer(comfyui, base) as server, open_page(server.address) as page:
-            workflow = build(page, NODES, GROUPS)
+            workflow = build(page, "relation_transfer", NODES, GROUPS)
+            prompt = page.prompt()
             page.screenshot(PACK / "build" / "workflows" / "relation_transfer.png")
-    text = json.dumps(workflow, indent=2, ensure_ascii=False)
-    (PACK / "workflows" / "relation_transfer.json").write_text(text + "\n", encoding="utf-8")
+    for path, content in ((WORKFLOW, workflow), (API_FORM, prompt)):
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

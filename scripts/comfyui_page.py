@@ -60,7 +60,7 @@ class ComfyPage:
 
     def prompt(self) -> dict[str, Any]:
         """The workflow in API form, as the page would post it."""
-        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+        return json.loads(self.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
 
     def screenshot(self, path: Path) -> None:
         """Save what the window shows."""

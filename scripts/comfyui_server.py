@@ -60,13 +60,17 @@ class ComfyServer:
         comfyui: a ComfyUI folder.
         base: its base folder: models, input, output and custom nodes are there, and nowhere else.
         flags: more arguments of ``main.py``.
+        threads: of the computation; 0 leaves it to PyTorch. Small models on a busy machine run fastest on one.
     """
 
-    def __init__(self, comfyui: Path, base: Path, *flags: str) -> None:
+    def __init__(self, comfyui: Path, base: Path, *flags: str, threads: int = 0) -> None:
         self.base = base
         self.log_path = base / "server.log"
         self._comfyui = comfyui
         self._flags = flags
+        self._environment = {**os.environ, "PYTHONUTF8": "1"}
+        if threads:
+            self._environment["OMP_NUM_THREADS"] = str(threads)
         self._client = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] | None = None
         with closing(socket.socket()) as probe:
@@ -89,7 +93,7 @@ class ComfyServer:
                 cwd=self._comfyui,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUTF8": "1"},
+                env=self._environment,
             )
         try:
             self._wait_until_up()
@@ -148,11 +152,14 @@ class ComfyServer:
             if answer.status_code != requests.codes.ok:
                 raise ServerError(f"The server refused the prompt: {answer.text}")
             identity = answer.json()["prompt_id"]
+            end: Message | None = None
             for message in _messages(connection, identity):
                 if watch is not None:
                     watch(message)
                 if message.kind in _ENDS:
-                    return self._outcome(message, identity)
+                    end = message
+                if end is not None and message.kind == "executing" and message.data["node"] is None:
+                    return self._outcome(end, identity)  # only now the history has it
         raise ServerError(f"The server closed the connection. Its log ends:\n{self._tail()}")
 
     def _outcome(self, message: Message, identity: str) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +48,8 @@ class Group:
     colour: str
 
 
-def build(page: ComfyPage, nodes: list[Node], groups: list[Group]) -> dict[str, Any]:
-    """Build a graph in the page and return what the page saves for it."""
+def build(page: ComfyPage, name: str, nodes: list[Node], groups: list[Group]) -> dict[str, Any]:
+    """Build a graph in the page and return what the page saves for it. The name gives the graph its lasting id."""
     boxes = {node.key: node.box for node in nodes}
     frames = [
         {"title": group.title, "color": group.colour, "bounding": _frame([boxes[key] for key in group.keys])}
@@ -67,7 +68,9 @@ def build(page: ComfyPage, nodes: list[Node], groups: list[Group]) -> dict[str, 
         }
         for node in nodes
     ]
-    page.page.evaluate(_BUILD, {"nodes": specification, "groups": frames, "view": _view(list(boxes.values()))})
+    view = _view(list(boxes.values()))
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    page.page.evaluate(_BUILD, {"identity": identity, "nodes": specification, "groups": frames, "view": view})
     page.settle()
     return page.serialised()
 
@@ -86,8 +89,9 @@ def _view(boxes: list[tuple[int, int, int, int]]) -> dict[str, Any]:
 
 
 _BUILD = """
-({nodes, groups, view}) => {
+({identity, nodes, groups, view}) => {
   app.graph.clear();
+  app.graph.id = identity;
   const built = {};
   for (const {key, kind, box, title, widgets, models, colour} of nodes) {
     const node = LiteGraph.createNode(kind);

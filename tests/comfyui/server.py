@@ -30,7 +30,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextmanager
-def started(base: Path, sizes: SmallSizes) -> Iterator[ComfyServer]:
+def started(base: Path, sizes: SmallSizes, threads: int = 1) -> Iterator[ComfyServer]:
     """A server with small models of these sizes and the pictures to try."""
     comfyui = find_comfyui()
     assert comfyui is not None
@@ -38,7 +38,7 @@ def started(base: Path, sizes: SmallSizes) -> Iterator[ComfyServer]:
     (base / "input").mkdir()
     for name in PICTURES.values():
         shutil.copy(PACK / "pictures" / name, base / "input")
-    with ComfyServer(comfyui, base) as server:
+    with ComfyServer(comfyui, base, threads=threads) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ from server import LIGHT, RELATION_BYTES, Run, changed, complaints, light_prompt
 
 from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
 
-PROMPTS = 20
+PROMPTS, WARM_UP = 20, 5
 
 
 @pytest.fixture(scope="module")
@@ -60,27 +60,25 @@ def test_an_interrupt_leaves_the_server_as_it_was(server: ComfyServer, node: str
     assert stopped.outcome.status == "interrupted"
     assert stopped.executed[-1] == node
     after = Run(server, prompt)
-    assert {"RelationExemplarEncode", "SamplerCustomAdvanced"} & set(after.executed) >= {"SamplerCustomAdvanced"}
+    assert "SamplerCustomAdvanced" in after.executed
     assert np.array_equal(after.picture(), before)
 
 
 def test_memory_does_not_grow(server: ComfyServer, record_property: pytest.RecordProperty) -> None:
-    """Every prompt makes a relation of its own; kept, they would add up to PROMPTS times its size."""
+    """Every prompt makes a relation of its own; if they were kept, the last would find 15 more than the first."""
     process = psutil.Process(server.pid)
-    prompt = light_prompt(server)
+    prompt = changed(light_prompt(server), "RelationSourceEncode", long_side=128)
 
     def run(index: int) -> int:
         changed(prompt, "RandomNoise", noise_seed=index)
-        changed(prompt, "RelationExemplarEncode", weight=1.0 + index / 100)
+        changed(prompt, "RelationExemplarEncode", weight=1.0 + (index + 1) / 100)
         run = Run(server, prompt)
         run.picture()
         assert {"RelationExemplarEncode", "SamplerCustomAdvanced"} <= set(run.executed)
         return process.memory_info().rss
 
-    for index in range(5):
-        warm = run(index)
-    sizes = [run(index) for index in range(5, 5 + PROMPTS)]
-    growth = sizes[-1] - warm
+    sizes = [run(index) for index in range(WARM_UP + PROMPTS)][WARM_UP:]
+    growth = min(sizes[-5:]) - min(sizes[:5])  # from prompt to prompt the allocator keeps more or less
     record_property("memory_growth_bytes", growth)
-    print(f"after {PROMPTS} prompts: {growth / 1e6:+.1f} MB; one relation: {RELATION_BYTES / 1e6:.1f} MB")
-    assert growth < PROMPTS * RELATION_BYTES / 4
+    print(f"memory over {PROMPTS} prompts: {growth / 1e6:+.1f} MB, where one relation is {RELATION_BYTES / 1e6:.1f} MB")
+    assert growth < 2 * RELATION_BYTES

@@ -1,0 +1,175 @@
+"""The shipped workflow: arranged as a person would wish, converted as the page does it, and run unmodified."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from find_comfyui import PACK
+from PIL import Image
+from server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
+
+from relation_adapter.scripts.comfyui_server import ComfyServer
+from relation_adapter.scripts.small_models import SmallSizes
+from relation_adapter.scripts.workflow_to_api import ConversionError, workflow_to_api
+
+API_FORM = Path(__file__).with_name("relation_transfer.api.json")
+TITLE = 30
+"""Pixels of a node's title, above its body."""
+FETCHABLE = (".safetensors", ".sft", ".ckpt", ".pth", ".pt")
+NOTES = ("Note", "MarkdownNote")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with started(tmp_path_factory.mktemp("shipped"), SmallSizes(), threads=0) as server:
+        yield server
+
+
+@pytest.fixture
+def workflow() -> dict[str, Any]:
+    return json.loads(WORKFLOW.read_text(encoding="utf-8"))
+
+
+def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
+    (node,) = (node for node in workflow["nodes"] if node["type"] == kind)
+    return node
+
+
+def test_the_shipped_workflow_ends_in_a_picture(server: ComfyServer) -> None:
+    run = Run(server, shipped_prompt(server))
+    picture = run.picture()
+    assert picture.shape == (336, 512, 3)  # the source, 512 wide, cut to multiples of 16
+    assert picture.std() > 5
+    comparison = Image.open(run.outcome.pictures[titled(run.prompt, "Comparison")][0])
+    assert comparison.width > 4 * 336
+    assert set(run.executed) == {node["class_type"] for node in run.prompt.values()}
+    assert complaints(server) == []
+
+
+def test_the_api_form_is_the_page_s_own(server: ComfyServer, workflow: dict[str, Any]) -> None:
+    assert workflow_to_api(workflow, server.get("object_info")) == json.loads(API_FORM.read_text(encoding="utf-8"))
+
+
+def test_a_bypassed_node_hands_its_input_on(server: ComfyServer, workflow: dict[str, Any]) -> None:
+    bypassed = find(workflow, "ApplyRelationAdapter")
+    bypassed["mode"] = 4
+    prompt = workflow_to_api(workflow, server.get("object_info"))
+    assert str(bypassed["id"]) not in prompt
+    lora = find(workflow, "LoraLoaderModelOnly")
+    assert prompt[of_class(prompt, "BasicGuider")]["inputs"]["model"] == [str(lora["id"]), 0]
+
+
+def test_a_muted_node_leaves_its_links_open(server: ComfyServer, workflow: dict[str, Any]) -> None:
+    muted = find(workflow, "RandomNoise")
+    muted["mode"] = 2
+    prompt = workflow_to_api(workflow, server.get("object_info"))
+    assert str(muted["id"]) not in prompt
+    assert "noise" not in prompt[of_class(prompt, "SamplerCustomAdvanced")]["inputs"]
+
+
+def test_a_reroute_is_followed(server: ComfyServer, workflow: dict[str, Any]) -> None:
+    direct = workflow_to_api(workflow, server.get("object_info"))
+    vae = find(workflow, "VAEDecode")
+    slot = next(slot for slot in vae["inputs"] if slot["name"] == "vae")
+    node, link = workflow["last_node_id"] + 1, workflow["last_link_id"] + 1
+    outputs = [{"name": "", "type": "VAE", "links": [link]}]
+    inputs = [{"name": "", "type": "*", "link": slot["link"]}]
+    workflow["nodes"].append({"id": node, "type": "Reroute", "mode": 0, "inputs": inputs, "outputs": outputs})
+    workflow["links"].append([link, node, 0, vae["id"], 1, "VAE"])
+    slot["link"] = link
+    assert workflow_to_api(workflow, server.get("object_info")) == direct
+
+
+def test_unknown_nodes_and_missing_values_are_refused(server: ComfyServer, workflow: dict[str, Any]) -> None:
+    unknown = copy.deepcopy(workflow)
+    find(unknown, "VAEDecode")["type"] = "SomebodysNode"
+    with pytest.raises(ConversionError, match="'SomebodysNode', which this server does not know"):
+        workflow_to_api(unknown, server.get("object_info"))
+    find(workflow, "RelationScheduler")["widgets_values"].pop()
+    with pytest.raises(ConversionError, match="has no value for 'denoise'"):
+        workflow_to_api(workflow, server.get("object_info"))
+
+
+def test_fetchable_models_are_named(workflow: dict[str, Any]) -> None:
+    """What the missing-model dialog needs: a file by the name in the widget, a folder, an address it accepts."""
+    fetchable = set()
+    for node in workflow["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        values = node.get("widgets_values") or []
+        for model in node["properties"].get("models", ()):
+            assert model["name"] in values
+            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(model["name"])
+            fetchable.add(model["name"])
+    named = {
+        value
+        for node in workflow["nodes"]
+        if node["type"] not in NOTES
+        for value in node.get("widgets_values") or ()
+        if isinstance(value, str) and value.endswith(FETCHABLE)
+    }
+    assert fetchable == named
+
+
+def test_the_notes_name_every_model(workflow: dict[str, Any]) -> None:
+    notes = "\n".join(node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in NOTES)
+    for node in workflow["nodes"]:
+        for value in node.get("widgets_values") or ():
+            if node["type"] not in NOTES and isinstance(value, str) and value.endswith((*FETCHABLE, ".bin")):
+                assert value in notes
+
+
+def test_nothing_overlaps_and_every_node_is_in_its_group(workflow: dict[str, Any]) -> None:
+    boxes = {
+        f"{node['type']} {node['id']}": (
+            node["pos"][0],
+            node["pos"][1] - TITLE,
+            node["pos"][0] + node["size"][0],
+            node["pos"][1] + node["size"][1],
+        )
+        for node in workflow["nodes"]
+    }
+    groups = {
+        group["title"]: (x, y, x + width, y + height)
+        for group in workflow["groups"]
+        for x, y, width, height in [group["bounding"]]
+    }
+    for things in (boxes, groups):
+        for (first, a), (second, b) in itertools.combinations(things.items(), 2):
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], f"{first} lies over {second}"
+    for name, box in boxes.items():
+        inside = [
+            title
+            for title, frame in groups.items()
+            if frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
+        ]
+        outside = [
+            title
+            for title, frame in groups.items()
+            if box[2] <= frame[0] or frame[2] <= box[0] or box[3] <= frame[1] or frame[3] <= box[1]
+        ]
+        assert len(inside) + len(outside) == len(groups), f"{name} sticks out of a group"
+
+
+def test_every_workflow_has_a_thumbnail() -> None:
+    workflows = sorted((PACK / "workflows").glob("*.json"))
+    assert workflows
+    for path in workflows:
+        with Image.open(path.with_suffix(".jpg")) as thumbnail:
+            assert thumbnail.format == "JPEG" and min(thumbnail.size) >= 256
+        assert path.with_suffix(".jpg").stat().st_size < 200_000
+
+
+def test_the_pictures_to_try_are_a_pair_and_a_source() -> None:
+    before, after, source = (
+        np.array(Image.open(PACK / "pictures" / name)) for name in ("cat_before.jpg", "cat_after.jpg", "coffee.jpg")
+    )
+    assert before.shape == after.shape and not np.array_equal(before, after)
+    assert source.shape[1] == 512
