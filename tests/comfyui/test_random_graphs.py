@@ -52,7 +52,9 @@ class RandomEdit:
         )
 
     def acts(self) -> bool:
-        """Whether the relation has to show: it acts somewhere at every noise level."""
+        """Whether the relation has to show: it acts at every noise level (UniPC's only step asks no model)."""
+        if self.sampler == "uni_pc" and self.steps == 1:
+            return False
         return self.settings["start_percent"] == 0.0 and self.settings["end_percent"] == 1.0
 
     def _say(self, what: Any) -> Any:
@@ -163,11 +165,11 @@ def check(host: Host, seed: int) -> None:
     write_controlnet(host, "random_one_head.safetensors")
     graph = RandomEdit(host, seed)
     without, idle, acting = graph.edit.run(*[graph.sampled(strength) for strength in (None, 0.0, 0.9)])
-    assert torch.equal(without, idle), graph.said
-    assert acting.isfinite().all(), graph.said
-    assert acting.shape == without.shape == graph.noise.shape, graph.said
+    assert torch.equal(without, idle), "; ".join(graph.said)
+    assert acting.isfinite().all(), "; ".join(graph.said)
+    assert acting.shape == without.shape == graph.noise.shape, "; ".join(graph.said)
     if graph.acts():
-        assert not torch.equal(acting, without), graph.said
+        assert not torch.equal(acting, without), "; ".join(graph.said)
 
 
 @pytest.mark.parametrize("seed", range(QUICK))
