@@ -52,10 +52,11 @@ class RandomEdit:
         )
 
     def acts(self) -> bool:
-        """Whether the relation has to show: it acts at every noise level (UniPC's only step asks no model)."""
-        if self.sampler == "uni_pc" and self.steps == 1:
-            return False
-        return self.settings["start_percent"] == 0.0 and self.settings["end_percent"] == 1.0
+        """Whether the relation has to show: it acts at every noise level.
+
+        A single step need not show it: UniPC's asks no model, and differential diffusion keeps all of the latent then.
+        """
+        return self.steps > 1 and self.settings["start_percent"] == 0.0 and self.settings["end_percent"] == 1.0
 
     def _say(self, what: Any) -> Any:
         self.said.append(str(what))
