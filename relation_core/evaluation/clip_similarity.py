@@ -1,0 +1,53 @@
+"""CLIP-I: the cosine of CLIP's image embeddings of result and target (paper, section 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL import Image
+
+from .errors import EvaluationError
+
+
+class ClipSimilarity:
+    """A CLIP model from a local folder, as ``transformers`` saves it; nothing is downloaded.
+
+    The paper does not name its CLIP; ``openai/clip-vit-base-patch32`` and ``-large-patch14`` are the usual ones.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import CLIPImageProcessor, CLIPModel  # noqa: PLC0415 - optional
+
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            processor: Any = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+            model, found = cast(
+                "tuple[Any, dict[str, Any]]",
+                CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True),
+            )
+            missing = sorted(name for name in found["missing_keys"] if name.startswith(("vision_model", "visual")))
+            if missing:
+                raise ValueError(f"it has no weights {', '.join(missing[:3])} and {max(len(missing) - 3, 0)} more.")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EvaluationError(
+                f"Cannot load CLIP from '{folder}': {error} Expected a folder with config.json, "
+                "preprocessor_config.json and model.safetensors, such as a download of openai/clip-vit-large-patch14."
+            ) from error
+        self._processor = processor
+        self._model = model.to(self._device).eval()
+
+    @torch.no_grad()
+    def embed(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Embed RGB pictures: (B, D) float32 of length 1."""
+        pixels = self._processor(images=list(pictures), return_tensors="pt").pixel_values
+        seen = self._model.vision_model(pixel_values=pixels.to(self._device)).pooler_output
+        embeddings = self._model.visual_projection(seen)
+        return torch.nn.functional.normalize(embeddings.float(), dim=-1).cpu()
+
+    def similarity(self, result: Image.Image, target: Image.Image) -> float:
+        """Give the cosine, in [-1, 1]."""
+        first, second = self.embed([result, target])
+        return float(first @ second)

@@ -1,0 +1,94 @@
+"""Means and deviations of scores: over the samples of a task, and over the tasks of a category as in the paper."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean, and the sample standard deviation, which is None for a single value."""
+
+    mean: float
+    deviation: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of a task, of a category, or of all tasks."""
+
+    name: str
+    tasks: int
+    samples: int
+    spreads: dict[str, Spread]
+    """By metric; metrics that no sample has are left out."""
+
+
+@dataclass(frozen=True)
+class CategoryRows:
+    """A category and its tasks."""
+
+    total: Row
+    tasks: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All rows of a report."""
+
+    overall: Row
+    """Over all tasks."""
+    categories: tuple[CategoryRows, ...]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Give the mean and the standard deviation (with n - 1) of at least one value."""
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Spread(mean, None, 1)
+    return Spread(mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)), len(values))
+
+
+def summarise(scores: Iterable[SampleScores]) -> Summary:
+    """Summarise scores by task, and the tasks' means by category and over all."""
+    tasks: dict[str, dict[str, list[SampleScores]]] = defaultdict(lambda: defaultdict(list))
+    for one in scores:
+        tasks[one.category][one.task].append(one)
+    categories: list[CategoryRows] = []
+    for category, by_task in sorted(tasks.items()):
+        rows = tuple(_task_row(name, own) for name, own in sorted(by_task.items()))
+        categories.append(CategoryRows(_total(category or "(no category)", rows), rows))
+    every = [row for category in categories for row in category.tasks]
+    return Summary(_total("all tasks", every), tuple(categories))
+
+
+def _task_row(name: str, scores: Sequence[SampleScores]) -> Row:
+    spreads: dict[str, Spread] = {}
+    for metric in METRICS:
+        values = [value for one in scores if (value := one.value(metric)) is not None]
+        if values:
+            spreads[metric] = spread(values)
+    return Row(name, 1, len(scores), spreads)
+
+
+def _total(name: str, rows: Sequence[Row]) -> Row:
+    spreads = {
+        metric: spread([row.spreads[metric].mean for row in rows if metric in row.spreads])
+        for metric in METRICS
+        if any(metric in row.spreads for row in rows)
+    }
+    return Row(name, len(rows), sum(row.samples for row in rows), spreads)
+
+
+def extremes(scores: Iterable[SampleScores], metric: str, count: int) -> tuple[list[SampleScores], list[SampleScores]]:
+    """Give the best and the worst samples by a metric, the very best and the very worst first; none is in both."""
+    known = [one for one in scores if one.value(metric) is not None]
+    ordered = sorted(known, key=lambda one: (one.value(metric) or 0.0, one.index), reverse=HIGHER_IS_BETTER[metric])
+    best = ordered[: min(count, (len(ordered) + 1) // 2)]
+    return best, ordered[len(best) :][::-1][:count]

@@ -1,0 +1,84 @@
+"""Means, deviations, extremes, and the paper's rows."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import pytest
+
+from relation_adapter.relation_core.evaluation.published import CATEGORIES, OVERALL, published_category
+from relation_adapter.relation_core.evaluation.scores import SampleScores
+from relation_adapter.relation_core.evaluation.summary import Spread, extremes, spread, summarise
+
+
+def scores(index: int, task: str, category: str, mse: float, psnr: float | None = 20.0) -> SampleScores:
+    return SampleScores(index, task, category, mse, psnr, ssim=1 - mse, clip_i=1 - mse / 2)
+
+
+SCORES = [
+    *(scores(i, "Depth", "Low-Level", mse) for i, mse in enumerate((0.1, 0.2, 0.6))),
+    *(scores(i + 3, "Rain", "Low-Level", mse) for i, mse in enumerate((0.05, 0.15))),
+    scores(5, "Lego", "Customized Generation", 0.4, None),
+]
+
+
+def test_a_task_is_summed_up_over_its_samples() -> None:
+    depth = summarise(SCORES).categories[1].tasks[0]
+    assert (depth.name, depth.tasks, depth.samples) == ("Depth", 1, 3)
+    found = depth.spreads["mse"]
+    assert found.mean == pytest.approx(0.3) and found.deviation == pytest.approx(math.sqrt(0.07))
+
+
+def test_a_category_is_summed_up_over_its_tasks() -> None:
+    low = summarise(SCORES).categories[1].total
+    assert (low.name, low.tasks, low.samples) == ("Low-Level", 2, 5)
+    assert low.spreads["mse"].mean == pytest.approx((0.3 + 0.1) / 2)  # and not the mean over samples, 0.22
+    assert low.spreads["mse"].deviation == pytest.approx(statistics.stdev([0.3, 0.1]))
+
+
+def test_all_tasks_weigh_the_same() -> None:
+    overall = summarise(SCORES).overall
+    assert (overall.tasks, overall.samples) == (3, 6)
+    assert overall.spreads["mse"].mean == pytest.approx((0.3 + 0.1 + 0.4) / 3)
+    assert overall.spreads["clip_i"].deviation == pytest.approx(statistics.stdev([0.85, 0.95, 0.8]))
+
+
+def test_scores_that_are_missing_are_left_out() -> None:
+    found = summarise(SCORES)
+    assert "consistency" not in found.overall.spreads
+    assert "psnr" not in found.categories[0].tasks[0].spreads
+    assert found.overall.spreads["psnr"].count == 2
+
+
+def test_a_single_value_has_no_deviation() -> None:
+    assert spread([2.0]) == Spread(2.0, None, 1)
+
+
+def test_best_and_worst() -> None:
+    best, worst = extremes(SCORES, "mse", 2)
+    assert [one.index for one in best] == [3, 0] and [one.index for one in worst] == [2, 5]
+    best, worst = extremes(SCORES, "clip_i", 2)
+    assert [one.index for one in best] == [3, 0] and [one.index for one in worst] == [2, 5]
+    best, worst = extremes(SCORES, "psnr", 9)
+    assert len(best) == 3 and len(worst) == 2 and not {one.index for one in best} & {one.index for one in worst}
+
+
+def test_the_papers_tables_agree_with_each_other() -> None:
+    """Table 3 weighted with its numbers of tasks, with the 208 seen and 10 unseen tasks of table 2."""
+    assert sum(row.tasks or 0 for row in CATEGORIES) == 218
+    for metric, rounding in (("mse", 6e-4), ("clip_i", 6e-4), ("consistency", 6e-4), ("accuracy", 6e-4)):
+        weighted = sum((row.tasks or 0) * row.figures[metric].mean for row in CATEGORIES) / 218
+        seen, unseen = (row.figures[metric].mean for row in OVERALL)
+        nearest = min((seen, (208 * seen + 10 * unseen) / 218), key=lambda value: abs(value - weighted))
+        assert weighted == pytest.approx(nearest, abs=rounding), metric
+
+
+@pytest.mark.parametrize("name", ["Low-Level", "low level", "Low-Level Image Processing"])
+def test_categories_are_found_by_both_names_of_the_paper(name: str) -> None:
+    row = published_category(name)
+    assert row is not None and row.tasks == 32
+
+
+def test_an_unknown_category_has_no_row() -> None:
+    assert published_category("(no category)") is None
