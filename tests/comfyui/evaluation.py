@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from find_comfyui import PACK
-from server import changed, light_prompt, titled
+from light_server import changed, light_prompt, titled
 
 from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
 

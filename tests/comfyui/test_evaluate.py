@@ -26,7 +26,7 @@ from evaluation import (
     wait_until,
 )
 from PIL import Image
-from server import LIGHT, changed, started, titled
+from light_server import LIGHT, changed, started, titled
 
 from relation_adapter.scripts.comfyui_server import ComfyServer
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from find_comfyui import PACK
 from PIL import Image
-from server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
+from light_server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
 
 from relation_adapter.scripts.comfyui_server import ComfyServer
 from relation_adapter.scripts.small_models import SmallSizes
