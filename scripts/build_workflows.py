@@ -39,7 +39,9 @@ CLIP_L, T5_XXL = (
 AUTOENCODER = ModelFile(
     "ae.safetensors", f"{HUB}/Comfy-Org/Lumina_Image_2.0_Repackaged/resolve/main/split_files/vae/ae.safetensors", "vae"
 )
-ADAPTER, ADAPTER_PAGE = "ip_adapter-100000.bin", f"{HUB}/handsomeWilliam/RelationAdapter"
+ADAPTER_PAGE = f"{HUB}/handsomeWilliam/RelationAdapter"
+ADAPTER = ModelFile("ip_adapter-100000.bin", f"{ADAPTER_PAGE}/resolve/main/ip_adapter-100000.bin", "relation_adapter")
+"""Listed with its folder and address, though ComfyUI fetches no ``.bin``."""
 
 OURS, NOTE, FRAME = "cyan", "black", "#3f789e"
 
@@ -61,7 +63,7 @@ Into ComfyUI's folder `models`:
 
 `loras/` [{LORA.name}]({LORA.url})
 
-`relation_adapter/` [{ADAPTER}]({ADAPTER_PAGE})
+`relation_adapter/` [{ADAPTER.name}]({ADAPTER_PAGE})
 
 5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: download this one by hand.
 
@@ -111,8 +113,8 @@ NODES = [
         "adapter",
         "LoadRelationAdapter",
         (0, 264, 320, 82),
-        widgets={"adapter_name": ADAPTER, "vision_name": VISION.name},
-        models=(VISION,),
+        widgets={"adapter_name": ADAPTER.name, "vision_name": VISION.name},
+        models=(ADAPTER, VISION),
         colour=OURS,
     ),
     Node(

@@ -22,7 +22,6 @@ from relation_adapter.scripts.workflow_to_api import ConversionError, workflow_t
 API_FORM = Path(__file__).with_name("relation_transfer.api.json")
 TITLE = 30
 """Pixels of a node's title, above its body."""
-FETCHABLE = (".safetensors", ".sft", ".ckpt", ".pth", ".pt")
 NOTES = ("Note", "MarkdownNote")
 
 
@@ -40,6 +39,14 @@ def workflow() -> dict[str, Any]:
 def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
     (node,) = (node for node in workflow["nodes"] if node["type"] == kind)
     return node
+
+
+def model_names(workflow: dict[str, Any]) -> set[str]:
+    """Files that the nodes name."""
+    values = [
+        value for node in workflow["nodes"] if node["type"] not in NOTES for value in node["widgets_values"] or ()
+    ]
+    return {value for value in values if isinstance(value, str) and value.endswith((".safetensors", ".bin"))}
 
 
 def test_the_shipped_workflow_ends_in_a_picture(server: ComfyServer) -> None:
@@ -97,33 +104,21 @@ def test_unknown_nodes_and_missing_values_are_refused(server: ComfyServer, workf
         workflow_to_api(workflow, server.get("object_info"))
 
 
-def test_fetchable_models_are_named(workflow: dict[str, Any]) -> None:
+def test_every_model_has_its_folder_and_address(workflow: dict[str, Any]) -> None:
     """What the missing-model dialog needs: a file by the name in the widget, a folder, an address it accepts."""
-    fetchable = set()
+    listed = set()
     for node in workflow["nodes"]:
-        if node["type"] in NOTES:
-            continue
-        values = node.get("widgets_values") or []
         for model in node["properties"].get("models", ()):
-            assert model["name"] in values
-            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(model["name"])
-            fetchable.add(model["name"])
-    named = {
-        value
-        for node in workflow["nodes"]
-        if node["type"] not in NOTES
-        for value in node.get("widgets_values") or ()
-        if isinstance(value, str) and value.endswith(FETCHABLE)
-    }
-    assert fetchable == named
+            assert model["name"] in node["widgets_values"]
+            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/{model['name']}")
+            assert model["directory"]
+            listed.add(model["name"])
+    assert listed == model_names(workflow)
 
 
 def test_the_notes_name_every_model(workflow: dict[str, Any]) -> None:
     notes = "\n".join(node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in NOTES)
-    for node in workflow["nodes"]:
-        for value in node.get("widgets_values") or ():
-            if node["type"] not in NOTES and isinstance(value, str) and value.endswith((*FETCHABLE, ".bin")):
-                assert value in notes
+    assert [name for name in model_names(workflow) if name not in notes] == []
 
 
 def test_nothing_overlaps_and_every_node_is_in_its_group(workflow: dict[str, Any]) -> None:
