@@ -25,8 +25,8 @@ from evaluation import (
     samples,
     wait_until,
 )
-from PIL import Image
 from light_server import LIGHT, changed, started, titled
+from PIL import Image
 
 from relation_adapter.scripts.comfyui_server import ComfyServer
 

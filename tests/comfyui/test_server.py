@@ -8,7 +8,17 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 import pytest
-from light_server import LIGHT, RELATION_BYTES, Run, changed, complaints, light_prompt, of_class, started, without_relation
+from light_server import (
+    LIGHT,
+    RELATION_BYTES,
+    Run,
+    changed,
+    complaints,
+    light_prompt,
+    of_class,
+    started,
+    without_relation,
+)
 
 from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
 
