@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from find_comfyui import PACK
-from PIL import Image
 from light_server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
+from PIL import Image
 
 from relation_adapter.scripts.comfyui_server import ComfyServer
 from relation_adapter.scripts.small_models import SmallSizes
@@ -44,7 +44,7 @@ def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
 def model_names(workflow: dict[str, Any]) -> set[str]:
     """Files that the nodes name."""
     values = [
-        value for node in workflow["nodes"] if node["type"] not in NOTES for value in node["widgets_values"] or ()
+        value for node in workflow["nodes"] if node["type"] not in NOTES for value in node.get("widgets_values") or ()
     ]
     return {value for value in values if isinstance(value, str) and value.endswith((".safetensors", ".bin"))}
 
