@@ -64,6 +64,21 @@ def test_the_api_form_is_the_page_s_own(server: ComfyServer, workflow: dict[str,
     assert workflow_to_api(workflow, server.get("object_info")) == json.loads(API_FORM.read_text(encoding="utf-8"))
 
 
+def test_values_after_a_seed_keep_their_places(server: ComfyServer) -> None:
+    """The page saves what happens to a seed after a run as one more value, which is no input."""
+    values = [5, "randomize", 20, 7.5, "euler", "simple", 0.75]
+    node = {"id": 1, "type": "KSampler", "mode": 0, "widgets_values": values}
+    prompt = workflow_to_api({"nodes": [node], "links": []}, server.get("object_info"))
+    assert prompt["1"]["inputs"] == {
+        "seed": 5,
+        "steps": 20,
+        "cfg": 7.5,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "denoise": 0.75,
+    }
+
+
 def test_a_bypassed_node_hands_its_input_on(server: ComfyServer, workflow: dict[str, Any]) -> None:
     bypassed = find(workflow, "ApplyRelationAdapter")
     bypassed["mode"] = 4
