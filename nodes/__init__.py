@@ -9,6 +9,7 @@ from .blend_relations import BlendRelations
 from .folders import register_folders
 from .load_relation import LoadRelation
 from .load_relation_adapter import LoadRelationAdapter
+from .load_relation_sample import LoadRelationSample
 from .relation_comparison import RelationComparison
 from .relation_exemplar_encode import RelationExemplarEncode
 from .relation_scheduler import RelationScheduler
@@ -37,4 +38,5 @@ class RelationAdapterExtension(ComfyExtension):
             LoadRelation,
             SplitImagePair,
             RelationComparison,
+            LoadRelationSample,
         ]

@@ -18,7 +18,7 @@ from ..evaluation.run_folder import RunFolder
 from ..evaluation.runner import Runner, RunOptions, RunSummary
 from ..evaluation.scores import METRICS, finished_samples, read_scores, score_samples
 from ..evaluation.server import Server
-from ..evaluation.template import load_template
+from ..evaluation.template import SHIPPED, load_template
 from .bar import progress_bar
 from .extras import require
 
@@ -54,7 +54,9 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 def _add_run(command: argparse.ArgumentParser) -> None:
     defaults = RunOptions()
-    command.add_argument("--workflow", type=Path, required=True, help="a template in API form; see docs/evaluation.md")
+    command.add_argument(
+        "--workflow", type=Path, default=SHIPPED, help="a template in API form; see docs/evaluation.md (the pack's own)"
+    )
     command.add_argument(
         "--server", action="append", required=True, help="address of a ComfyUI, such as 127.0.0.1:8188; may be repeated"
     )

@@ -13,6 +13,8 @@ from .errors import EvaluationError
 PICTURES = ("before", "after", "source")
 PLACES = (*PICTURES, "text", "seed")
 RESULT_TITLE = "result"
+SHIPPED = Path(__file__).with_name("relation_transfer.json")
+"""The pack's workflow with the paper's settings, without its comparison picture."""
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 

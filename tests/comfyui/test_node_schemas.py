@@ -71,6 +71,10 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"before": ("IMAGE", None), "after": ("IMAGE", None), "source": ("IMAGE", None), "result": ("IMAGE", None)},
         {"image": "IMAGE"},
     ),
+    "LoadRelationSample": (
+        {"dataset": ("COMBO", None), "index": ("INT", 0)},
+        {"before": "IMAGE", "after": "IMAGE", "source": "IMAGE", "target": "IMAGE", "instruction": "STRING"},
+    ),
 }
 CHOICES = {("RelationExemplarEncode", "fit"): ["pad", "stretch"], ("BlendRelations", "mode"): ["average", "concat"]}
 

@@ -11,8 +11,9 @@ import pytest
 from relation_adapter.relation_core.evaluation.errors import EvaluationError
 from relation_adapter.relation_core.evaluation.journal import Entry, Journal, last_entries, read_journal
 from relation_adapter.relation_core.evaluation.server import result_picture
-from relation_adapter.relation_core.evaluation.template import Template, Values, load_template
+from relation_adapter.relation_core.evaluation.template import SHIPPED, Template, Values, load_template
 
+TESTS = Path(__file__).resolve().parents[2]
 VALUES = Values("u/a.png", "u/b.png", "u/c.png", 'say "{{seed}}"', 7)
 
 
@@ -69,6 +70,26 @@ def test_the_node_titled_result_is_the_result() -> None:
     for wrong, result in ((outputs, None), ({}, None), (outputs, "4"), ({"9": {"images": [picture, other]}}, "9")):
         with pytest.raises(EvaluationError, match="put out"):
             result_picture(wrong, result)
+
+
+def test_the_shipped_template_is_the_shipped_workflow() -> None:
+    """But for the places, the comparison picture, and where the server keeps the results."""
+    expected = json.loads((TESTS / "comfyui" / "relation_transfer.api.json").read_text(encoding="utf-8"))
+    by_title = {node["_meta"]["title"]: name for name, node in expected.items()}
+    for title in ("Relation Comparison", "Comparison"):
+        del expected[by_title[title]]
+    for title, name, place in (
+        ("Before", "image", "{{before}}"),
+        ("After", "image", "{{after}}"),
+        ("Source", "image", "{{source}}"),
+        ("Prompt", "text", "{{text}}"),
+        ("Seed", "noise_seed", "{{seed}}"),
+        ("Result", "filename_prefix", "relation_evaluation/result"),
+    ):
+        expected[by_title[title]]["inputs"][name] = place
+    template = load_template(SHIPPED)
+    assert template.nodes == expected
+    assert template.result_node == by_title["Result"]
 
 
 def test_half_a_line_is_passed_over_and_does_not_spoil_the_next(tmp_path: Path) -> None:

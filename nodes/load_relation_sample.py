@@ -1,0 +1,89 @@
+"""The ``LoadRelationSample`` node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy_api.latest import io
+
+from ..relation_core.dataset.build import PROBLEMS
+from ..relation_core.dataset.entries import DatasetError
+from ..relation_core.dataset.samples import read_sample
+from ..relation_core.opaque import read_opaque
+from ..relation_core.pictures import from_pil
+from .folders import file_state
+from .sockets import CATEGORY
+
+MAX_INDEX = 2**31 - 1
+
+
+class LoadRelationSample(io.ComfyNode):
+    """Bring one sample of a run-ready dataset into a workflow."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LoadRelationSample",
+            display_name="Load Relation Sample",
+            category=CATEGORY,
+            description="Loads one sample of a run-ready dataset: an exemplar pair, a source, its target and the "
+            "instruction. Queue many prompts, and it goes through the file.",
+            search_aliases=["relation adapter", "dataset", "jsonl", "Relation252K", "batch", "evaluate"],
+            inputs=[
+                io.Combo.Input(
+                    "dataset",
+                    options=_datasets(),
+                    tooltip="A .jsonl file in the input folder, or in a folder in it. Press R to refresh the list.",
+                ),
+                io.Int.Input(
+                    "index",
+                    default=0,
+                    min=0,
+                    max=MAX_INDEX,
+                    control_after_generate=io.ControlAfterGenerate.increment,
+                    tooltip="The sample's place in the file, counted from 0. An index after the last sample is an "
+                    "error, which ends a queue that goes through the file.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("before", display_name="before", tooltip="A: the exemplar before the edit."),
+                io.Image.Output("after", display_name="after", tooltip="A': the exemplar after the edit."),
+                io.Image.Output("source", display_name="source", tooltip="B: the picture to be edited."),
+                io.Image.Output("target", display_name="target", tooltip="What the result should look like."),
+                io.String.Output("instruction", display_name="instruction", tooltip="The edit in words."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, dataset: str, index: int) -> object:
+        """Load again when the file was replaced."""
+        return file_state(_file(dataset))
+
+    @classmethod
+    def execute(cls, dataset: str, index: int) -> io.NodeOutput:
+        """Read the sample and its pictures."""
+        file = _file(dataset)
+        sample = read_sample(file, index)
+        return io.NodeOutput(*(_picture(file, name) for name in sample.pictures), sample.text)
+
+
+def _picture(file: Path, name: str) -> torch.Tensor:
+    try:
+        return from_pil(read_opaque(file.parent / name))
+    except Exception as error:
+        raise DatasetError(
+            f"Cannot read '{name}', which '{file.name}' names: {error}. Put the pictures where the file says they are."
+        ) from error
+
+
+def _datasets() -> list[str]:
+    folder = Path(folder_paths.get_input_directory())
+    found = [*folder.glob("*.jsonl"), *folder.glob("*/*.jsonl")]
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.name != PROBLEMS)
+
+
+def _file(dataset: str) -> Path:
+    return Path(folder_paths.get_input_directory()) / dataset

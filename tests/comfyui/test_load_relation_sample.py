@@ -1,0 +1,88 @@
+"""The ``LoadRelationSample`` node in a real ComfyUI."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation import make_dataset, samples
+from graph import Graph
+from host import GraphError, Host
+from PIL import Image
+
+OUTPUTS = ("before", "after", "source", "target", "instruction")
+
+
+@pytest.fixture(scope="module")
+def file(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    made = make_dataset(tmp_path_factory.mktemp("sample"), tasks=2, test_pairs=2)
+    folder = host.base / "input" / "relations"
+    shutil.copytree(made.parent, folder)
+    yield folder / made.name
+    shutil.rmtree(folder)
+
+
+def load(host: Host, dataset: str, index: int) -> list[object]:
+    graph = Graph()
+    node = graph.add("LoadRelationSample", dataset=dataset, index=index)
+    return host.run(graph, **{name: node[place] for place, name in enumerate(OUTPUTS)})
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_a_sample_comes_whole(host: Host, file: Path, index: int) -> None:
+    sample = samples(file)[index]
+    *pictures, instruction = load(host, "relations/test.jsonl", index)
+    assert instruction == sample["text"]
+    for picture, key in zip(pictures, ("cond1", "cond2", "source", "target"), strict=True):
+        expected = np.asarray(Image.open(file.parent / sample[key]), dtype=np.float32) / 255
+        assert isinstance(picture, torch.Tensor) and picture.dtype == torch.float32
+        assert np.array_equal(picture[0], expected)
+
+
+def test_the_files_are_listed(host: Host, file: Path) -> None:
+    schema = host.node_classes["LoadRelationSample"].INPUT_TYPES()["required"]
+    assert schema["dataset"][1]["options"] == ["relations/test.jsonl", "relations/train.jsonl"]
+    assert schema["index"][1]["control_after_generate"] == "increment"
+
+
+def test_an_index_after_the_last_is_an_error(host: Host, file: Path) -> None:
+    with pytest.raises(GraphError, match=r"'test.jsonl' has 4 samples; there is none with index 4"):
+        load(host, "relations/test.jsonl", 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.jsonl", "relations/../../outside.jsonl", "/etc/hostname", "nowhere.jsonl"]
+)
+def test_no_other_file_is_read(host: Host, file: Path, name: str) -> None:
+    line = {**samples(file)[0], "cond1": "pictures/none.png"}
+    (host.base / "outside.jsonl").write_text(json.dumps(line))
+    with pytest.raises(GraphError, match="refused"):
+        load(host, name, 0)
+
+
+def test_no_picture_outside_the_files_folder_is_read(host: Host, file: Path) -> None:
+    shutil.copy(file.parent / samples(file)[0]["cond1"], host.base / "input" / "outside.jpg")
+    (file.parent / "evil.jsonl").write_text(json.dumps({**samples(file)[0], "cond1": "../outside.jpg"}))
+    with pytest.raises(GraphError, match="expected a path inside the file's folder"):
+        load(host, "relations/evil.jsonl", 0)
+    (file.parent / "evil.jsonl").unlink()
+
+
+def test_a_picture_that_is_missing_is_named(host: Host, file: Path) -> None:
+    (file.parent / "gone.jsonl").write_text(json.dumps({**samples(file)[0], "target": "pictures/gone.jpg"}))
+    with pytest.raises(GraphError, match=r"Cannot read 'pictures/gone.jpg', which 'gone.jsonl' names"):
+        load(host, "relations/gone.jsonl", 0)
+    (file.parent / "gone.jsonl").unlink()
+
+
+def test_a_file_that_was_replaced_is_read_again(host: Host, file: Path) -> None:
+    again = file.parent / "again.jsonl"
+    for index in (0, 1):
+        again.write_text(json.dumps(samples(file)[index]) + "\n" * (index + 1))
+        assert load(host, "relations/again.jsonl", 0)[-1] == samples(file)[index]["text"]
+    again.unlink()
