@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from relation_adapter.relation_core.config import RelationConfig
 from relation_adapter.relation_core.keys_values import KeysValues
 from relation_adapter.relation_core.relation import Relation
