@@ -41,18 +41,19 @@ class LoadRelation(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, relation_name: str) -> bool | str:
-        """Name the folders in which a file was not found."""
+    def validate_inputs(cls, relation_name: str | None) -> bool | str:
+        """Name the folders in which a file was not found; a name that another node will bring is None until then."""
         try:
-            find_relation(relation_name)
+            if relation_name is not None:
+                find_relation(relation_name)
         except ValueError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, relation_name: str, **_: object) -> object:
+    def fingerprint_inputs(cls, relation_name: str | None, **_: object) -> object:
         """Load again when the file was replaced."""
-        return file_state(find_relation(relation_name))
+        return None if relation_name is None else file_state(find_relation(relation_name))
 
     @classmethod
     def execute(cls, relation_adapter: LoadedRelationAdapter, relation_name: str) -> io.NodeOutput:

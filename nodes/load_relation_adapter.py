@@ -50,22 +50,18 @@ class LoadRelationAdapter(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, adapter_name: str, vision_name: str) -> bool | str:
+    def validate_inputs(cls, adapter_name: str | None, vision_name: str | None) -> bool | str:
         """Name the folder and the address of a file that is not there."""
         try:
-            find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS)
-            find_file(VISION, vision_name, VISION_ADDRESS)
+            _file_states(adapter_name, vision_name)
         except RelationAdapterError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, adapter_name: str, vision_name: str) -> object:
+    def fingerprint_inputs(cls, adapter_name: str | None, vision_name: str | None) -> object:
         """Load again when a file was replaced."""
-        return [
-            file_state(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS)),
-            file_state(find_file(VISION, vision_name, VISION_ADDRESS)),
-        ]
+        return _file_states(adapter_name, vision_name)
 
     @classmethod
     def execute(cls, adapter_name: str, vision_name: str) -> io.NodeOutput:
@@ -73,3 +69,9 @@ class LoadRelationAdapter(io.ComfyNode):
         adapter = open_adapter(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS))
         vision = load_vision_tower(find_file(VISION, vision_name, VISION_ADDRESS))
         return io.NodeOutput(LoadedRelationAdapter(adapter, vision))
+
+
+def _file_states(adapter_name: str | None, vision_name: str | None) -> list[tuple[str, int, int]]:
+    """Find both files; a name that another node will bring is None until then, and passed over."""
+    wanted = ((ADAPTERS, adapter_name, ADAPTER_ADDRESS), (VISION, vision_name, VISION_ADDRESS))
+    return [file_state(find_file(folder, name, address)) for folder, name, address in wanted if name is not None]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from edits import GOLDEN, Edit
-from host import Host
+from host import GraphError, Host
 from safetensors.torch import load_file, save_file
 
 LISTED = ("a.bin", "b.safetensors", "c.pt", "d.sft", "e.ckpt", "f.pth", "within/g.BIN")
@@ -86,3 +86,26 @@ def test_a_touched_file_gives_the_same(host: Host, folder: Path) -> None:
     first = encoded(host)
     os.utime(folder / "relation_adapter" / "changing" / "ip_adapter.bin")
     assert torch.equal(encoded(host), first)
+
+
+def test_names_may_come_from_other_nodes(host: Host) -> None:
+    edit = Edit(host)
+    names = [edit.value(f"one_head/{name}") for name in ("ip_adapter.bin", "model.safetensors")]
+    adapter = edit.graph.add("LoadRelationAdapter", adapter_name=names[0], vision_name=names[1])
+    found, expected = edit.run(edit.relation(relation_adapter=adapter), edit.relation())
+    assert torch.equal(found.keys_values.keys, expected.keys_values.keys)
+    saving = Edit(host)
+    saving.graph.add("SaveRelation", relation=saving.relation(), filename_prefix="named")
+    host.execute(saving.graph)
+    loaded = edit.graph.add(
+        "LoadRelation", relation_adapter=adapter, relation_name=edit.value("named_00001_.safetensors")
+    )
+    assert torch.equal(edit.run(loaded).keys_values.keys, expected.keys_values.keys)
+
+
+def test_a_wrong_name_from_another_node_is_named(host: Host) -> None:
+    edit = Edit(host)
+    name = edit.value("gone.bin")
+    node = edit.graph.add("LoadRelationAdapter", adapter_name=name, vision_name="one_head/model.safetensors")
+    with pytest.raises(GraphError, match=r"CheckpointError: There is no file 'gone\.bin' in .*relation_adapter"):
+        edit.run(node)
