@@ -30,3 +30,8 @@ class UniqueNames:
             name = f"{wanted}-{count}"
         self._taken.add(name.casefold())
         return name
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Give a key that sorts "9-Depth" before "10-Rain"."""
+    return [(int(number or 0), letters) for number, letters in re.findall(r"([0-9]*)([^0-9]*)", name)]

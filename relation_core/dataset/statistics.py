@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..progress import Progress
 from .contents import look_into
+from .names import natural_key
 from .samples import Sample, Task, TaskTable, scan_samples
 
 UNKNOWN_CATEGORY = "(no category)"
@@ -58,7 +59,7 @@ def statistics(files: Sequence[Path], progress: Progress) -> Statistics:
         if not contents[name].error:
             same[contents[name].digest].append(name)
     sizes = Counter(f"{seen.width}x{seen.height}" for seen in contents.values() if not seen.error)
-    order = sorted(samples, key=lambda task: (task.category, task.name))
+    order = sorted(samples, key=lambda task: (task.category, natural_key(task.name)))
     return Statistics(
         samples={task: dict(samples[task]) for task in order},
         pictures={task: len(pairs[task]) for task in order},

@@ -69,7 +69,7 @@ def render_report(
     by_index = {sample.index: sample for sample in samples}
     best, worst = (
         [_shown(by_index[one.index], one, folder, run) for one in chosen]
-        for chosen in extremes(scores, options.ranked_by, options.shown)
+        for chosen in extremes(scores, options.ranked_by, options.shown, lambda one: by_index[one.index].source)
     )
     summary = summarise(scores)
     last = last_entries(read_journal(run.journal))
@@ -87,7 +87,8 @@ def render_report(
         overall=OVERALL,
         published_category=published_category,
         metrics=[metric for metric in METRICS if metric in summary.overall.spreads],
-        labels={name: f"{label} {'↑' if HIGHER_IS_BETTER[name] else '↓'}" for name, label in LABELS.items()},
+        labels=LABELS,
+        arrows={name: "↑" if better else "↓" for name, better in HIGHER_IS_BETTER.items()},
         number=format_number,
         ranked_label=LABELS[options.ranked_by],
         best=best,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..dataset.names import natural_key
 from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
 
 
@@ -62,10 +63,14 @@ def summarise(scores: Iterable[SampleScores]) -> Summary:
         tasks[one.category][one.task].append(one)
     categories: list[CategoryRows] = []
     for category, by_task in sorted(tasks.items()):
-        rows = tuple(_task_row(name, own) for name, own in sorted(by_task.items()))
+        rows = tuple(_task_row(name, own) for name, own in sorted(by_task.items(), key=_natural))
         categories.append(CategoryRows(_total(category or "(no category)", rows), rows))
     every = [row for category in categories for row in category.tasks]
     return Summary(_total("all tasks", every), tuple(categories))
+
+
+def _natural(item: tuple[str, object]) -> list[tuple[int, str]]:
+    return natural_key(item[0])
 
 
 def _task_row(name: str, scores: Sequence[SampleScores]) -> Row:
@@ -86,9 +91,22 @@ def _total(name: str, rows: Sequence[Row]) -> Row:
     return Row(name, len(rows), sum(row.samples for row in rows), spreads)
 
 
-def extremes(scores: Iterable[SampleScores], metric: str, count: int) -> tuple[list[SampleScores], list[SampleScores]]:
-    """Give the best and the worst samples by a metric, the very best and the very worst first; none is in both."""
+def extremes(
+    scores: Iterable[SampleScores], metric: str, count: int, source: Callable[[SampleScores], str]
+) -> tuple[list[SampleScores], list[SampleScores]]:
+    """Give the best and the worst samples by a metric, the very best and the very worst first.
+
+    Of the samples that ``source`` gives one name, only the best is among the best, and only the worst among the worst;
+    no sample is among both.
+    """
     known = [one for one in scores if one.value(metric) is not None]
     ordered = sorted(known, key=lambda one: (one.value(metric) or 0.0, one.index), reverse=HIGHER_IS_BETTER[metric])
-    best = ordered[: min(count, (len(ordered) + 1) // 2)]
-    return best, ordered[len(best) :][::-1][:count]
+    middle = (len(ordered) + 1) // 2
+    return _first_of_each(ordered[:middle], source)[:count], _first_of_each(ordered[: middle - 1 : -1], source)[:count]
+
+
+def _first_of_each(scores: Iterable[SampleScores], source: Callable[[SampleScores], str]) -> list[SampleScores]:
+    first: dict[str, SampleScores] = {}
+    for one in scores:
+        first.setdefault(source(one), one)
+    return list(first.values())

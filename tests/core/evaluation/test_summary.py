@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 
 import pytest
 
@@ -56,12 +57,19 @@ def test_a_single_value_has_no_deviation() -> None:
 
 
 def test_best_and_worst() -> None:
-    best, worst = extremes(SCORES, "mse", 2)
-    assert [one.index for one in best] == [3, 0] and [one.index for one in worst] == [2, 5]
-    best, worst = extremes(SCORES, "clip_i", 2)
-    assert [one.index for one in best] == [3, 0] and [one.index for one in worst] == [2, 5]
-    best, worst = extremes(SCORES, "psnr", 9)
-    assert len(best) == 3 and len(worst) == 2 and not {one.index for one in best} & {one.index for one in worst}
+    def found(metric: str, count: int, source: Callable[[SampleScores], str]) -> list[list[int]]:
+        return [[one.index for one in chosen] for chosen in extremes(SCORES, metric, count, source)]
+
+    assert found("mse", 2, lambda one: str(one.index)) == [[3, 0], [2, 5]]
+    assert found("clip_i", 2, lambda one: str(one.index)) == [[3, 0], [2, 5]]
+    assert found("psnr", 9, lambda one: str(one.index)) == [[4, 3, 2], [0, 1]]  # all alike, and 5 has none
+    assert found("mse", 9, lambda one: str(one.index)) == [[3, 0, 4], [2, 5, 1]]
+    assert found("mse", 9, lambda one: one.task) == [[3, 0], [2, 5]]  # one of each source
+
+
+def test_tasks_stand_in_natural_order() -> None:
+    rows = summarise([scores(0, name, "", 0.1) for name in ("10-Rain", "9-Depth", "Lego", "9-Cat")]).categories[0].tasks
+    assert [row.name for row in rows] == ["Lego", "9-Cat", "9-Depth", "10-Rain"]
 
 
 def test_the_papers_tables_agree_with_each_other() -> None:
