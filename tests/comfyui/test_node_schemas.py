@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from host import Host
+from object_info import info_of, inputs_of, our_nodes
 
 CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
     # node: inputs as (type, default) and "optional" or "advanced", outputs by name
@@ -79,27 +79,8 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
 CHOICES = {("RelationExemplarEncode", "fit"): ["pad", "stretch"], ("BlendRelations", "mode"): ["average", "concat"]}
 
 
-def info_of(host: Host, name: str) -> dict[str, Any]:
-    """What the server sends the page about a node."""
-    return json.loads(json.dumps(host.node_classes[name].GET_NODE_INFO_V1()))
-
-
-def inputs_of(info: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any], bool]]:
-    """Type, options and whether it may be left open, of every input that the page shows."""
-    found = {}
-    for group in ("required", "optional"):
-        for name, (kind, *options) in info["input"].get(group, {}).items():
-            details = dict(options[0]) if options else {}
-            if isinstance(kind, list):  # a menu in the older form
-                details["options"] = kind
-            found[name] = ("COMBO" if isinstance(kind, list) else kind, details, group == "optional")
-    return found
-
-
 def test_these_are_all_nodes(host: Host) -> None:
-    pack = host.node_classes["ApplyRelationAdapter"].__module__.rsplit(".nodes.", 1)[0]
-    ours = {name for name, node in host.node_classes.items() if node.__module__.startswith(f"{pack}.")}
-    assert ours == set(CONTRACT)
+    assert our_nodes(host) == set(CONTRACT)
 
 
 @pytest.mark.parametrize("name", CONTRACT)
