@@ -55,7 +55,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Where in sampling it stops to act. At or before start_percent, it never acts.",
+                    tooltip="Where in sampling it stops acting. At or before start_percent, it never acts.",
                 ),
                 io.Float.Input(
                     "double_strength",

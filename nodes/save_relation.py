@@ -32,7 +32,7 @@ class SaveRelation(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="relation",
-                    tooltip="Begin of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
+                    tooltip="The beginning of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
                     "Save Image.",
                 ),
             ],
