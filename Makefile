@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: check test test-slow demo comfyui clean
+.PHONY: check test test-slow test-browser demo comfyui clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -19,6 +19,11 @@ test: $(READY)
 # What takes minutes: the largest pictures, compilation, whole datasets.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# The pack in ComfyUI's page. Chromium must be there (on Debian: apt-get install chromium); screenshots in build/browser.
+test-browser: comfyui $(READY)
+	$(BIN)/pip install --quiet playwright
+	$(BIN)/python -m pytest -m browser tests/browser
 
 # The shipped workflow in a real ComfyUI server, with small random models.
 demo: comfyui $(READY)

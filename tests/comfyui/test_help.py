@@ -26,7 +26,7 @@ def test_pages_name_the_inputs_and_outputs_in_order(host: Host) -> None:
         schema = node.define_schema()
         assert page.startswith(f"# {schema.display_name}\n")
         named = [f"`{slot.id}`" for slot in (*schema.inputs, *schema.outputs)]
-        assert re.findall(r"^\| (`\w+`) \|", page, re.MULTILINE) == named, name
+        assert re.findall(r"^- (`\w+`): .", page, re.MULTILINE) == named, name
 
 
 def test_the_host_serves_the_pages(host: Host) -> None:

@@ -1,0 +1,234 @@
+"""The pack in ComfyUI's page, as a person meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from canvas import SCREENSHOTS, complaints, drop, faults, kinds, on_screen, widget_values
+from find_comfyui import PACK
+from light_server import WORKFLOW
+
+from relation_adapter.scripts.comfyui_page import ComfyPage, open_page
+from relation_adapter.scripts.comfyui_server import ComfyServer
+from relation_adapter.scripts.workflow_to_api import workflow_to_api
+
+pytestmark = pytest.mark.browser
+
+RUN_MS = 900_000
+OURS = "relation_adapter"
+
+
+@pytest.fixture
+def page(server: ComfyServer) -> Iterator[ComfyPage]:
+    with open_page(server.address) as page:
+        yield page
+
+
+@pytest.fixture
+def workflow() -> dict[str, Any]:
+    return json.loads(WORKFLOW.read_text(encoding="utf-8"))
+
+
+def our_nodes(server: ComfyServer) -> dict[str, Any]:
+    info = server.get("object_info")
+    return {name: node for name, node in info.items() if node["python_module"] == f"custom_nodes.{OURS}"}
+
+
+def test_the_workflow_loads_by_drag_and_drop(page: ComfyPage, workflow: dict[str, Any]) -> None:
+    drop(page, WORKFLOW)
+    page.screenshot(SCREENSHOTS / "dropped.png")
+    assert kinds(page) == sorted(node["type"] for node in workflow["nodes"])
+    assert faults(page) == []
+    assert complaints(page) == []
+
+
+def test_the_workflow_loads_from_the_template_browser(page: ComfyPage, workflow: dict[str, Any]) -> None:
+    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    dialog = page.page.get_by_role("dialog")
+    dialog.get_by_text(OURS, exact=True).click()
+    dialog.locator("img").first.wait_for()
+    page.settle()
+    assert all(image.evaluate("image => image.naturalWidth") > 0 for image in dialog.locator("img").all())
+    page.screenshot(SCREENSHOTS / "templates.png")
+    dialog.get_by_text(WORKFLOW.stem, exact=True).click()
+    dialog.wait_for(state="hidden")
+    page.settle()
+    assert kinds(page) == sorted(node["type"] for node in workflow["nodes"])
+    assert faults(page) == []
+    assert complaints(page) == []
+
+
+def test_missing_models_are_offered_with_their_folders(server: ComfyServer, page: ComfyPage) -> None:
+    models = server.base / "models"
+    hidden = [models / "loras" / "pytorch_lora_weights.safetensors", *(models / "relation_adapter").iterdir()]
+    for path in hidden:
+        path.rename(path.with_suffix(".hidden"))
+    try:
+        page.page.evaluate("() => app.refreshComboInNodes()")
+        drop(page, WORKFLOW)
+        page.page.get_by_test_id("error-overlay-see-errors").click()
+        page.settle()
+        page.screenshot(SCREENSHOTS / "missing_models.png")
+        shown = page.page.inner_text("body")
+        for path in hidden:
+            assert path.name in shown and path.parent.name in shown
+        assert {fault.split()[0] for fault in faults(page)} >= {"LoraLoaderModelOnly", "LoadRelationAdapter"}
+    finally:
+        for path in hidden:
+            path.with_suffix(".hidden").rename(path)
+
+
+def test_run_ends_with_pictures_on_the_canvas(page: ComfyPage) -> None:
+    drop(page, WORKFLOW)
+    page.page.get_by_test_id("queue-button").click()
+    page.page.wait_for_function(
+        """() => ['SaveImage', 'PreviewImage'].every(
+          kind => app.graph.nodes.find(node => node.type === kind).imgs?.some(image => image.naturalWidth > 0))""",
+        timeout=RUN_MS,
+    )
+    page.settle()
+    page.screenshot(SCREENSHOTS / "result.png")
+    sizes = page.page.evaluate(
+        """() => ['SaveImage', 'PreviewImage'].map(kind => {
+          const image = app.graph.nodes.find(node => node.type === kind).imgs[0];
+          return [image.naturalWidth, image.naturalHeight];
+        })"""
+    )
+    assert sizes[0] == [512, 512]  # of the square example picture
+    assert sizes[1][0] > 4 * 512
+    assert faults(page) == []
+    assert complaints(page) == []
+
+
+def test_the_page_and_the_converter_agree(server: ComfyServer, page: ComfyPage, workflow: dict[str, Any]) -> None:
+    """On the workflow as it is, and with each of its nodes muted and bypassed."""
+    info = server.get("object_info")
+    page.load(workflow)
+    assert page.prompt() == workflow_to_api(workflow, info)
+    for node in workflow["nodes"]:
+        for mode in (2, 4):
+            page.page.evaluate("([id, mode]) => { app.graph.getNodeById(id).mode = mode; }", [node["id"], mode])
+            changed = {**workflow, "nodes": [{**n, "mode": mode} if n is node else n for n in workflow["nodes"]]}
+            assert page.prompt() == workflow_to_api(changed, info), (node["type"], mode)
+        page.page.evaluate("id => { app.graph.getNodeById(id).mode = 0; }", node["id"])
+
+
+def test_saving_and_reloading_keeps_every_value(
+    server: ComfyServer, page: ComfyPage, workflow: dict[str, Any], tmp_path: Path
+) -> None:
+    """Every widget of every node of ours at a value that is not its default, through a file into a new page."""
+    page.load(workflow)
+    changed = page.page.evaluate(
+        """kinds => {
+          const changed = {};
+          for (const kind of kinds) {
+            const node = LiteGraph.createNode(kind);
+            app.graph.add(node);
+            changed[node.id] = (node.widgets ?? []).map(widget => {
+              const {min, max, step2, values} = widget.options ?? {};
+              if (widget.type === 'number') widget.value = Math.min(max, Math.max(min, widget.value - 3 * step2));
+              if (widget.type === 'number' && widget.value === min) widget.value = min + step2;
+              if (widget.type === 'combo' && values.length) widget.value = values[values.length - 1];
+              if (widget.type === 'text') widget.value = 'another/name';
+              return widget.value;
+            });
+          }
+          return changed;
+        }""",
+        sorted(our_nodes(server)),
+    )
+    saved = page.serialised()
+    values = widget_values(saved)
+    for identity, expected in changed.items():
+        assert (values[int(identity)] or []) == expected
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(saved), encoding="utf-8")
+    browser = page.page.context.browser
+    assert browser is not None
+    other = ComfyPage(browser.new_page(), server.address)
+    drop(other, path)
+    assert widget_values(other.serialised()) == values
+    assert widget_values(workflow).items() <= values.items()
+
+
+def test_widgets_show_the_schema_s_types_and_ranges(server: ComfyServer, page: ComfyPage) -> None:
+    for kind, info in our_nodes(server).items():
+        widgets = page.page.evaluate(
+            """kind => (LiteGraph.createNode(kind).widgets ?? []).map(({name, type, value, options}) => (
+              {name, type, value, min: options.min, max: options.max, step: options.step2, digits: options.precision}
+            ))""",
+            kind,
+        )
+        shown = {widget["name"]: widget for widget in widgets}
+        for name, (type_, *rest) in {**info["input"].get("required", {}), **info["input"].get("optional", {})}.items():
+            options = rest[0] if rest else {}
+            if type_ in ("INT", "FLOAT"):
+                widget = shown[name]
+                assert widget["type"] == "number" and widget["value"] == options["default"]
+                assert (widget["min"], widget["max"]) == (options["min"], options["max"])
+                assert widget["step"] == options["step"] if "step" in options else True
+                for number in (options["min"], options["default"], options.get("step", 1)):
+                    assert round(number, widget["digits"]) == number, f"{kind}.{name} cannot show {number}"
+            elif type_ == "COMBO" or isinstance(type_, list):
+                assert shown[name]["type"] == "combo"
+            elif type_ == "STRING":
+                assert shown[name]["type"] == "text"
+            else:
+                assert name not in shown
+
+
+def test_tooltips_appear_where_the_mouse_rests(server: ComfyServer, page: ComfyPage) -> None:
+    drop(page, WORKFLOW)
+    info = our_nodes(server)["ApplyRelationAdapter"]
+    tooltips = {name: options["tooltip"] for name, (_, options) in info["input"]["required"].items()}
+    places = page.page.evaluate(
+        """() => {
+          const node = app.graph.nodes.find(candidate => candidate.type === 'ApplyRelationAdapter');
+          const widgets = node.widgets.map(widget => [widget.name, 90, widget.y + 10]);
+          const slots = node.inputs.filter(input => !input.widget);
+          return [...widgets, ...slots.map((input, index) => [input.name, 10, 14 + 20 * index])];
+        }"""
+    )
+    seen = {}
+    for name, x, y in places:
+        page.page.mouse.move(500, 900)
+        left, top = on_screen(page, "ApplyRelationAdapter", x, y)
+        page.page.mouse.move(left, top)
+        page.page.mouse.move(left + 1, top)
+        page.page.locator(".node-tooltip").wait_for()
+        seen[name] = page.page.locator(".node-tooltip").inner_text()
+        if name == "strength":
+            page.screenshot(SCREENSHOTS / "tooltip.png")
+    expected = {**tooltips, "mask": info["input"]["optional"]["mask"][1]["tooltip"]}
+    assert seen == expected
+
+
+def test_every_help_page_opens(server: ComfyServer, page: ComfyPage) -> None:
+    for kind in our_nodes(server):
+        page.page.evaluate(
+            """kind => {
+              app.graph.clear();
+              const node = LiteGraph.createNode(kind);
+              app.graph.add(node);
+              node.pos = [400, 300];
+              app.canvas.ds.scale = 1;
+              app.canvas.ds.offset = [0, 0];
+              app.canvas.selectNode(node);
+              app.canvas.setDirty(true, true);
+            }""",
+            kind,
+        )
+        page.settle()
+        page.page.get_by_test_id("info-button").click()
+        page.settle()
+        page.screenshot(SCREENSHOTS / f"help_{kind}.png")
+        text = (PACK / "web" / "docs" / f"{kind}.md").read_text(encoding="utf-8")
+        paragraph = next(line for line in text.splitlines() if line and not line.startswith("#"))
+        first_words = paragraph.replace("**", "").split("`")[0][:40].rsplit(" ", 1)[0].replace("*", "")
+        assert first_words in page.page.inner_text("body")
+        page.page.evaluate("() => app.canvas.deselectAll()")
+    assert complaints(page) == []
