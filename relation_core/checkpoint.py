@@ -161,4 +161,4 @@ def _plain(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
         problem = f"claims more values than the file has, {tuple(tensor.shape)}; expected them all"
     if problem:
         raise CheckpointError(f"{quoted(name)} in {path} {problem}. {_REMEDY}")
-    return tensor.resolve_neg()
+    return tensor

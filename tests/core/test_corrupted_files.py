@@ -6,7 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +36,12 @@ Reading = Callable[[str, str], dict[str, Result]]
 
 
 @pytest.fixture(scope="module")
-def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
-    """Reads a group in processes of their own, once; a process that dies is followed by another."""
-    done: dict[tuple[str, str], dict[str, Result]] = {}
-
-    def read(group: str, mode: str) -> dict[str, Result]:
-        if (group, mode) not in done:
-            done[group, mode] = _read(group, mode, tmp_path_factory.mktemp(group))
-        return done[group, mode]
-
-    return read
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reading]:
+    """Reads the groups at once, in processes of their own; one that dies is followed by another."""
+    groups = (("adapters", "safe"), ("vision", "safe"), ("adapters", "unsafe"))
+    with ThreadPoolExecutor() as pool:
+        done = {group: pool.submit(_read, *group, tmp_path_factory.mktemp(group[0])) for group in groups}
+        yield lambda group, mode: done[group, mode].result()
 
 
 def _read(group: str, mode: str, folder: Path) -> dict[str, Result]:
@@ -76,7 +73,7 @@ def check(corruption: Corruption, result: Result) -> None:
         assert f"weights{corruption.suffix}" in result.message
         assert re.search("[Ee]xpected", result.message), "it does not say what was expected"
         assert REMEDY.search(result.message), "it does not say what to do"
-        assert "weights_only" not in result.message, "it advises to run the code"
+        assert not re.search("weights.only", result.message, re.IGNORECASE), "it passes on PyTorch's advice to run code"
         assert len(result.message) < 1000 and result.message.isprintable()
 
 
