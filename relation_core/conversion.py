@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -14,6 +13,7 @@ import torch
 from safetensors import safe_open
 
 from .adapter import RelationAdapter, open_adapter
+from .atomic import appearing
 from .checkpoint import SAFETENSORS_SUFFIXES
 from .errors import CheckpointError
 from .progress import Progress
@@ -51,7 +51,7 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     tensors = adapter.weights()
     header = _header(tensors, adapter)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
-    with _appearing(target) as unfinished:
+    with appearing(target) as unfinished:
         try:
             with unfinished.open("xb") as file:
                 _write(file, header, tensors, progress)
@@ -81,17 +81,6 @@ def _check_target(adapter: RelationAdapter, target: Path, overwrite: bool, size:
             f"{target.parent} has {free / 1e9:.2f} GB of room and {target.name} needs {size / 1e9:.2f} GB. Make room, "
             "or choose a folder on another disk."
         )
-
-
-@contextmanager
-def _appearing(target: Path) -> Generator[Path]:
-    """Give the name of a file to write that becomes ``target`` if the block ends well, and is removed if not."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield unfinished
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _header(tensors: Mapping[str, torch.Tensor], adapter: RelationAdapter) -> bytes:

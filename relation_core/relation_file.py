@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,6 +11,7 @@ import torch
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType] - partly untyped
 
 from .adapter import RelationAdapter
+from .atomic import appearing
 from .checkpoint import read_checkpoint
 from .config import FLOAT_DTYPES
 from .errors import CheckpointError, RelationMismatchError
@@ -37,13 +36,8 @@ def save_relation(relation: Relation, path: str | Path) -> None:
         "thumbnails": relation.thumbnails.contiguous(),
     }
     metadata = {"format": FORMAT, "version": VERSION, "adapter": relation.fingerprint}
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with appearing(path) as unfinished:
+        save_file(tensors, unfinished, metadata)
 
 
 def load_relation(
