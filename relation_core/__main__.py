@@ -12,7 +12,7 @@ from .errors import RelationAdapterError
 GROUPS: dict[str, str] = {
     "dataset": "build, validate, count and look at training datasets",
     "evaluate": "run a test file through ComfyUI servers, score the results, report",
-    "weights": "convert weights files, and tell what they are",
+    "weights": "download and convert weights files, and tell what they are",
 }
 """Help of every group of commands. Group ``x`` is the module ``relation_core.commands.x``, imported on use."""
 

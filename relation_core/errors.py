@@ -14,6 +14,10 @@ class CheckpointError(RelationAdapterError):
     """A file on disk is not what it should be: damaged, unsafe, or of another kind."""
 
 
+class DownloadError(RelationAdapterError):
+    """A file cannot be downloaded."""
+
+
 class ExemplarError(RelationAdapterError):
     """The pictures given do not form exemplar pairs."""
 

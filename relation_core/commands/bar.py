@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from ..download import ByteProgress
 from ..progress import Progress
 from .extras import require
 
@@ -24,3 +25,16 @@ def progress_bar(what: str, total: int | None, extra: str) -> Generator[Progress
     tqdm = require("tqdm", "tqdm", extra)
     with tqdm.tqdm(total=total, desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
         yield _Bar(bar)
+
+
+@contextmanager
+def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
+    """Show how many bytes of a download have arrived, and how fast."""
+    tqdm = require("tqdm", "tqdm", extra)
+    with tqdm.tqdm(desc=what, unit="B", unit_scale=True, delay=0.5, dynamic_ncols=True) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield report

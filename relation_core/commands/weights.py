@@ -1,4 +1,4 @@
-"""``python -m relation_core weights``: convert weights files, and tell what they are."""
+"""``python -m relation_core weights``: download and convert weights files, and tell what they are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from types import FrameType
 
 from ..adapter import open_adapter
 from ..conversion import conversion_passes, convert_adapter
+from ..download import ADAPTER_FILE, download_adapter
 from ..inspection import inspect_file
-from .bar import progress_bar
+from .bar import byte_bar, progress_bar
+from .extras import require
 
 EXTRA = "weights"
 _LOG = logging.getLogger(__name__)
@@ -23,8 +25,18 @@ _LOG = logging.getLogger(__name__)
 def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the commands."""
     commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_download(commands.add_parser("download", help="fetch the released adapter from huggingface.co"))
     _add_convert(commands.add_parser("convert", help="rewrite an adapter as one .safetensors file"))
     _add_inspect(commands.add_parser("inspect", help="tell what a weights file is and whether it fits FLUX.1-dev"))
+
+
+def _add_download(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        f"Fetch {ADAPTER_FILE} (5.3 GB), unless it is there. A download that was cut off or interrupted is continued. "
+        "HF_ENDPOINT names another server; HF_HUB_OFFLINE forbids all."
+    )
+    command.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to put it (here)")
+    command.set_defaults(run=_download)
 
 
 def _add_convert(command: argparse.ArgumentParser) -> None:
@@ -45,6 +57,14 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("file", type=Path, metavar="FILE", help="an adapter or a SigLIP vision model")
     command.set_defaults(run=_inspect)
+
+
+def _download(options: argparse.Namespace) -> None:
+    for library in ("huggingface_hub", "requests"):
+        require(library, library, EXTRA)
+    with byte_bar(ADAPTER_FILE, EXTRA) as progress:
+        adapter = download_adapter(options.to, progress)
+    _LOG.info("%s is a RelationAdapter, fingerprint %s.", adapter.path, adapter.fingerprint)
 
 
 def _convert(options: argparse.Namespace) -> None:
