@@ -17,10 +17,10 @@ LOCALES = PACK / "locales"
 CHARACTERS = {
     # language: the character set it is written in, and a character that every sentence of it has
     "en": ("ascii", "[a-z]"),
-    "zh": ("gb2312", "[一-鿿]"),  # simplified characters alone
-    "zh-TW": ("big5", "[一-鿿]"),  # traditional characters alone
-    "ja": ("shift_jis", "[ぁ-ヿ]"),
-    "ko": ("euc_kr", "[가-힣]"),
+    "zh": ("gb2312", r"[\u4e00-\u9fff]"),  # simplified characters alone
+    "zh-TW": ("big5", r"[\u4e00-\u9fff]"),  # traditional characters alone
+    "ja": ("shift_jis", r"[\u3041-\u30ff]"),
+    "ko": ("euc_kr", r"[\uac00-\ud7a3]"),
 }
 TRANSLATIONS = [language for language in CHARACTERS if language != "en"]
 WORDS = re.compile(r"[\s();,]+|[.:,](?:\s|$)|'s\b")
