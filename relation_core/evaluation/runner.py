@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +25,8 @@ from .run_folder import RunFolder
 from .server import Server, result_picture
 from .template import Template, Values
 
+REFUSALS = 2
+"""How often a sample is tried that a server refuses; before the second time its pictures are uploaded again."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,7 +39,9 @@ class RunOptions:
     queued: int = 2
     """Samples that a server has at a time: one that it works on, and the next."""
     attempts: int = 3
-    """How often a sample is tried that fails in a node, or takes its server down."""
+    """How often a sample is tried that fails in a node."""
+    losses: int = 10
+    """How often a sample is taken up again that a restarted server has forgotten."""
     first_pause: float = 1.0
     """Seconds before the second try; doubled before each further one."""
     give_up: float = 600.0
@@ -65,6 +68,7 @@ class _Work:
     unfinished: int
     done: int = 0
     failed: dict[int, str] = field(default_factory=dict[int, str])
+    losses: Counter[int] = field(default_factory=Counter[int])
 
     def finish(self) -> None:
         self.unfinished -= 1
@@ -140,6 +144,12 @@ class Runner:
             sample, prompt = returning.popleft() if returning else (work.waiting.popleft(), None)
             try:
                 message = await self._try(server, sample, prompt, work)
+            except PromptLostError as error:
+                work.losses[sample.index] += 1
+                if work.losses[sample.index] < self._options.losses:
+                    work.waiting.append(sample)  # at the end: the sample that takes servers down parts from the others
+                    continue
+                message = f"{error} It was lost {self._options.losses} times: it may be what takes servers down."
             except ServerDownError as error:
                 _LOG.warning("%s Its samples go to the others.", error)
                 work.waiting.appendleft(sample)
@@ -158,8 +168,14 @@ class Runner:
         """Run a sample, several times if need be; return why it failed, or None.
 
         An id stays with its sample until it is known what became of it: where an answer was lost, the server is asked.
+
+        Raises:
+            PromptLostError: the server was restarted meanwhile.
+            PromptRefusedError: no sample has been taken yet: it is the workflow that does not fit.
+            ServerDownError: the server stays away.
         """
-        for attempt in count(1):
+        failures = 0
+        while True:
             try:
                 if prompt is None:
                     filled = await self._fill(server, sample, work)
@@ -169,17 +185,16 @@ class Runner:
                 self._keep(sample, await server.fetch(picture), server)
             except ServerDownError as error:  # noqa: PERF203 - trying again is what the loop is for
                 await self._wait_for(server, error)
-            except (PromptFailedError, PromptLostError, PromptRefusedError) as error:
-                last = attempt >= (2 if isinstance(error, PromptRefusedError) else self._options.attempts)
-                if last and isinstance(error, PromptRefusedError) and not work.done:
-                    raise
-                if last:
+            except (PromptFailedError, PromptRefusedError) as error:
+                prompt, failures = None, failures + 1
+                refused = isinstance(error, PromptRefusedError)
+                if failures >= (REFUSALS if refused else self._options.attempts):
+                    if refused and not work.done:
+                        raise
                     return str(error)
-                prompt = None
-                await asyncio.sleep(self._options.first_pause * 2 ** (attempt - 1))
+                await asyncio.sleep(self._options.first_pause * 2 ** (failures - 1))
             else:
                 return None
-        raise AssertionError  # the loop has no end
 
     async def _fill(self, server: Server, sample: Sample, work: _Work) -> dict[str, Any]:
         before, after, source = [await server.upload(work.folder / name) for name in sample.pictures[:3]]

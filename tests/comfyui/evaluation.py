@@ -27,8 +27,11 @@ PLACES = {"Before": "{{before}}", "After": "{{after}}", "Source": "{{ source }}"
 
 
 def make_dataset(folder: Path, tasks: int, test_pairs: int) -> Path:
-    """Build a run-ready dataset with tasks * test_pairs * (test_pairs - 1) test samples; return its test file."""
-    shape = Shape(tasks, test_pairs + 2)
+    """Build a run-ready dataset with tasks * test_pairs * (test_pairs - 1) test samples; return its test file.
+
+    Its pictures are PNGs: ComfyUI's LoadImage reads JPEGs with another decoder than Pillow, with slightly other pixels.
+    """
+    shape = Shape(tasks, test_pairs + 2, suffix=".png")
     (folder / "categories.json").write_text(json.dumps(categories(shape)))
     hub_dataset(folder / "pairs", shape)
     options = ("--test-pairs", test_pairs, "--categories", folder / "categories.json")

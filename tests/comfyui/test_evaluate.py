@@ -25,10 +25,12 @@ from evaluation import (
     samples,
     wait_until,
 )
-from light_server import LIGHT, changed, started, titled
+from find_comfyui import PACK
+from light_server import LIGHT, changed, of_class, started, titled
 from PIL import Image
 
 from relation_adapter.scripts.comfyui_server import ComfyServer
+from relation_adapter.scripts.workflow_to_api import workflow_to_api
 
 PATIENCE = 240.0
 
@@ -79,11 +81,11 @@ def test_a_result_is_what_the_workflow_makes_of_the_sample(
     for index in (0, 5):
         sample = samples(file)[index]
         for key in ("cond1", "cond2", "source"):
-            shutil.copy(file.parent / sample[key], server.base / "input" / f"{key}.jpg")
-        outcome = server.run(filled(template, ("cond1.jpg", "cond2.jpg", "source.jpg"), sample["text"], 1000))
+            shutil.copy(file.parent / sample[key], server.base / "input" / f"{key}.png")
+        outcome = server.run(filled(template, ("cond1.png", "cond2.png", "source.png"), sample["text"], 1000))
         expected = Image.open(outcome.pictures[titled(template, "Result")][0])
         assert np.array_equal(Image.open(finished / "results" / f"{index:06d}.png"), expected)
-        (server.base / "input" / "cond1.jpg").unlink()
+        (server.base / "input" / "cond1.png").unlink()
 
 
 def test_running_again_does_nothing(server: ComfyServer, workflow: Path, file: Path, finished: Path) -> None:
@@ -168,6 +170,32 @@ def test_kills_of_the_server_and_a_server_that_stays_away(
         assert client.finish(PATIENCE) == 0
         second.__enter__()  # for started() to stop
     assert results(tmp_path / "out") == all_results(file)
+
+
+def test_the_dataset_workflow_makes_the_same_of_a_sample(
+    server: ComfyServer, workflow: Path, file: Path, finished: Path
+) -> None:
+    """The shipped workflow that runs a whole file, made as light as the template of the evaluation."""
+    shutil.copytree(file.parent, server.base / "input" / "relation_dataset", dirs_exist_ok=True)
+    shipped = json.loads((PACK / "workflows" / "relation_dataset.json").read_text(encoding="utf-8"))
+    prompt = workflow_to_api(shipped, server.get("object_info"))
+    template = json.loads(workflow.read_text())
+    for kind in ("CLIPLoader", "RelationSourceEncode", "RelationScheduler"):
+        light = template[of_class(template, kind)]["inputs"]
+        inputs = {key: value for key, value in light.items() if not is_link(value)}
+        node = of_class(prompt, "DualCLIPLoader" if kind == "CLIPLoader" else kind)
+        kept = {key: value for key, value in prompt[node]["inputs"].items() if is_link(value)}
+        prompt[node].update(class_type=kind, inputs={**kept, **inputs})
+    for index in (0, 5):
+        outcome = server.run(changed(prompt, "LoadRelationSample", index=index))
+        result = np.asarray(Image.open(outcome.pictures[titled(prompt, "Result")][0]))
+        assert np.array_equal(result, Image.open(finished / "results" / f"{index:06d}.png"))
+        target = np.asarray(Image.open(outcome.pictures[titled(prompt, "Target")][0]))
+        assert np.array_equal(target, Image.open(file.parent / samples(file)[index]["target"]))
+
+
+def is_link(value: object) -> bool:
+    return isinstance(value, list)
 
 
 @pytest.mark.slow

@@ -66,8 +66,8 @@ def test_no_other_file_is_read(host: Host, file: Path, name: str) -> None:
 
 
 def test_no_picture_outside_the_files_folder_is_read(host: Host, file: Path) -> None:
-    shutil.copy(file.parent / samples(file)[0]["cond1"], host.base / "input" / "outside.jpg")
-    (file.parent / "evil.jsonl").write_text(json.dumps({**samples(file)[0], "cond1": "../outside.jpg"}))
+    shutil.copy(file.parent / samples(file)[0]["cond1"], host.base / "input" / "outside.png")
+    (file.parent / "evil.jsonl").write_text(json.dumps({**samples(file)[0], "cond1": "../outside.png"}))
     with pytest.raises(GraphError, match="expected a path inside the file's folder"):
         load(host, "relations/evil.jsonl", 0)
     (file.parent / "evil.jsonl").unlink()
