@@ -65,7 +65,8 @@ Into ComfyUI's folder `models`:
 
 `relation_adapter/` [{ADAPTER.name}]({ADAPTER_PAGE})
 
-5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: download this one by hand.
+5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: choose *download* in *Load \
+RelationAdapter*, or fetch it by hand.
 
 `clip_vision/` [{VISION.name}]({VISION.url})
 

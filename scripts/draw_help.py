@@ -74,7 +74,7 @@ def apply_relation_adapter() -> Sheet:
     """The relation acts in every block of the model."""
     sheet = Sheet(WIDTH, HEIGHT)
     _photo(sheet, "B", 20, "source")
-    _photo(sheet, "B'", 580, "result")
+    _photo(sheet, "B'", 580, "result (sketch)")
     sheet.panel((290, 90, 510, 240), WHITE, TEAL)
     for index in range(12):
         x = 307 + 15.8 * index
