@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
 
 from ..relation_core.checkpoint import SAFETENSORS_SUFFIXES, SUFFIXES
+from ..relation_core.download import ADAPTER_FILE
 from ..relation_core.errors import CheckpointError
 
 ADAPTERS = "relation_adapter"
@@ -32,8 +35,20 @@ def saved_relations_folder() -> Path:
     return Path(folder_paths.get_output_directory()) / RELATIONS
 
 
-def find_file(folder: str, name: str, address: str) -> Path:
+def released_adapter() -> Path:
+    """Where the released adapter is, or where it is to be downloaded to."""
+    found = folder_paths.get_full_path(ADAPTERS, ADAPTER_FILE)
+    return Path(found) if found else Path(folder_paths.get_folder_paths(ADAPTERS)[0]) / ADAPTER_FILE
+
+
+def find_file(folder: str, name: str, address: str, entry: str | None = None) -> Path:
     """Find a file in one of ComfyUI's model folders.
+
+    Args:
+        folder: ComfyUI's name of the folders.
+        name: the file's.
+        address: where it can be had.
+        entry: of the same menu, if one downloads it.
 
     Raises:
         CheckpointError: it is not there; the message names the folders and where to get it.
@@ -41,10 +56,23 @@ def find_file(folder: str, name: str, address: str) -> Path:
     path = folder_paths.get_full_path(folder, name) if name else None
     if path is None:
         searched = " or ".join(folder_paths.get_folder_paths(folder))
+        choice = f" Or choose '{entry}' here, to have it downloaded." if entry else ""
         raise CheckpointError(
             f"There is no file '{name}' in {searched}. Download it from {address}, put it there and press R to refresh."
+            f"{choice}"
         )
     return Path(path)
+
+
+@contextmanager
+def published_at(address: str) -> Generator[None]:
+    """Let what is said of a wrong file tell where the right one is."""
+    try:
+        yield
+    except CheckpointError as error:
+        if address in str(error):
+            raise
+        raise CheckpointError(f"{error} It is published at {address}.") from error
 
 
 def find_relation(name: str) -> Path:

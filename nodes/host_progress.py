@@ -1,4 +1,4 @@
-"""ComfyUI's progress bar and interrupt button as :class:`relation_core.progress.Progress`."""
+"""ComfyUI's progress bar and interrupt button as the core's progress."""
 
 from __future__ import annotations
 
@@ -16,3 +16,15 @@ class HostProgress:
         """Move the bar; raise the host's own exception if the run was interrupted."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._bar.update(1)
+
+
+class HostByteProgress:
+    """Shows a download on the node that runs, and stops it where the user asks for that."""
+
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(1)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar; raise the host's own exception if the run was interrupted."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._bar.update_absolute(done, total)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import folder_paths
 from comfy_api.latest import io
 
-from ..relation_core.adapter import open_adapter
+from ..relation_core.adapter import RelationAdapter, open_adapter
 from ..relation_core.adapter_keys import ADAPTER_ADDRESS
+from ..relation_core.download import ADAPTER_FILE, download_adapter
 from ..relation_core.errors import RelationAdapterError
 from ..relation_core.vision import VISION_ADDRESS
-from .folders import ADAPTERS, VISION, file_state, find_file
+from .folders import ADAPTERS, VISION, file_state, find_file, published_at, released_adapter
+from .host_progress import HostByteProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
-from .vision_tower import load_vision_tower
+from .vision_tower import VisionTower, load_vision_tower
+
+DOWNLOAD = f"download {ADAPTER_FILE} (5.3 GB)"
+"""The entry that fetches the released adapter, unless it is there. Nothing else here touches the network."""
 
 
 class LoadRelationAdapter(io.ComfyNode):
@@ -29,9 +36,9 @@ class LoadRelationAdapter(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
-                    options=folder_paths.get_filename_list(ADAPTERS),
+                    options=[*folder_paths.get_filename_list(ADAPTERS), DOWNLOAD],
                     tooltip="The adapter, from models/relation_adapter: ip_adapter-100000.bin, as its authors publish "
-                    "it, or a .safetensors file converted from it.",
+                    "it, or a .safetensors file converted from it. The last entry downloads it, if it is not there.",
                 ),
                 io.Combo.Input(
                     "vision_name",
@@ -60,18 +67,36 @@ class LoadRelationAdapter(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, adapter_name: str | None, vision_name: str | None) -> object:
-        """Load again when a file was replaced."""
+        """Load again when a file was replaced, and always when one is to be downloaded."""
         return _file_states(adapter_name, vision_name)
 
     @classmethod
     def execute(cls, adapter_name: str, vision_name: str) -> io.NodeOutput:
-        """Open both files."""
-        adapter = open_adapter(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS))
-        vision = load_vision_tower(find_file(VISION, vision_name, VISION_ADDRESS))
-        return io.NodeOutput(LoadedRelationAdapter(adapter, vision))
+        """Open both files, the vision model first: what is wrong with it shows before a long download."""
+        vision = _load_vision(vision_name)
+        return io.NodeOutput(LoadedRelationAdapter(_open_adapter(adapter_name), vision))
 
 
-def _file_states(adapter_name: str | None, vision_name: str | None) -> list[tuple[str, int, int]]:
+def _load_vision(name: str) -> VisionTower:
+    with published_at(VISION_ADDRESS):
+        return load_vision_tower(find_file(VISION, name, VISION_ADDRESS))
+
+
+def _open_adapter(name: str) -> RelationAdapter:
+    if name == DOWNLOAD:
+        return download_adapter(released_adapter().parent, HostByteProgress())
+    with published_at(ADAPTER_ADDRESS):
+        return open_adapter(find_file(ADAPTERS, name, ADAPTER_ADDRESS, DOWNLOAD))
+
+
+def _file_states(adapter_name: str | None, vision_name: str | None) -> list[object]:
     """Find both files; a name that another node will bring is None until then, and passed over."""
-    wanted = ((ADAPTERS, adapter_name, ADAPTER_ADDRESS), (VISION, vision_name, VISION_ADDRESS))
-    return [file_state(find_file(folder, name, address)) for folder, name, address in wanted if name is not None]
+    states: list[object] = []
+    if adapter_name == DOWNLOAD:
+        file = released_adapter()
+        states.append(file_state(file) if file.exists() else time.time_ns())  # which never comes again
+    elif adapter_name is not None:
+        states.append(file_state(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS, DOWNLOAD)))
+    if vision_name is not None:
+        states.append(file_state(find_file(VISION, vision_name, VISION_ADDRESS)))
+    return states
