@@ -51,16 +51,16 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     tensors = adapter.weights()
     header = _header(tensors, adapter)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
-    with appearing(target) as unfinished:
-        try:
+    try:
+        with appearing(target) as unfinished:
             with unfinished.open("xb") as file:
                 _write(file, header, tensors, progress)
             _compare(unfinished, tensors, progress)
-        except OSError as error:
-            raise CheckpointError(
-                f"{target} could not be written ({error.strerror or error}). Nothing was changed: make room or choose "
-                "another folder, and convert again."
-            ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{target} could not be written ({error.strerror or error}). Nothing was changed: make room or choose "
+            "another folder, and convert again."
+        ) from error
     return open_adapter(target)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """Size of a block once it is in the dtype of the product. Small enough to stay in a processor's cache and to be
 taken from memory that was used before; large enough that a block costs more than the call."""
 

@@ -43,7 +43,8 @@ def exemplar_tokens(
     def weight(name: str) -> torch.Tensor:
         return weights[f"image_proj.{name}"].to(device, torch.float32)
 
-    hidden = F.gelu(F.linear(pooled.to(device, torch.float32), weight("proj.0.weight"), weight("proj.0.bias")))
+    pooled = pooled.to(device, torch.float32)
+    hidden = F.gelu(streamed_linear(pooled, weights["image_proj.proj.0.weight"], weight("proj.0.bias")))
     matrix, bias = weights["image_proj.proj.2.weight"], weight("proj.2.bias")
     flat = hidden.new_empty(hidden.shape[0], matrix.shape[0])  # (pictures, tokens * text_dim)
     for start in range(0, matrix.shape[0], config.text_dim):
