@@ -88,7 +88,7 @@ def render_report(
         published_category=published_category,
         metrics=[metric for metric in METRICS if metric in summary.overall.spreads],
         labels=LABELS,
-        arrows={name: "↑" if better else "↓" for name, better in HIGHER_IS_BETTER.items()},
+        arrows={name: "\u2191" if better else "\u2193" for name, better in HIGHER_IS_BETTER.items()},
         number=format_number,
         ranked_label=LABELS[options.ranked_by],
         best=best,

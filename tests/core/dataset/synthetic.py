@@ -49,7 +49,7 @@ def entry(task: int, number: int, name: str) -> dict[str, str]:
     return {
         "left_image_description": f"Picture {number} of task {task}.",
         "right_image_description": f"The same picture, edited as task {task} does it.",
-        "edit_instruction": f"Apply edit {task} to picture {number}: naïve, «quoted», 编辑.",
+        "edit_instruction": f"Apply edit {task} to picture {number}: naïve, «quoted», \u7f16\u8f91.",
         "img_name": name,
     }
 

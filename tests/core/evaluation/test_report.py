@@ -77,7 +77,7 @@ def test_nothing_is_outside_the_page(page: Page) -> None:
 def test_the_table(page: Page, made: FinishedRun) -> None:
     scores = made.scores()
     rows = {row[0]: row[1:] for row in page.rows}
-    assert rows["Task"] == ["Samples", "MSE ↓", "PSNR, dB ↑", "SSIM ↑"]
+    assert rows["Task"] == ["Samples", "MSE \u2193", "PSNR, dB \u2191", "SSIM \u2191"]
     for number, (name, indices) in enumerate({"Depth": range(3), "Rain": range(3, 6), "Lego": range(6, 9)}.items()):
         own = np.array([one["mse"] for one in scores if one["index"] in indices])
         assert rows[name][:2] == ["3", f"{own.mean():.3f} ± {own.std(ddof=1):.3f}"], number
@@ -123,12 +123,12 @@ def test_judged_scores_have_columns_of_their_own(made: FinishedRun, tmp_path: Pa
     assert found.rows[0] == [
         "Task",
         "Samples",
-        "MSE ↓",
-        "CLIP-I ↑",
-        "Consistency ↑",
-        "Accuracy ↑",
-        "PSNR, dB ↑",
-        "SSIM ↑",
+        "MSE \u2193",
+        "CLIP-I \u2191",
+        "Consistency \u2191",
+        "Accuracy \u2191",
+        "PSNR, dB \u2191",
+        "SSIM \u2191",
     ]
     rows = {row[0]: row[1:] for row in found.rows}
     assert rows["paper, table 3: Low-Level (n = 32)"][1:5] == [
