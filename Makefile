@@ -12,6 +12,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/python -m scripts.check_pack $(COMFYUI)
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ from find_comfyui import PACK
 from host import Host
 from object_info import info_of, our_nodes
 from PIL import Image
+
+from relation_adapter.scripts.archive import pack_files, write_archive
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,21 +40,10 @@ def read(host: Host) -> Any:
     return extract_node_configuration(str(PACK))
 
 
-def tracked(*flags: str) -> set[str]:
-    listed = subprocess.run(
-        [shutil.which("git") or "git", "ls-files", "-z", *flags], cwd=PACK, capture_output=True, check=True
-    )
-    return set(listed.stdout.decode().split("\0")) - {""}
-
-
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the registry's archive has."""
     folder = tmp_path_factory.mktemp("archive")
-    for name in tracked() - tracked("--cached", "--ignored", "--exclude-from=.comfyignore"):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PACK / name, target)
+    write_archive(folder)
     return folder
 
 
@@ -117,9 +107,8 @@ def test_the_archive_leaves_out_what_no_user_needs(archive: Path) -> None:
     assert {"tests", "benchmarks", "scripts", "assets", ".github", "Makefile"} & left == set()
     assert sum(path.stat().st_size for path in archive.rglob("*")) < ARCHIVE_BYTES
     for folder in ("nodes", "relation_core", "locales", "web", "workflows", "pictures"):
-        assert {str(path.relative_to(archive)) for path in (archive / folder).rglob("*.*") if path.is_file()} == {
-            name for name in tracked() if name.startswith(f"{folder}/") and "." in name.rsplit("/", 1)[1]
-        }
+        kept = {path.relative_to(archive).as_posix() for path in (archive / folder).rglob("*") if path.is_file()}
+        assert kept == {name for name in pack_files() if name.startswith(f"{folder}/")}
 
 
 def test_the_archive_works(host: Host, archive: Path) -> None:
