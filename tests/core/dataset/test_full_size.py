@@ -75,7 +75,7 @@ def test_killed_at_50_moments(pairs: Path, tmp_path: Path) -> None:
     rng, kills, finished = random.Random(0), 0, 0  # noqa: S311
     while kills < KILLS:
         if kill_after(
-            rng.uniform(0.3, seconds / 2), "dataset", "build", pairs, out, *call, whole_group=rng.random() < 0.5
+            rng.uniform(0.3, seconds / 4), "dataset", "build", pairs, out, *call, whole_group=rng.random() < 0.5
         ):
             kills += 1
         else:  # it came to its end: begin again, with a part of the work undone
