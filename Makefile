@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: check test test-slow test-browser demo comfyui clean
+.PHONY: check test test-slow test-versions test-browser demo comfyui clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -20,6 +20,10 @@ test: $(READY)
 # What takes minutes: the largest pictures, compilation, whole datasets.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# The host tests in each of these ComfyUIs: make test-versions COMFYUI_VERSIONS="~/comfyui-a ~/comfyui-b"
+test-versions: $(READY)
+	$(BIN)/python -m scripts.run_versions $(COMFYUI_VERSIONS)
 
 # The pack in ComfyUI's page. Chromium must be there (on Debian: apt-get install chromium); screenshots in build/browser.
 test-browser: comfyui $(READY)

@@ -1,0 +1,54 @@
+"""The workflows of GitHub test what the README and the metadata promise."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def jobs(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8"))["jobs"]
+
+
+def metadata() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_every_promised_comfyui_is_tested() -> None:
+    tested = [tag.removeprefix("v") for tag in jobs("test.yml")["host"]["strategy"]["matrix"]["comfyui"]]
+    (promised,) = re.findall(
+        r"^Tested on ComfyUI (.+)\.$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert tested == re.split(", | and ", promised)
+    assert metadata()["tool"]["comfy"]["requires-comfyui"] == f">={tested[0]}"
+
+
+def test_the_core_is_tested_on_every_system_and_python() -> None:
+    matrix = jobs("test.yml")["core"]["strategy"]["matrix"]
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "windows", "macos"}
+    assert metadata()["project"]["requires-python"] == f">={matrix['python'][0]}"
+    assert matrix["python"] == [f"3.{minor}" for minor in range(10, 10 + len(matrix["python"]))]
+
+
+def test_the_core_job_runs_all_that_make_check_runs() -> None:
+    checks = re.search(r"^check:.*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert checks is not None
+    expected = [line.strip().removeprefix("$(BIN)/").removesuffix(" $(COMFYUI)") for line in checks[1].splitlines()]
+    run = [step.get("run") for step in jobs("test.yml")["core"]["steps"]]
+    assert expected and [line for line in run if line in expected] == expected
+
+
+def test_publishing_is_for_the_repository_that_the_metadata_names() -> None:
+    owner = metadata()["project"]["urls"]["Repository"].split("/")[3]
+    assert jobs("publish.yml")["publish"]["if"] == f"github.repository_owner == '{owner}'"
