@@ -25,7 +25,18 @@ LIGHT = SmallSizes(text_dim=CLIP_L_WIDTH, tokens=1024)
 RELATION_BYTES = 4 * 2 * (2 * LIGHT.tokens) * 128 * 2 * 4
 """Keys and values of one exemplar pair: 4 blocks, 2 heads, before and after, width 128, keys and values, float32."""
 
-SUSPICIOUS = re.compile(r"\bWARN(ING)?\b|\bERROR\b|\bCRITICAL\b|Traceback|Exception|Warning:", re.IGNORECASE)
+SUSPICIOUS = re.compile(
+    r"\bWARN(ING)?\b|\bERROR\b|\bCRITICAL\b|IMPORT FAILED|Traceback|Exception|Warning:", re.IGNORECASE
+)
+WITHOUT_OPENGL = re.compile(
+    r"(\[WARNING\] )?Traceback \(most recent call last\):\n(  .*\n)+RuntimeError: OpenGL dependencies not available\.$"
+    r"|^.*Cannot import \S*/nodes_glsl\.py module for custom nodes: OpenGL dependencies not available\.$"
+    r"|^.*WARNING: some comfy_extras/ nodes did not import correctly\..*$"
+    r"|^.*IMPORT FAILED: nodes_glsl\.py$"
+    r"|^\[WARNING\] (Please do a: pip install -r requirements\.txt)?$",
+    re.MULTILINE,
+)
+"""What ComfyUI itself says at its start, before 0.29, on a machine without OpenGL."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -117,6 +128,6 @@ class Run:
 
 
 def complaints(server: ComfyServer) -> list[str]:
-    """Lines of the server's log that tell of a warning or an error, whoever wrote them."""
-    lines = (COLOUR.sub("", line) for line in server.log().splitlines())
-    return [line for line in lines if SUSPICIOUS.search(line)]
+    """Lines of the server's log that tell of a warning or an error, whoever wrote them, but for the above."""
+    log = WITHOUT_OPENGL.sub("", COLOUR.sub("", server.log()))
+    return [line for line in log.splitlines() if SUSPICIOUS.search(line)]
