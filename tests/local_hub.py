@@ -61,8 +61,8 @@ class LocalHub:
         self.requests: list[Request] = []
         self._hub = _Server(self, _HubHandler)
         self._storage = _Server(self, _StorageHandler)
-        self.address = self._hub.address
-        self.storage_address = self._storage.address
+        self.address = f"http://127.0.0.1:{self._hub.server_port}"
+        self.storage_address = f"http://localhost:{self._storage.server_port}"  # another host, as far as names tell
 
     def __enter__(self) -> LocalHub:
         self._hub.start()
@@ -90,7 +90,6 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, hub: LocalHub, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
         self.hub = hub
-        self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

@@ -73,9 +73,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def point_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do what HF_ENDPOINT does before huggingface_hub is imported."""
+    """Do what HF_ENDPOINT does before huggingface_hub is imported; versions before 1.0 have a copy of it."""
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
 
 
 def fails(folder: Path) -> str:
