@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import torch
 from edits import GOLDEN, Edit, random_state
 from graph import Node
 from host import GraphError, Host
-from safetensors.torch import load_file, save_file
+from refusals import message_of, place
+from safetensors.torch import load_file
 
 ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
@@ -53,34 +53,6 @@ def the_next_good_graph_runs(good: Callable[[], torch.Tensor], expected: torch.T
     assert torch.equal(good(), expected)
 
 
-def message_of(edit: Edit, node: Node, kind: str) -> str:
-    """Run a graph that must fail, and return what the user sees; it is our error, of this kind."""
-    with pytest.raises(GraphError) as caught:
-        edit.run(node)
-    found = re.fullmatch(r"(\S*)\.relation_core\.errors\.(\w+): (.*)", str(caught.value).strip(), re.DOTALL)
-    assert found, f"not an error of ours: {caught.value}"
-    errors = edit.host.module("relation_core.errors")
-    assert issubclass(getattr(errors, found[2]), errors.RelationAdapterError)
-    assert found[2] == kind
-    message = found[3]
-    assert re.search("[Ee]xpect|works on|with the same", message), "it does not say what was expected"
-    return message
-
-
-def place(host: Host, kind: str, name: str, content: bytes | dict[str, torch.Tensor] | Path) -> str:
-    """Put a file among the models, and return its name."""
-    path = host.model_folder(kind) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif isinstance(content, Path):
-        shutil.copy(content, path)
-    else:
-        save_file(content, path)
-    host.forget_file_lists()
-    return name
-
-
 def loaded(edit: Edit, adapter: str | None = None, vision: str | None = None) -> Node:
     return edit.graph.add(
         "LoadRelationAdapter",
@@ -103,32 +75,26 @@ def test_a_model_that_is_no_flux(edit: Edit) -> None:
 
 def test_a_flux_that_the_adapter_was_not_made_for(edit: Edit) -> None:
     node = edit.apply(edit.model("two_heads/transformer.safetensors"), edit.relation())
-    message = message_of_mismatch(edit, node)
+    message = message_of(edit, node, "ModelMismatchError")
     for part in ("2 attention blocks for 5", "2 heads for 1", "256 hidden size for 128", "48 text width for 32"):
         assert part in message
     assert "The model (Flux) does not fit the adapter" in message
     assert "Use the kind of Flux that the adapter was trained on; the released adapter is for FLUX.1-dev" in message
 
 
-def message_of_mismatch(edit: Edit, node: Node) -> str:
-    with pytest.raises(GraphError, match=r"relation_core\.errors\.ModelMismatchError: ") as caught:
-        edit.run(node)
-    return str(caught.value)
-
-
-def test_a_siglip_without_its_head(edit: Edit) -> None:
-    headless = {name: tensor for name, tensor in VISION.items() if not name.startswith("vision_model.head.")}
-    name = place(edit.host, "clip_vision", "headless.safetensors", headless)
-    message = message_of(edit, loaded(edit, vision=name), "CheckpointError")
-    assert "headless.safetensors is a SigLIP vision model without its attention-pooling head" in message
-    assert f"Use sigclip_vision_patch14_384.safetensors from {VISION_ADDRESS}" in message
-
-
-def test_another_vision_model(edit: Edit) -> None:
-    clip = {name: torch.zeros(2) for name in ("vision_model.embeddings.class_embedding", "visual_projection.weight")}
-    name = place(edit.host, "clip_vision", "clip.safetensors", clip)
-    message = message_of(edit, loaded(edit, vision=name), "CheckpointError")
-    assert "clip.safetensors holds a CLIP vision model (it has 'vision_model.embeddings.class_embedding')" in message
+@pytest.mark.parametrize(
+    ("prefix", "says"),
+    [
+        ("vision_model.encoder.", "is a SigLIP vision model without its attention-pooling head"),
+        ("visual.", "holds a CLIP vision model (it has 'visual."),
+    ],
+)
+def test_another_vision_model(edit: Edit, prefix: str, says: str) -> None:
+    other = {f"{prefix}{name}": tensor for name, tensor in VISION.items()}
+    message = message_of(
+        edit, loaded(edit, vision=place(edit.host, "clip_vision", "other.safetensors", other)), "CheckpointError"
+    )
+    assert f"other.safetensors {says}" in message
     assert f"Use sigclip_vision_patch14_384.safetensors from {VISION_ADDRESS}" in message
 
 
