@@ -32,8 +32,8 @@ class SaveRelation(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="relation",
-                    tooltip="The beginning of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
-                    "Save Image.",
+                    tooltip="The beginning of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as "
+                    "in Save Image.",
                 ),
             ],
             outputs=[],
