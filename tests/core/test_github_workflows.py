@@ -52,3 +52,10 @@ def test_the_core_job_runs_all_that_make_check_runs() -> None:
 def test_publishing_is_for_the_repository_that_the_metadata_names() -> None:
     owner = metadata()["project"]["urls"]["Repository"].split("/")[3]
     assert jobs("publish.yml")["publish"]["if"] == f"github.repository_owner == '{owner}'"
+
+
+def test_the_changelog_begins_with_the_version_of_the_metadata() -> None:
+    headings = re.findall(r"^## \[(.+?)\] - (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    version, date = headings[0]
+    assert version == metadata()["project"]["version"]
+    assert re.fullmatch(r"unreleased|\d{4}-\d\d-\d\d", date)
