@@ -61,7 +61,12 @@ def test_the_shipped_workflow_ends_in_a_picture(server: ComfyServer) -> None:
 
 
 def test_the_api_form_is_the_page_s_own(server: ComfyServer, workflow: dict[str, Any]) -> None:
-    assert workflow_to_api(workflow, server.get("object_info")) == json.loads(API_FORM.read_text(encoding="utf-8"))
+    """But for titles, which change from version to version."""
+    converted, posted = workflow_to_api(workflow, server.get("object_info")), json.loads(API_FORM.read_text("utf-8"))
+    for prompt in (converted, posted):
+        for node in prompt.values():
+            del node["_meta"]
+    assert converted == posted
 
 
 def test_values_after_a_seed_keep_their_places(server: ComfyServer) -> None:
