@@ -20,7 +20,8 @@ GROUPS: dict[str, str] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 the work failed, 2 the call was wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger(__package__).setLevel(logging.INFO)  # and of libraries only warnings
     parser = argparse.ArgumentParser(prog="python -m relation_core", description="RelationAdapter without a host.")
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     chosen = arguments[0] if arguments else ""
