@@ -106,7 +106,7 @@ def test_the_archive_leaves_out_what_no_user_needs(archive: Path) -> None:
     left = {path.name for path in archive.iterdir()}
     assert {"tests", "benchmarks", "scripts", "assets", ".github", "Makefile"} & left == set()
     assert sum(path.stat().st_size for path in archive.rglob("*")) < ARCHIVE_BYTES
-    for folder in ("nodes", "relation_core", "locales", "web", "workflows", "pictures"):
+    for folder in ("nodes", "relation_core", "locales", "web", "workflows", "subgraphs", "pictures"):
         kept = {path.relative_to(archive).as_posix() for path in (archive / folder).rglob("*") if path.is_file()}
         assert kept == {name for name in pack_files() if name.startswith(f"{folder}/")}
 

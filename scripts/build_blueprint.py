@@ -1,0 +1,165 @@
+"""Builds the subgraph blueprint in ComfyUI's page: ``python -m scripts.build_blueprint COMFYUI``.
+
+The nodes are those of the workflow for relation transfer, arranged anew and turned into a subgraph by the page itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from .comfyui_page import ComfyPage, open_page
+from .comfyui_server import PACK, ComfyServer
+from .small_models import write_models
+
+NAME = "Relation Transfer"
+BLUEPRINT = PACK / "subgraphs" / f"{NAME}.json"
+WORKFLOW = PACK / "workflows" / "relation_transfer.json"
+DESCRIPTION = (
+    "Shows FLUX.1 an edit on a pair of pictures, before and after, and makes the same edit on the source. The prompt "
+    "says which way the edit goes."
+)
+
+LAYOUT = {
+    # node or title of a note: left, top, width, height
+    "UNETLoader": (0, 0, 320, 82),
+    "LoraLoaderModelOnly": (0, 132, 320, 82),
+    "LoadRelationAdapter": (0, 264, 320, 82),
+    "DualCLIPLoader": (0, 396, 320, 130),
+    "VAELoader": (0, 576, 320, 58),
+    "Models": (0, 684, 320, 290),
+    "RelationExemplarEncode": (400, 0, 320, 142),
+    "CLIPTextEncode": (400, 192, 320, 100),
+    "FluxGuidance": (400, 342, 320, 58),
+    "RelationSourceEncode": (400, 450, 320, 122),
+    "ApplyRelationAdapter": (800, 0, 320, 194),
+    "BasicGuider": (800, 244, 320, 46),
+    "RelationScheduler": (800, 340, 320, 82),
+    "RandomNoise": (800, 472, 320, 82),
+    "KSamplerSelect": (800, 604, 320, 58),
+    "SamplerCustomAdvanced": (1180, 0, 300, 106),
+    "VAEDecode": (1180, 156, 300, 46),
+    "Settings": (1180, 252, 300, 180),
+}
+GROUPS = {
+    # title: left, top, width, height
+    "Models": (-20, -80, 360, 1074),
+    "Pair, source and prompt": (380, -80, 360, 672),
+    "Sampling": (780, -80, 720, 762),
+}
+SOCKETS = {"before": "before", "after": "after", "image": "source"}
+"""What comes in from outside, and what it is called there."""
+WIDGETS = (
+    ("CLIPTextEncode", "text", "prompt"),
+    ("ApplyRelationAdapter", "strength", "strength"),
+    ("RelationSourceEncode", "long_side", "long_side"),
+    ("RandomNoise", "noise_seed", "seed"),
+    ("UNETLoader", "unet_name", "unet_name"),
+    ("LoraLoaderModelOnly", "lora_name", "lora_name"),
+    ("LoadRelationAdapter", "adapter_name", "adapter_name"),
+    ("LoadRelationAdapter", "vision_name", "vision_name"),
+    ("DualCLIPLoader", "clip_name1", "clip_name1"),
+    ("DualCLIPLoader", "clip_name2", "clip_name2"),
+    ("VAELoader", "vae_name", "vae_name"),
+)
+"""What can be set from outside: node, widget, and its name there."""
+SIZE = (400, 420)
+
+
+def build(page: ComfyPage, workflow: dict[str, Any]) -> dict[str, Any]:
+    """Turn the workflow into one node, and return what the page saves for it."""
+    page.load(workflow)
+    page.page.evaluate(
+        _BUILD,
+        {
+            "name": NAME,
+            "layout": LAYOUT,
+            "groups": GROUPS,
+            "sockets": SOCKETS,
+            "widgets": WIDGETS,
+            "size": SIZE,
+        },
+    )
+    page.settle()
+    saved = page.serialised()
+    (subgraph,) = saved["definitions"]["subgraphs"]
+    (node,) = saved["nodes"]
+    for slot in (*subgraph["inputs"], *subgraph["outputs"], *node["inputs"], *node["outputs"]):
+        if "label" in slot:  # the search shows names, and the node labels
+            slot["name"] = slot.pop("label")
+            slot.pop("localized_name", None)
+    subgraph |= {"category": "RelationAdapter", "description": DESCRIPTION}
+    return json.loads(_lasting_ids(json.dumps(saved)))
+
+
+def _lasting_ids(text: str) -> str:
+    """Replace the page's random ids by ones that stay the same when the blueprint is built again."""
+    found = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
+    for index, identity in enumerate(found):
+        text = text.replace(identity, str(uuid.uuid5(uuid.NAMESPACE_URL, f"{NAME} {index}")))
+    return text
+
+
+_BUILD = """
+({name, layout, groups, sockets, widgets, size}) => {
+  const placeOf = node => layout[node.type] ?? layout[node.title];
+  for (const node of [...app.graph.nodes])
+    if (!placeOf(node) && !['LoadImage', 'SaveImage'].includes(node.type)) app.graph.remove(node);
+  for (const group of [...app.graph.groups]) app.graph.remove(group);
+  const inside = app.graph.nodes.filter(placeOf);
+  for (const node of inside) {
+    const [left, top, width, height] = placeOf(node);
+    node.pos = [left, top];
+    node.setSize([width, height]);
+  }
+  const {subgraph, node} = app.graph.convertToSubgraph(new Set(inside));
+  subgraph.name = node.title = name;
+  for (const [title, bounding] of Object.entries(groups)) {
+    const group = new LiteGraph.LGraphGroup(title);
+    group.configure({...group.serialize(), title, color: '#3f789e', bounding});
+    subgraph.add(group);
+  }
+  for (const input of [...subgraph.inputs]) {
+    if (!(input.name in sockets)) subgraph.removeInput(input);  // the page offers the prompt by itself
+    else if (sockets[input.name] !== input.name) subgraph.renameInput(input, sockets[input.name]);
+  }
+  for (const [kind, widget, title] of widgets) {
+    const inner = subgraph.nodes.find(candidate => candidate.type === kind);
+    const slot = inner.inputs.find(candidate => candidate.widget?.name === widget);
+    subgraph.addInput(title, slot.type).connect(slot, inner);
+  }
+  subgraph.inputNode.pos = [-220, 0];
+  subgraph.outputNode.pos = [1560, 140];
+  subgraph.renameOutput(subgraph.outputs[0], 'result');
+  for (const other of [...app.graph.nodes]) if (other !== node) app.graph.remove(other);
+  node.pos = [200, 200];
+  node.setSize(size);
+  app.canvas.ds.scale = 1;
+  app.canvas.ds.offset = [0, 0];
+}
+"""
+
+
+def main() -> None:
+    """Build the blueprint in a server with small models, whose names are the real ones."""
+    comfyui = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        write_models(base / "models")
+        (base / "input").mkdir()
+        shutil.copy(comfyui / "input" / "example.png", base / "input")
+        with ComfyServer(comfyui, base) as server, open_page(server.address) as page:
+            blueprint = build(page, json.loads(WORKFLOW.read_text(encoding="utf-8")))
+            page.screenshot(PACK / "build" / "workflows" / "blueprint.png")
+    BLUEPRINT.parent.mkdir(exist_ok=True)
+    BLUEPRINT.write_text(json.dumps(blueprint, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
