@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: check test test-slow test-versions test-browser demo comfyui clean
+.PHONY: bench check test test-slow test-versions test-browser demo comfyui clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -33,6 +33,11 @@ test-browser: comfyui $(READY)
 # The shipped workflow in a real ComfyUI server, with small random models.
 demo: comfyui $(READY)
 	$(BIN)/python -m scripts.demo $(COMFYUI)
+
+# What the relation costs, in time and memory: an hour on 2 quiet cores and 13 GB of disk; with QUICK=1, minutes.
+# The table, its numbers and a chart go to build/bench.
+bench: comfyui $(READY)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick)
 
 comfyui:
 ifeq ($(COMFYUI),)

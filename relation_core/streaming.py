@@ -30,4 +30,5 @@ def streamed_linear(inputs: torch.Tensor, matrix: torch.Tensor, bias: torch.Tens
         part = slice(start, start + rows)
         block = matrix[part].to(inputs.device).to(inputs.dtype)
         result[:, part] = F.linear(inputs, block, None if bias is None else bias[part])
+        del block  # before the next one is made
     return result

@@ -1,0 +1,1 @@
+"""What the relation costs in time and memory, measured: ``python -m benchmarks``, or ``make bench``."""

@@ -1,0 +1,76 @@
+"""Measure everything, print the table, and write it with a chart into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .bounds import same_relation_from_both_formats
+from .comfyui import start_comfyui
+from .encoding import measure_conversion, measure_encoding
+from .machine import describe_machine
+from .report import draw_chart, table
+from .sizes import BY_NAME, Sizes
+from .step import measure_steps
+from .synthetic import write_adapter, write_vision
+
+ROOM = 13_000_000_000
+"""Bytes of disk for the full-size files: the adapter, the converted one, SigLIP."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when the process starts
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait in a loop multiply the noise of other processes
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])  # noqa: S606
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="full: an hour; quick: minutes; toy: seconds")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the results")
+    parser.add_argument("--folder", type=Path, help="where the temporary files go (13 GB)")
+    options = parser.parse_args()
+    sizes = BY_NAME[options.sizes]
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        result = _measure(Path(folder), sizes)
+    (options.out / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    text = table(result)
+    (options.out / "result.md").write_text(text + "\n", encoding="utf-8")
+    draw_chart(result["steps"], options.out / "cost.png")
+    sys.stdout.write(f"\n{text}\n\nWritten to {options.out}: result.json, result.md, cost.png.\n")
+
+
+def _measure(folder: Path, sizes: Sizes) -> dict[str, Any]:
+    machine = describe_machine()
+    if sizes.name != "toy" and shutil.disk_usage(folder).free < ROOM:
+        raise SystemExit(f"{folder} has less than {ROOM / 1e9:.0f} GB of room. Name another folder with --folder.")
+    _say("writing random weights")
+    write_adapter(folder / "adapter.bin", sizes.adapter)
+    write_vision(folder / "vision.safetensors", sizes.vision)
+    _say("converting")
+    conversion = measure_conversion(folder)
+    encoding = measure_encoding(folder, sizes, _say)
+    if not same_relation_from_both_formats(encoding):
+        raise SystemExit("The converted adapter gives another relation than the original.")
+    for file in folder.iterdir():
+        file.unlink()
+    host = start_comfyui(folder / "comfyui")
+    import comfyui_version
+
+    steps = measure_steps(host, sizes, _say)
+    machine |= {"comfyui": comfyui_version.__version__, "load_after": os.getloadavg()[0]}
+    return {"sizes": sizes.name, "machine": machine, "conversion": conversion, "encoding": encoding, "steps": steps}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A run's result as a table in Markdown and as a chart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .bounds import MEGABYTE, bounded_figures
+from .step import BASE, NAIVE
+
+
+def table(result: dict[str, Any]) -> str:
+    """Lay out all figures as Markdown."""
+    machine = result["machine"]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB; Python {machine['python']}, "
+        f"PyTorch {machine['torch']} with {machine['threads']} threads, ComfyUI {machine['comfyui']}; sizes: "
+        f"{result['sizes']}; load average {machine['load_before']:.1f} before and {machine['load_after']:.1f} after.",
+        "",
+        *_bounds(result),
+        "",
+        *_steps(result["steps"]),
+        "",
+        *_encodings(result["encoding"]),
+    ]
+    return "\n".join(lines)
+
+
+def _bounds(result: dict[str, Any]) -> list[str]:
+    rows = [
+        (
+            figure.name,
+            f"{_number(figure.value)} {figure.unit}",
+            f"{figure.bound:g} {figure.unit}",
+            "yes" if figure.holds else "NO",
+        )
+        for figure in bounded_figures(result)
+    ]
+    return _markdown(("figure", "measured", "at most", "holds"), rows)
+
+
+def _steps(rows: list[dict[str, Any]]) -> list[str]:
+    cells = [
+        (
+            row["dtype"],
+            f"{row['side']}x{row['side']}",
+            row["variant"],
+            f"{row['seconds']:.3f} s",
+            f"{row['ratio']:.4f} ({row['ratio_range'][0]:.3f} to {row['ratio_range'][1]:.3f})",
+            f"{row['cpu_ratio']:.4f}",
+            "" if row["variant"] in (BASE, NAIVE) else f"{100 * row['in_hooks']:.2f} %",
+        )
+        for row in rows
+    ]
+    return _markdown(
+        ("dtype", "picture", "relation", "a step", "over without, by time", "by processor time", "inside the hooks"),
+        cells,
+    )
+
+
+def _encodings(rows: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for key in dict.fromkeys((row["way"], row["file"], row["dtype"]) for row in rows):
+        some = [row for row in rows if (row["way"], row["file"], row["dtype"]) == key]
+        cells.append(
+            (
+                *key,
+                f"{median(row['open_seconds'] for row in some):.2f} s",
+                f"{median(row['encode_seconds'] for row in some):.2f} s",
+                *(f"{max(row[what] for row in some) / MEGABYTE:.0f} MB" for what in _MEMORY),
+            )
+        )
+    headings = (
+        "way",
+        "file",
+        "dtype",
+        "opening",
+        "encoding",
+        "resident peak",
+        "anonymous peak",
+        "anonymous after",
+        "held",
+    )
+    return _markdown(headings, cells)
+
+
+_MEMORY = ("peak_resident", "peak_anonymous", "after_anonymous", "held")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value < 10 else f"{value:.1f}"
+
+
+def _markdown(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (headings, ("---",) * len(headings), *rows)]
+
+
+def draw_chart(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw what the relation adds to a step, against the size of the picture and against the number of pairs."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
+    sides = sorted({row["side"] for row in rows})
+    counts = sorted({int(row["variant"].split()[0]) for row in rows if "pair" in row["variant"]})
+    added = {(row["dtype"], row["side"], row["variant"]): 100 * (row["ratio"] - 1) for row in rows}
+    names = {1: "1 pair", **{count: f"{count} pairs" for count in counts if count > 1}}
+    figure, axes = plt.subplots(len(dtypes), 2, figsize=(10, 4 * len(dtypes)), squeeze=False, layout="constrained")
+    for (by_side, by_pairs), dtype in zip(axes, dtypes, strict=True):
+        for variant in (*names.values(), NAIVE):
+            values = [added[dtype, side, variant] for side in sides]
+            label = f"{variant}, 1 pair" if variant == NAIVE else variant
+            by_side.plot(sides, values, "k--o" if variant == NAIVE else "-o", label=label)
+        for side in sides:
+            by_pairs.plot(counts, [added[dtype, side, names[count]] for count in counts], "-o", label=f"{side} pixels")
+        by_side.set(title=f"{dtype}: by size of the picture", xlabel="side in pixels", xticks=sides)
+        by_pairs.set(title=f"{dtype}: by number of exemplar pairs", xlabel="exemplar pairs", xticks=counts)
+        for axis in (by_side, by_pairs):
+            axis.set_ylabel("added to a step, %")
+            axis.axhline(0, color="grey", linewidth=0.8)
+            axis.grid(alpha=0.3)
+            axis.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

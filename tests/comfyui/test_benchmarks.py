@@ -1,0 +1,109 @@
+"""The benchmark works at toy size: every part runs in a real ComfyUI and says what it should."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from host import Host
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> Iterator[ModuleType]:
+    """The benchmark's modules; they import ``relation_core`` as the command line does, from the root."""
+    before = list(sys.path)
+    sys.path.append(str(ROOT))
+    importlib.import_module("benchmarks.__main__")
+    yield sys.modules["benchmarks"]
+    sys.path[:] = before
+
+
+@pytest.fixture(scope="module")
+def folder(benchmarks: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    benchmarks.synthetic.write_adapter(folder / "adapter.bin", benchmarks.sizes.TOY.adapter)
+    benchmarks.synthetic.write_vision(folder / "vision.safetensors", benchmarks.sizes.TOY.vision)
+    return folder
+
+
+def test_the_whole(benchmarks: ModuleType, host: Host, folder: Path, tmp_path: Path) -> None:
+    sizes = benchmarks.sizes.TOY
+    conversion = benchmarks.encoding.measure_conversion(folder)
+    assert conversion["peak"]["anonymous"] > 0
+    encodings = []
+    for dtype in sizes.dtypes:
+        kind = getattr(torch, dtype)
+        for file in ("adapter.bin", "adapter.safetensors"):
+            measured = benchmarks.encoding.encode_ours(sizes, folder / file, kind)
+            encodings.append({"way": benchmarks.encoding.OURS, "file": file, "dtype": dtype, **measured})
+        measured = benchmarks.encoding.encode_naively(sizes, folder / "adapter.bin", kind)
+        encodings.append({"way": benchmarks.encoding.NAIVE, "file": "adapter.bin", "dtype": dtype, **measured})
+        files = (folder / "adapter.safetensors", folder / "vision.safetensors")
+        measured = benchmarks.encoding.encode_beside_siglip(host, sizes, *files, kind)
+        encodings.append({"way": benchmarks.encoding.BESIDE_SIGLIP, "file": files[0].name, "dtype": dtype, **measured})
+    assert benchmarks.bounds.same_relation_from_both_formats(encodings)
+    steps = benchmarks.step.measure_steps(host, sizes, print)
+    assert len(steps) == len(sizes.dtypes) * len(sizes.rounds) * (2 + len(sizes.pairs))
+    for row in steps:
+        assert row["seconds"] > 0 and len(row["runs"]) == sizes.rounds[row["side"]]
+        assert (row["in_hooks"] > 0) == ("pair" in row["variant"])
+    machine = {**benchmarks.machine.describe_machine(), "comfyui": "a", "load_after": 0.0}
+    result = {
+        "sizes": sizes.name, "machine": machine, "conversion": conversion, "encoding": encodings, "steps": steps,
+    }  # fmt: skip
+    result = json.loads(json.dumps(result))
+    text = benchmarks.report.table(result)
+    for what in ("held for sampling in bfloat16, one pair | 0.0", "naive", "2 pairs", "128x128", "conversion"):
+        assert what in text
+    benchmarks.report.draw_chart(steps, tmp_path / "cost.png")
+    assert (tmp_path / "cost.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_bound_that_is_not_kept_is_told(benchmarks: ModuleType) -> None:
+    figure = benchmarks.bounds.Figure
+    assert figure("a", 1.0, 1.0).holds
+    assert not figure("a", 1.0001, 1.0).holds
+
+
+def test_a_file_of_another_relation_is_told(benchmarks: ModuleType) -> None:
+    rows = [{"way": benchmarks.encoding.OURS, "dtype": "float32", "hash": name} for name in "aab"]
+    assert benchmarks.bounds.same_relation_from_both_formats(rows[:2])
+    assert not benchmarks.bounds.same_relation_from_both_formats(rows)
+
+
+def test_memory_is_seen(benchmarks: ModuleType) -> None:
+    before = benchmarks.memory.memory()
+    with benchmarks.memory.PeakMemory() as watched:
+        block = torch.ones(64 << 20, dtype=torch.uint8)
+        held = benchmarks.memory.memory()
+        del block
+    assert 60 << 20 < held.anonymous - before.anonymous < 80 << 20
+    assert watched.peak.anonymous > held.anonymous - (8 << 20)
+    assert benchmarks.memory.memory("0").anonymous == 0
+
+
+def test_the_naive_way_is_the_same_method(benchmarks: ModuleType, folder: Path) -> None:
+    """What is measured against ours computes the same keys and values, up to the norm of keys."""
+    sizes = benchmarks.sizes.TOY
+    naive = benchmarks.naive.load_naively(folder / "adapter.bin", sizes.adapter, torch.float32)
+    pooled = benchmarks.encoding._pooled(sizes)
+    with torch.inference_mode():
+        adapter = sys.modules["relation_core.adapter"].open_adapter(folder / "adapter.bin")
+        thumbnail = torch.zeros(1, 8, 16, 3, dtype=torch.uint8)
+        encode = sys.modules["relation_core.relation"].encode_relation
+        ours = encode(adapter, pooled, thumbnail, 1.0, "cpu", torch.float32).keys_values
+        for block, projected in enumerate(naive(pooled[0])):
+            heads = sizes.adapter.heads
+            keys, values = (part.unflatten(-1, (heads, -1)).transpose(0, 1) for part in projected)
+            assert torch.allclose(
+                torch.nn.functional.rms_norm(keys, keys.shape[-1:], eps=1e-5), ours.keys[block], atol=1e-5
+            )
+            assert torch.allclose(values, ours.values[block], atol=1e-5)
