@@ -98,7 +98,7 @@ SAMPLING_NOTE = """The authors' settings: **strength 1**, **24 steps**, **guidan
 """
 
 NODES = [
-    Node("start", "MarkdownNote", (380, 0, 900, 120), "Relation transfer", {"text": START_NOTE}, colour=NOTE),
+    Node("start", "MarkdownNote", (380, 0, 780, 120), "Relation transfer", {"text": START_NOTE}, colour=NOTE),
     # 1 Models
     Node("flux", "UNETLoader", (0, 0, 320, 82), widgets={"unet_name": FLUX.name}, models=(FLUX,)),
     Node(
@@ -128,12 +128,12 @@ NODES = [
     Node("vae", "VAELoader", (0, 576, 320, 58), widgets={"vae_name": AUTOENCODER.name}, models=(AUTOENCODER,)),
     Node("models", "MarkdownNote", (0, 684, 320, 446), "Models", {"text": MODELS_NOTE}, colour=NOTE),
     # 2 The pair
-    Node("before", "LoadImage", (380, 250, 280, 360), "Before", {"image": "example.png"}),
-    Node("after", "LoadImage", (680, 250, 280, 360), "After", {"image": "example.png"}),
+    Node("before", "LoadImage", (380, 250, 240, 360), "Before", {"image": "example.png"}),
+    Node("after", "LoadImage", (640, 250, 240, 360), "After", {"image": "example.png"}),
     Node(
         "exemplar",
         "RelationExemplarEncode",
-        (980, 250, 300, 142),
+        (900, 250, 260, 142),
         links={
             "relation_adapter": "adapter.relation_adapter",
             "before": "before.IMAGE",
@@ -141,13 +141,13 @@ NODES = [
         },
         colour=OURS,
     ),
-    Node("pair_note", "MarkdownNote", (980, 442, 300, 168), "A good pair", {"text": PAIR_NOTE}, colour=NOTE),
+    Node("pair_note", "MarkdownNote", (900, 442, 260, 168), "A good pair", {"text": PAIR_NOTE}, colour=NOTE),
     # 3 The source and the prompt
-    Node("source", "LoadImage", (380, 740, 280, 390), "Source", {"image": "example.png"}),
+    Node("source", "LoadImage", (380, 740, 240, 390), "Source", {"image": "example.png"}),
     Node(
         "prompt",
         "CLIPTextEncode",
-        (680, 740, 280, 250),
+        (640, 740, 240, 250),
         "Prompt",
         {"text": "Turn the picture into a pencil drawing."},
         {"clip": "clip.CLIP"},
@@ -155,38 +155,38 @@ NODES = [
     Node(
         "guidance",
         "FluxGuidance",
-        (680, 1040, 280, 90),
+        (640, 1040, 240, 90),
         widgets={"guidance": 3.5},
         links={"conditioning": "prompt.CONDITIONING"},
     ),
     Node(
         "source_encode",
         "RelationSourceEncode",
-        (980, 740, 300, 122),
+        (900, 740, 260, 122),
         links={"conditioning": "guidance.CONDITIONING", "vae": "vae.VAE", "image": "source.IMAGE"},
         colour=OURS,
     ),
-    Node("source_note", "MarkdownNote", (980, 912, 300, 218), "A good source", {"text": SOURCE_NOTE}, colour=NOTE),
+    Node("source_note", "MarkdownNote", (900, 912, 260, 218), "A good source", {"text": SOURCE_NOTE}, colour=NOTE),
     # 4 Sampling
     Node(
         "apply",
         "ApplyRelationAdapter",
-        (1340, 0, 300, 194),
+        (1220, 0, 270, 194),
         links={"model": "lora.MODEL", "relation": "exemplar.relation"},
         colour=OURS,
     ),
     Node(
         "noise",
         "RandomNoise",
-        (1660, 0, 300, 82),
+        (1510, 0, 260, 82),
         "Seed",
         {"noise_seed": 1000, "control_after_generate": "fixed"},
     ),
-    Node("euler", "KSamplerSelect", (1660, 132, 300, 58), widgets={"sampler_name": "euler"}),
+    Node("euler", "KSamplerSelect", (1510, 132, 260, 58), widgets={"sampler_name": "euler"}),
     Node(
         "scheduler",
         "RelationScheduler",
-        (1340, 340, 300, 82),
+        (1220, 340, 270, 82),
         widgets={"steps": 24},
         links={"latent": "source_encode.latent"},
         colour=OURS,
@@ -194,13 +194,13 @@ NODES = [
     Node(
         "guider",
         "BasicGuider",
-        (1340, 244, 300, 46),
+        (1220, 244, 270, 46),
         links={"model": "apply.model", "conditioning": "source_encode.conditioning"},
     ),
     Node(
         "sampler",
         "SamplerCustomAdvanced",
-        (1980, 0, 300, 106),
+        (1790, 0, 260, 106),
         "Sampler",
         links={
             "noise": "noise.NOISE",
@@ -210,13 +210,13 @@ NODES = [
             "latent_image": "source_encode.latent",
         },
     ),
-    Node("sampling_note", "MarkdownNote", (1660, 240, 620, 182), "Settings", {"text": SAMPLING_NOTE}, colour=NOTE),
+    Node("sampling_note", "MarkdownNote", (1510, 240, 540, 182), "Settings", {"text": SAMPLING_NOTE}, colour=NOTE),
     # 5 The result
-    Node("decode", "VAEDecode", (1340, 552, 300, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
+    Node("decode", "VAEDecode", (1220, 552, 270, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
     Node(
         "comparison",
         "RelationComparison",
-        (1340, 648, 300, 86),
+        (1220, 648, 270, 86),
         links={
             "before": "before.IMAGE",
             "after": "after.IMAGE",
@@ -228,12 +228,12 @@ NODES = [
     Node(
         "save",
         "SaveImage",
-        (1660, 552, 620, 300),
+        (1510, 552, 540, 300),
         "Result",
         {"filename_prefix": "RelationAdapter"},
         {"images": "decode.IMAGE"},
     ),
-    Node("show", "PreviewImage", (1340, 902, 940, 228), "Comparison", links={"images": "comparison.image"}),
+    Node("show", "PreviewImage", (1220, 902, 830, 228), "Comparison", links={"images": "comparison.image"}),
 ]
 
 GROUPS = [
@@ -256,6 +256,8 @@ def main() -> None:
         with ComfyServer(comfyui, base) as server, open_page(server.address) as page:
             workflow = build(page, "relation_transfer", NODES, GROUPS)
             prompt = page.prompt()
+            page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.ToggleMinimap')")
+            page.settle()
             page.screenshot(PACK / "build" / "workflows" / "relation_transfer.png")
     for path, content in ((WORKFLOW, workflow), (API_FORM, prompt)):
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

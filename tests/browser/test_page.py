@@ -57,6 +57,8 @@ def test_the_workflow_loads_from_the_template_browser(page: ComfyPage, workflow:
     dialog.get_by_text(WORKFLOW.stem, exact=True).click()
     dialog.wait_for(state="hidden")
     page.settle()
+    page.screenshot(SCREENSHOTS / "template_opened.png")
+    page.settle()
     assert kinds(page) == sorted(node["type"] for node in workflow["nodes"])
     assert faults(page) == []
     assert complaints(page) == []
