@@ -183,6 +183,6 @@ def test_names_cannot_leave_the_folder(edit: Edit, host: Host, name: str) -> Non
 
 @pytest.mark.parametrize("prefix", ["../escaped", "/tmp/escaped", "a/../../escaped"])
 def test_saving_cannot_leave_the_folder(edit: Edit, prefix: str) -> None:
-    with pytest.raises(GraphError, match="escaped"):
+    with pytest.raises(GraphError, match="outside the output folder"):
         save(edit, prefix)
     assert not list(edit.host.base.rglob("escaped*"))
