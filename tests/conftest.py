@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -40,3 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         "ComfyUI.\nSet COMFYUI_PATH to a ComfyUI checkout whose requirements this environment has (make test "
         "installs them), put one at ~/ComfyUI, or clone this pack into a ComfyUI's custom_nodes; then run again."
     )
+
+
+# A shell starts what runs in its background with interrupts ignored, and so would be every process of a test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
