@@ -18,7 +18,7 @@ LOGS = PACK / "build" / "versions"
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], logs: Path = LOGS) -> int:
     """Say in a line for each ComfyUI how its tests ended; 0 if all of them passed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -26,18 +26,18 @@ def main(arguments: list[str]) -> int:
     if not folders:
         logger.error("No ComfyUI is named. Name some: make test-versions COMFYUI_VERSIONS='~/comfyui-a ~/comfyui-b'")
         return 2
-    results = [run(folder, options) for folder in folders]
+    results = [run(folder, options, logs) for folder in folders]
     return 0 if all(results) else 1
 
 
-def run(comfyui: Path, options: list[str]) -> bool:
+def run(comfyui: Path, options: list[str], logs: Path) -> bool:
     """Run the host tests in one ComfyUI."""
     version = version_of(comfyui)
     if version is None:
         logger.error("FAILED    %s is no ComfyUI: it has no comfyui_version.py", comfyui)
         return False
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / f"{version}.log"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{version}.log"
     with log.open("w", encoding="utf-8") as output:
         command = [sys.executable, "-m", "pytest", "tests/comfyui", *options]
         environment = {**os.environ, "COMFYUI_PATH": str(comfyui)}
