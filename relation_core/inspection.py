@@ -12,6 +12,8 @@ from .checkpoint import Checkpoint, read_checkpoint
 from .config import RelationConfig
 from .errors import CheckpointError
 from .kinds import recognise
+from .relation_file import FORMAT as RELATION_FORMAT
+from .relation_file import relation_thumbnails
 from .vision import SO400M, open_vision
 
 VISION_KIND = "a SigLIP vision model"
@@ -23,14 +25,19 @@ RELEASED = RelationConfig(
 
 
 def inspect_file(path: Path) -> str:
-    """Describe an adapter or a SigLIP vision model in some lines of text.
+    """Describe an adapter, a SigLIP vision model or a saved relation in some lines of text.
 
     Raises:
-        CheckpointError: the file is neither, is damaged, or does not fit FLUX.1-dev; the message says which.
+        CheckpointError: the file is none of these, is damaged, or does not fit FLUX.1-dev; the message says which.
     """
     checkpoint = read_checkpoint(path)
     kind = recognise(checkpoint.tensors)
-    lines = _vision(path) if kind is not None and kind[0] == VISION_KIND else _adapter(open_adapter(path))
+    if checkpoint.metadata.get("format") == RELATION_FORMAT:
+        lines = _relation(checkpoint)
+    elif kind is not None and kind[0] == VISION_KIND:
+        lines = _vision(path)
+    else:
+        lines = _adapter(open_adapter(path))
     return "\n".join((f"{path}", *_contents(checkpoint), *lines))
 
 
@@ -68,6 +75,21 @@ def _adapter(adapter: RelationAdapter) -> list[str]:
 
 def _sizes(config: RelationConfig) -> str:
     return f"{config.blocks} blocks, {config.heads} heads of {config.head_dim}, text width {config.text_dim}"
+
+
+def _relation(checkpoint: Checkpoint) -> list[str]:
+    pairs = len(relation_thumbnails(checkpoint.path))  # which checks all of the file
+    width = checkpoint.tensors["tokens"].shape[-1]
+    if width != RELEASED.text_dim:
+        raise CheckpointError(
+            f"{checkpoint.path} is a relation, but its tokens are {width} wide and those of an adapter for FLUX.1-dev "
+            f"{RELEASED.text_dim}. Use it with the adapter that it was made with, {checkpoint.metadata['adapter']}."
+        )
+    return [
+        f"kind         a relation of {pairs} exemplar {'pair' if pairs == 1 else 'pairs'}",
+        f"adapter      {checkpoint.metadata['adapter']}: it can be used with this one only",
+        "It fits FLUX.1-dev.",
+    ]
 
 
 def _vision(path: Path) -> list[str]:

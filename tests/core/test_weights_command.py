@@ -25,6 +25,7 @@ from relation_adapter.relation_core.config import RelationConfig, expected_shape
 from relation_adapter.relation_core.conversion import conversion_passes, convert_adapter
 from relation_adapter.relation_core.errors import CheckpointError
 from relation_adapter.relation_core.progress import Silent
+from relation_adapter.relation_core.relation_file import save_relation
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -351,6 +352,24 @@ def test_inspect_a_vision_model(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "a SigLIP vision model with its pooling head" in text
     assert "3 layers of width 32, pictures of 56 pixels in patches of 14" in text
     assert "fits the released adapter" in text
+
+
+def test_inspect_a_relation(
+    source: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adapter = open_adapter(source)
+    path = tmp_path / "relation.safetensors"
+    save_relation(random_relation(adapter, pairs=2), path)
+    assert inspected(path, capsys) == (1, "")
+    assert "is a relation, but its tokens are 24 wide" in refusal(caplog) and adapter.fingerprint in refusal(caplog)
+    monkeypatch.setattr(inspection, "RELEASED", CONFIG)
+    status, text = inspected(path, capsys)
+    assert status == 0
+    assert "a relation of 2 exemplar pairs" in text and adapter.fingerprint in text and "It fits FLUX.1-dev." in text
 
 
 @pytest.mark.parametrize(
