@@ -112,7 +112,7 @@ def test_a_sample_that_fails_is_reported_and_tried_again_by_the_next_run(
     copy = tmp_path / "dataset" / "test.jsonl"
     source = copy.parent / samples(copy)[1]["source"]  # sample 0 has it as its exemplar
     whole = source.read_bytes()
-    source.write_bytes(whole[:300])
+    source.write_bytes(b"no picture")  # half a picture is black to some versions of ComfyUI
     options = ("--attempts", 2, "--limit", 3)
     done = run(*evaluate(copy, tmp_path / "out", workflow, server, options=options), status=1)
     assert "1 of 3 samples have a result." in done.stderr
