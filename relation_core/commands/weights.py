@@ -55,7 +55,9 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
         "Tell what a weights file is: kind, sizes, dtype and fingerprint. The exit status is 1 if it does not fit "
         "FLUX.1-dev."
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="an adapter, a SigLIP vision model or a saved relation")
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="an adapter, a SigLIP vision model or a saved relation"
+    )
     command.set_defaults(run=_inspect)
 
 
