@@ -40,14 +40,15 @@ def relation_attention(
 
     Args:
         query: (B, H, L, d), after the block's query norm and before rotary embedding.
-        keys: (H, T, d), RMS-normalised, on the query's device and of its dtype.
-        values: (H, T, d), likewise.
+        keys: (H, T, d), or (B, H, T, d) where every row has its own exemplars; RMS-normalised, on the query's device
+            and of its dtype.
+        values: likewise.
         attention: the host's attention.
-        bias: (T,) added to the logits, the logarithm of each token's weight; None when all are equal.
+        bias: (T,) or (B, T), added to the logits: the logarithm of each token's weight; None when all are equal.
 
     Returns:
         (B, L, H * d), to be scaled by the strength and added to the block's attention.
     """
     batch, heads = query.shape[:2]
-    mask = None if bias is None else bias.expand(batch, heads, query.shape[2], -1)
+    mask = None if bias is None else bias[..., None, None, :].expand(batch, heads, query.shape[2], -1)
     return attention(query, keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1), heads, mask)

@@ -1,4 +1,7 @@
-"""The core stands alone: no host, no diffusers, no transformers, and nothing of the nodes."""
+"""The core stands alone: no host, no diffusers, no transformers, and nothing of the nodes.
+
+The package ``headless`` is what brings diffusers, and only to those who import it.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,15 @@ CORE = ROOT / "relation_core"
 FILES = sorted(CORE.rglob("*.py"))
 HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "nodes", "server"}
 FOREIGN = HOST | {"diffusers", "transformers"}
+WITH_DIFFUSERS = "relation_core.headless"
 
-IMPORT_ALL = """
+IMPORT_ALL = f"""
 import importlib, json, pkgutil, sys
 import relation_core
 names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
 for name in names:
-    importlib.import_module(name)
+    if not name.startswith("{WITH_DIFFUSERS}."):
+        importlib.import_module(name)
 print(json.dumps([names, sorted(sys.modules)]))
 """
 
