@@ -11,6 +11,7 @@ from .load_relation import LoadRelation
 from .load_relation_adapter import LoadRelationAdapter
 from .load_relation_sample import LoadRelationSample
 from .relation_comparison import RelationComparison
+from .relation_empty_prompt import RelationEmptyPrompt
 from .relation_exemplar_encode import RelationExemplarEncode
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
@@ -39,4 +40,5 @@ class RelationAdapterExtension(ComfyExtension):
             SplitImagePair,
             RelationComparison,
             LoadRelationSample,
+            RelationEmptyPrompt,
         ]

@@ -9,6 +9,7 @@ import torch
 
 from ..relation_core.config import FLOAT_DTYPES
 from ..relation_core.errors import ModelMismatchError
+from ..relation_core.model_sizes import ModelSizes, check_sizes
 from ..relation_core.relation import Relation
 
 
@@ -18,28 +19,28 @@ def check_model(model: Any, relation: Relation) -> None:
     Raises:
         ModelMismatchError: it is not a FLUX.1, or its blocks, heads or widths differ from the adapter's.
     """
-    sizes = model.model.model_config.unet_config
-    name = type(model.model).__name__
+    sizes = flux_sizes(model)
+    found = ModelSizes(
+        blocks=sizes["depth"] + sizes["depth_single_blocks"],
+        heads=sizes["num_heads"],
+        hidden_size=sizes["hidden_size"],
+        text_dim=sizes["context_in_dim"],
+    )
+    check_sizes(type(model.model).__name__, found, relation.config)
+
+
+def flux_sizes(model: Any) -> dict[str, Any]:
+    """The sizes of a FLUX.1 (a ``ModelPatcher``) under ComfyUI's names.
+
+    Raises:
+        ModelMismatchError: it is another kind of model.
+    """
     if type(model.model) is not comfy.model_base.Flux:  # its subclasses are other families: FLUX.2, Chroma, LongCat
         raise ModelMismatchError(
-            f"The model is a {name}; RelationAdapter works on FLUX.1 only (FLUX.1-dev, or a fine-tune of it). Load one "
-            "with Load Diffusion Model."
+            f"The model is a {type(model.model).__name__}; RelationAdapter works on FLUX.1 only (FLUX.1-dev, or a "
+            "fine-tune of it). Load one with Load Diffusion Model."
         )
-    config = relation.config
-    found_expected = {
-        "attention blocks": (sizes["depth"] + sizes["depth_single_blocks"], config.blocks),
-        "heads": (sizes["num_heads"], config.heads),
-        "hidden size": (sizes["hidden_size"], config.hidden_size),
-        "text width": (sizes["context_in_dim"], config.text_dim),
-    }
-    wrong = [
-        f"{found} {what} for {expected}" for what, (found, expected) in found_expected.items() if found != expected
-    ]
-    if wrong:
-        raise ModelMismatchError(
-            f"The model ({name}) does not fit the adapter that the relation was made with: it has {', '.join(wrong)}. "
-            "Use the kind of Flux that the adapter was trained on; the released adapter is for FLUX.1-dev."
-        )
+    return model.model.model_config.unet_config
 
 
 def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) -> None:

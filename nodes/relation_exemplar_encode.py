@@ -5,16 +5,13 @@ from __future__ import annotations
 import comfy.model_management
 import torch
 from comfy_api.latest import io
-from PIL import Image
 
-from ..relation_core.errors import ExemplarError
-from ..relation_core.exemplar import FITS, Fit, resize_exemplar, vision_pixels
+from ..relation_core.exemplar import FITS, Fit
+from ..relation_core.pairs import encode_pairs, pair_passes, pair_up
 from ..relation_core.pictures import to_pil
-from ..relation_core.relation import Relation, encode_passes, encode_relation, join_relations
-from ..relation_core.thumbnails import pair_thumbnail
+from ..relation_core.relation import Relation, join_relations
 from .host_progress import HostProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
-from .vision_tower import VisionTower
 
 
 class RelationExemplarEncode(io.ComfyNode):
@@ -73,34 +70,20 @@ class RelationExemplarEncode(io.ComfyNode):
         relation: Relation | None = None,
     ) -> io.NodeOutput:
         """Encode the pairs and add them to ``relation``."""
-        pairs = _pair_up(to_pil(before), to_pil(after))
-        progress = HostProgress(len(pairs) + encode_passes(relation_adapter.adapter.config))
-        encoded = encode_relation(
-            relation_adapter.adapter,
-            torch.stack([_see(relation_adapter.vision, pair, fit, progress) for pair in pairs]),
-            torch.cat([pair_thumbnail(*pair) for pair in pairs]),
+        pairs = pair_up(to_pil(before), to_pil(after))
+        adapter, vision = relation_adapter.adapter, relation_adapter.vision
+        encoded = encode_pairs(
+            adapter,
+            vision.pooled,
+            vision.config.image_size,
+            pairs,
+            fit,
             weight,
             comfy.model_management.get_torch_device(),
             _compute_dtype(),
-            progress,
+            HostProgress(pair_passes(len(pairs), adapter.config)),
         )
         return io.NodeOutput(encoded if relation is None else join_relations([relation, encoded]))
-
-
-def _pair_up(before: list[Image.Image], after: list[Image.Image]) -> list[tuple[Image.Image, Image.Image]]:
-    if len(before) != len(after):
-        raise ExemplarError(
-            f"There are {len(before)} pictures before and {len(after)} after the edit; expected as many of each, in "
-            "the same order. Give every exemplar pair both of its pictures."
-        )
-    return list(zip(before, after, strict=True))
-
-
-def _see(vision: VisionTower, pair: tuple[Image.Image, Image.Image], fit: Fit, progress: HostProgress) -> torch.Tensor:
-    pictures = [resize_exemplar(picture, fit) for picture in pair]
-    pooled = vision.pooled(vision_pixels(pictures, vision.config.image_size))
-    progress.step()
-    return pooled
 
 
 def _compute_dtype() -> torch.dtype:

@@ -183,6 +183,21 @@ def load_relation_sample() -> Sheet:
     return sheet
 
 
+def relation_empty_prompt() -> Sheet:
+    """A page without words becomes zeros."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    sheet.chip((120, 140), "model", ORANGE)
+    sheet.arrow((205, 140), (275, 140))
+    for index in range(12):
+        left = 300 + 24 * index
+        sheet.panel((left, 118, left + 20, 162), WHITE, FAINT, radius=3)
+        sheet.text((left + 10, 140), "0", 18, FAINT)
+    sheet.text((442, 195), "no text", 20, FAINT)
+    sheet.arrow((600, 140), (640, 140))
+    sheet.chip((720, 140), "conditioning", size=18)
+    return sheet
+
+
 def _photo(sheet: Sheet, name: str, left: float, label: str) -> None:
     box: Box = (left, TOP, left + SIDE, TOP + SIDE)
     sheet.photograph(PHOTOS[name], box, f"{name}  {label}")
@@ -206,6 +221,7 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "SplitImagePair": split_image_pair,
     "RelationComparison": relation_comparison,
     "LoadRelationSample": load_relation_sample,
+    "RelationEmptyPrompt": relation_empty_prompt,
 }
 
 

@@ -75,7 +75,9 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"dataset": ("COMBO", None), "index": ("INT", 0)},
         {"before": "IMAGE", "after": "IMAGE", "source": "IMAGE", "target": "IMAGE", "instruction": "STRING"},
     ),
+    "RelationEmptyPrompt": ({"model": ("MODEL", None)}, {"conditioning": "CONDITIONING"}),
 }
+EXPERIMENTAL = {"RelationEmptyPrompt"}
 CHOICES = {("RelationExemplarEncode", "fit"): ["pad", "stretch"], ("BlendRelations", "mode"): ["average", "concat"]}
 
 
@@ -113,7 +115,8 @@ def test_everything_is_explained(host: Host, name: str) -> None:
     assert info["display_name"] not in ("", None, name)
     assert info["description"].endswith(".")
     assert "relation adapter" in info["search_aliases"] and len(info["search_aliases"]) >= 3
-    assert not info.get("experimental") and not info.get("deprecated") and not info.get("dev_only")
+    assert bool(info.get("experimental")) == (name in EXPERIMENTAL)
+    assert not info.get("deprecated") and not info.get("dev_only")
     for key, (_, options, _) in inputs_of(info).items():
         assert len(options.get("tooltip", "")) > 10 and options["tooltip"].endswith("."), key
     tooltips = info.get("output_tooltips") or []
