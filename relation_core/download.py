@@ -17,11 +17,12 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .adapter import RelationAdapter, open_adapter
 from .adapter_keys import ADAPTER_ADDRESS
 from .errors import CheckpointError, DownloadError
+from .progress import ByteProgress
 
 if TYPE_CHECKING:
     import requests
@@ -35,14 +36,6 @@ _CHECKED_BYTES = 16 << 20
 _BUSY = (408, 429, 500, 502, 503, 504)
 _BUSY_TRIES = 4
 _LOG = logging.getLogger(__name__)
-
-
-class ByteProgress(Protocol):
-    """Called as bytes arrive; it may raise to stop, and what has arrived is kept for the next time."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` bytes are on disk."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,14 @@ class Progress(Protocol):
         ...
 
 
+class ByteProgress(Protocol):
+    """Called as bytes arrive; it may raise to stop, and what has arrived is kept for the next time."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report that ``done`` of ``total`` bytes are on disk."""
+        ...
+
+
 class Silent:
     """Progress that nobody watches."""
 

@@ -6,8 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from ..download import ByteProgress
-from ..progress import Progress
+from ..progress import ByteProgress, Progress
 from .extras import require
 
 
