@@ -11,6 +11,7 @@ from .errors import RelationAdapterError
 
 GROUPS: dict[str, str] = {
     "dataset": "build, validate, count and look at training datasets",
+    "edit": "apply the edit that exemplar pairs show to pictures, without ComfyUI",
     "evaluate": "run a test file through ComfyUI servers, score the results, report",
     "weights": "download and convert weights files, and tell what they are",
 }

@@ -41,3 +41,13 @@ def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> tor
     linear = torch.arange(steps, 0, -1, dtype=torch.float64) / total  # the end of linspace(1, 1 / total, total)
     sigmas = shift / (shift + 1.0 / linear - 1.0)
     return torch.cat((sigmas, sigmas.new_zeros(1))).float()
+
+
+def level_at(percent: float) -> float:
+    """The noise level at a share of sampling, as ComfyUI counts it for FLUX.1: with a shift of 1.15 at any size."""
+    if percent <= 0.0:
+        return 1.0
+    if percent >= 1.0:
+        return 0.0
+    shift = math.exp(MAX_SHIFT)
+    return shift / (shift + 1.0 / (1.0 - percent) - 1.0)
