@@ -23,7 +23,7 @@ class SiglipVision:
     model: Any
     """A ``SiglipVisionModel``, whose methods are partly untyped."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
         """Encode pictures (P, 3, image_size, image_size) in [-1, 1] to features (P, hidden_size), float32."""
         output: Any = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype))

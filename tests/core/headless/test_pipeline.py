@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -155,6 +156,35 @@ def test_a_whole_pipeline_reads_the_prompt(case: GoldenCase, tmp_path: Path) -> 
     again = RelationPipeline(load_models(separate, torch.float32), "cpu")
     found = again.edit_latent(relation, picture(case, "source"), again.prompt("a cat"), SETTINGS)
     assert torch.equal(found, results[0])
+
+
+def test_offloading_changes_where_and_not_what(case: GoldenCase, tmp_path: Path) -> None:
+    """With accelerate's hooks in place, though on the CPU: the models are called past none of them."""
+    folder = pipeline_folder(case, tmp_path / "pipeline")
+    files = replace(golden_files(case, tmp_path), model=folder, vae=None)
+    results = []
+    for offload in (False, True):
+        models = load_models(files, torch.float32)
+        pipeline = RelationPipeline(models, "cpu", offload)
+        relation = pipeline.relation([pair(case)], [1.0])
+        called: list[str] = []
+        if offload:
+            for name in ("text_encoder", "text_encoder_2", "transformer", "vae"):
+                watch(getattr(models.flux, name)._hf_hook, name, called)
+        results.append(pipeline.edit(relation, picture(case, "source"), pipeline.prompt("a cat"), SETTINGS))
+    order = ["text_encoder", "text_encoder_2", "vae", *["transformer"] * SETTINGS.steps, "vae"]
+    assert called == order
+    assert results[0].tobytes() == results[1].tobytes()
+
+
+def watch(hook: Any, name: str, called: list[str]) -> None:
+    before = hook.pre_forward
+
+    def pre_forward(*args: Any, **inputs: Any) -> Any:
+        called.append(name)
+        return before(*args, **inputs)
+
+    hook.pre_forward = pre_forward
 
 
 def test_noise_comes_from_the_seed_alone() -> None:
