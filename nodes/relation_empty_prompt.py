@@ -41,5 +41,5 @@ class RelationEmptyPrompt(io.ComfyNode):
     def execute(cls, model: Any) -> io.NodeOutput:
         """Read the widths off the model."""
         sizes = flux_sizes(model)
-        text, pooled = empty_prompt(sizes["context_in_dim"], sizes["vec_in_dim"])
+        text, pooled = empty_prompt(sizes["context_in_dim"], sizes["vec_in_dim"] or 0)  # a Flux may take no pooled text
         return io.NodeOutput([[text, {"pooled_output": pooled}]])

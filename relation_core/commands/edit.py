@@ -92,7 +92,7 @@ def _add_models(group: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    for library in ("torch", "einops", "safetensors", "transformers", "diffusers", "peft", "accelerate"):
+    for library in ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft"):
         require(library, library, EXTRA)
     from ..headless.command import edit_pictures  # noqa: PLC0415 - loads all of them
 

@@ -131,7 +131,7 @@ def read_lora(path: Path) -> dict[str, torch.Tensor]:
 
 
 def fuse_lora(transformer: Any, tensors: dict[str, torch.Tensor], path: Path, strength: float) -> None:
-    """Add a LoRA to the transformer's weights, for good.
+    """Add a LoRA to the transformer's weights, for good. What it has for text encoders is left out.
 
     Args:
         transformer: the transformer (a ``FluxTransformer2DModel``).
@@ -147,6 +147,7 @@ def fuse_lora(transformer: Any, tensors: dict[str, torch.Tensor], path: Path, st
         layers, alphas = cast("Any", FluxPipeline).lora_state_dict(tensors, return_alphas=True)
     except Exception as error:  # the library raises whatever it runs into
         raise CheckpointError(f"{path} is a LoRA of no known layout ({error}). Use one for FLUX.1.") from error
+    layers = {name: tensor for name, tensor in layers.items() if not name.startswith("text_encoder")}
     homeless = _without_a_place(layers, transformer)
     if homeless:
         raise ModelMismatchError(

@@ -244,7 +244,7 @@ def test_an_interrupted_folder_goes_on_where_it_was(vae: Path, tmp_path: Path, m
 
 def test_a_missing_library_is_named() -> None:
     code = (
-        "import sys; sys.modules['peft'] = None; from relation_core.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; sys.modules['einops'] = None; from relation_core.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
     options = [f"--{name}=x" for name in ("before", "after", "source", "out", "model", "adapter", "vision")]
     done = subprocess.run(
@@ -255,4 +255,4 @@ def test_a_missing_library_is_named() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "This needs peft, which is not installed" in done.stderr and "'.[headless]'" in done.stderr
+    assert "This needs einops, which is not installed" in done.stderr and "'.[headless]'" in done.stderr

@@ -222,6 +222,24 @@ def test_autoencoders_that_are_refused(tmp_path: Path) -> None:
         load_autoencoder(written(tmp_path / "cut_full.safetensors", cut), torch.float32)
 
 
+def test_a_lora_with_alphas_and_a_part_for_the_text_encoder(case: GoldenCase, tmp_path: Path) -> None:
+    files = golden_files(case, tmp_path)
+    lora = load_file(files.loras[0])
+    layers = {name.removesuffix(".lora_A.weight") for name in lora if ".lora_A." in name}
+    lora |= {f"{layer}.alpha": torch.tensor(case.meta["lora_rank"] / 2.0) for layer in layers}
+    lora["text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight"] = torch.zeros(4, 16)
+    with_alphas = replace(files, loras=(written(tmp_path / "alphas.safetensors", lora),))
+    found = load_models(with_alphas, torch.float32).flux.transformer.state_dict()
+    expected = load_models(files, torch.float32, lora_strength=0.5).flux.transformer.state_dict()
+    plain = case.transformer(lora=False).state_dict()
+    assert found.keys() == expected.keys() == plain.keys()
+    for name, tensor in expected.items():
+        assert relative_error(found[name], tensor) < 1e-6, name
+    assert not torch.equal(
+        found["transformer_blocks.0.attn.to_q.weight"], plain["transformer_blocks.0.attn.to_q.weight"]
+    )
+
+
 def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     case, other = GoldenCase.load("one_head"), GoldenCase.load("two_heads")
     files = golden_files(case, tmp_path)
