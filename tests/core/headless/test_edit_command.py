@@ -243,9 +243,8 @@ def test_an_interrupted_folder_goes_on_where_it_was(vae: Path, tmp_path: Path, m
 
 
 def test_a_missing_library_is_named() -> None:
-    code = (
-        "import sys; sys.modules['einops'] = None; from relation_core.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    )
+    blocked = "import sys; sys.modules['einops'] = None"
+    code = f"{blocked}; from relation_core.__main__ import main; sys.exit(main(sys.argv[1:]))"
     options = [f"--{name}=x" for name in ("before", "after", "source", "out", "model", "adapter", "vision")]
     done = subprocess.run(
         [sys.executable, "-c", code, "edit", *options],
