@@ -15,6 +15,8 @@ from ..dataset.entries import DatasetError
 from ..dataset.sheet import choose_samples, draw_sheet
 from ..dataset.statistics import Statistics, statistics
 from ..dataset.validation import run_ready_files, validate
+from ..synthetic.relations import ALL, HELD_OUT, TRAINED
+from ..synthetic.writing import write_dataset
 from .bar import progress_bar
 
 EXTRA = "dataset"
@@ -33,6 +35,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.add_argument("path", type=Path, metavar="PATH", help="a run-ready .jsonl, or the folder of a build")
         command.set_defaults(run=run)
     _add_sheet(commands.add_parser("sheet", help="draw samples on a contact sheet"))
+    _add_synthesize(commands.add_parser("synthesize", help="draw small scenes and relations as a paired dataset"))
 
 
 def _add_build(command: argparse.ArgumentParser) -> None:
@@ -60,6 +63,19 @@ def _add_sheet(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_sheet)
 
 
+def _add_synthesize(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write, for `dataset build` to read")
+    command.add_argument("--scenes", type=int, default=200, help="(%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="of the scenes (%(default)s)")
+    command.add_argument(
+        "--relations",
+        choices=("trained", "held-out", "all"),
+        default="trained",
+        help="held-out: the combinations that are kept out of training (%(default)s)",
+    )
+    command.set_defaults(run=_synthesize)
+
+
 def _build(options: argparse.Namespace) -> None:
     drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
     categories = read_categories(options.categories) if options.categories else {}
@@ -74,6 +90,14 @@ def _build(options: argparse.Namespace) -> None:
             "%d entries are broken, %d are duplicates, and there are %d notes: see %s.",
             *(summary.broken, summary.duplicates, summary.notes, options.out / PROBLEMS),
         )
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    held_out = [relation for relation in ALL if relation.name in HELD_OUT]
+    relations = {"trained": TRAINED, "held-out": held_out, "all": ALL}[options.relations]
+    with progress_bar("scenes", options.scenes, EXTRA) as progress:
+        write_dataset(options.out, relations, options.scenes, options.seed, progress)
+    _LOG.info("%d relations of %d scenes in %s.", len(relations), options.scenes, options.out)
 
 
 def read_categories(file: Path) -> dict[str, str]:

@@ -1,0 +1,142 @@
+"""Relations: edits that turn the picture of any quiet scene into another picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from PIL import Image, ImageChops, ImageFilter
+
+from .drawing import draw
+from .scene import Colour, Scene
+
+LOUD: dict[str, Colour] = {
+    "red": (226, 28, 36),
+    "yellow": (250, 214, 10),
+    "green": (16, 160, 52),
+    "blue": (32, 58, 222),
+    "magenta": (226, 40, 196),
+    "cyan": (0, 200, 216),
+}
+"""Colours that no quiet scene has."""
+LOUD_SHAPES = ("star", "cross")
+_GROWTH = 1.6
+_BLUR = 4.0
+_DARKNESS = 0.3
+
+
+@dataclass(frozen=True)
+class Relation:
+    """An edit with its parameter, such as "recolour to red"."""
+
+    kind: str
+    parameter: str
+    """Empty where the edit has none."""
+    instruction: str
+    category: str
+    edit: Callable[[Scene], Image.Image]
+    """Draws the edited scene."""
+
+    @property
+    def name(self) -> str:
+        """Kind and parameter, as a folder may be called."""
+        return f"{self.kind}_{self.parameter}" if self.parameter else self.kind
+
+
+def _redrawn(change: Callable[[Scene], Scene]) -> Callable[[Scene], Image.Image]:
+    return lambda scene: draw(change(scene))
+
+
+def _retouched(change: Callable[[Image.Image], Image.Image]) -> Callable[[Scene], Image.Image]:
+    return lambda scene: change(draw(scene))
+
+
+def _recolour(colour: Colour, scene: Scene) -> Scene:
+    return replace(scene, things=tuple(replace(thing, colour=colour) for thing in scene.things))
+
+
+def _background(colour: Colour, scene: Scene) -> Scene:
+    return replace(scene, sky=colour)
+
+
+def _shape(shape: str, scene: Scene) -> Scene:
+    return replace(scene, things=tuple(replace(thing, shape=shape) for thing in scene.things))
+
+
+def _hollow(scene: Scene) -> Scene:
+    return replace(scene, things=tuple(replace(thing, hollow=True) for thing in scene.things))
+
+
+def _grow(scene: Scene) -> Scene:
+    return replace(scene, things=tuple(replace(thing, radius=_GROWTH * thing.radius) for thing in scene.things))
+
+
+def _remove(scene: Scene) -> Scene:
+    return replace(scene, things=())
+
+
+def _frame(scene: Scene) -> Scene:
+    return replace(scene, framed=True)
+
+
+def _transpose(method: Image.Transpose, picture: Image.Image) -> Image.Image:
+    return picture.transpose(method)
+
+
+def _blur(picture: Image.Image) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(_BLUR))
+
+
+def _darken(picture: Image.Image) -> Image.Image:
+    return picture.point([round(_DARKNESS * level) for level in range(256)] * 3)
+
+
+def _catalogue() -> tuple[Relation, ...]:
+    recolours = [
+        Relation("recolour", name, f"Paint every object {name}.", "colour", _redrawn(partial(_recolour, colour)))
+        for name, colour in LOUD.items()
+    ]
+    backgrounds = [
+        Relation(
+            "background", name, f"Make the background {name}.", "background", _redrawn(partial(_background, colour))
+        )
+        for name, colour in LOUD.items()
+    ]
+    shapes = [
+        Relation("shape", name, f"Turn every object into a {name}.", "shape", _redrawn(partial(_shape, name)))
+        for name in LOUD_SHAPES
+    ]
+    turns = Image.Transpose
+    return (
+        *recolours,
+        *backgrounds,
+        *shapes,
+        Relation("outline", "", "Leave only the objects' outlines.", "shape", _redrawn(_hollow)),
+        Relation("grow", "", "Make every object larger.", "shape", _redrawn(_grow)),
+        Relation("remove", "", "Remove every object.", "objects", _redrawn(_remove)),
+        Relation("add", "frame", "Add a dark frame.", "objects", _redrawn(_frame)),
+        Relation(
+            "mirror", "", "Mirror it left to right.", "geometry", _retouched(partial(_transpose, turns.FLIP_LEFT_RIGHT))
+        ),
+        Relation(
+            "flip", "", "Turn it upside down.", "geometry", _retouched(partial(_transpose, turns.FLIP_TOP_BOTTOM))
+        ),
+        Relation(
+            "rotate",
+            "",
+            "Rotate it a quarter clockwise.",
+            "geometry",
+            _retouched(partial(_transpose, turns.ROTATE_270)),
+        ),
+        Relation("invert", "", "Invert the colours.", "picture", _retouched(ImageChops.invert)),
+        Relation("blur", "", "Blur it.", "picture", _retouched(_blur)),
+        Relation("darken", "", "Make it dark.", "picture", _retouched(_darken)),
+    )
+
+
+HELD_OUT = ("recolour_cyan", "background_magenta")
+"""Combinations that are kept out of training; edit and colour each occur there, but not together."""
+
+ALL: tuple[Relation, ...] = _catalogue()
+TRAINED: tuple[Relation, ...] = tuple(relation for relation in ALL if relation.name not in HELD_OUT)
