@@ -18,14 +18,14 @@ CORE = ROOT / "relation_core"
 FILES = sorted(CORE.rglob("*.py"))
 HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "nodes", "server"}
 FOREIGN = HOST | {"diffusers", "transformers"}
-WITH_DIFFUSERS = "relation_core.headless"
+WITH_DIFFUSERS = ("relation_core.headless.", "relation_core.training.")
 
 IMPORT_ALL = f"""
 import importlib, json, pkgutil, sys
 import relation_core
 names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
 for name in names:
-    if not name.startswith("{WITH_DIFFUSERS}."):
+    if not name.startswith({WITH_DIFFUSERS}):
         importlib.import_module(name)
 print(json.dumps([names, sorted(sys.modules)]))
 """

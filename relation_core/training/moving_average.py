@@ -1,0 +1,61 @@
+"""The exponential moving average of trained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+_TORCH: Any = torch  # the grouped operations have no public names
+
+
+class MovingAverage:
+    """Averages of some parameters, in float32 beside them.
+
+    Args:
+        parameters: what is averaged, by name.
+        decay: the share that stays at every step; 0 makes the average the weights themselves. It is less in the first
+            steps, (1 + step) / (10 + step), so that the start is forgotten.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
+        self._parameters = dict(parameters)
+        self._decay = decay
+        self._averages = {name: p.detach().clone() for name, p in self._parameters.items()} if decay else {}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after ``step`` steps."""
+        if self._averages:
+            share = 1.0 - min(self._decay, (1 + step) / (10 + step))
+            _TORCH._foreach_lerp_(list(self._averages.values()), self._now(), share)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The averages by name; empty without any."""
+        return dict(self._averages)
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on with averages of an earlier run, or begin with the weights where it had none."""
+        for name, average in self._averages.items():
+            average.copy_(state.get(name, self._parameters[name]))
+
+    @contextmanager
+    @torch.no_grad()
+    def applied(self) -> Generator[None]:
+        """Put the averages in the place of the weights for a while."""
+        if not self._averages:
+            yield
+            return
+        kept = [parameter.detach().clone() for parameter in self._now()]
+        _TORCH._foreach_copy_(self._now(), list(self._averages.values()))
+        try:
+            yield
+        finally:
+            _TORCH._foreach_copy_(self._now(), kept)
+
+    def _now(self) -> list[torch.Tensor]:
+        return [self._parameters[name] for name in self._averages]

@@ -1,0 +1,80 @@
+"""The plain loop that the small autoencoder and the small vision model are trained by."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .curve import Curve
+from .learning_rate import learning_rate_factor
+from .run_state import load_state, save_state
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PretrainingOptions:
+    """Settings of the loop."""
+
+    output: Path
+    steps: int = 10_000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    decay: int = 4000
+    seed: int = 0
+    record_every: int = 100
+    save_every: int = 500
+
+
+def pretrain(
+    module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
+) -> None:
+    """Minimise the sum of some losses with AdamW; go on where an earlier, killed run stopped.
+
+    Args:
+        module: what is trained; its buffers are part of the state.
+        loss_of: gives the losses of a step by name; whatever is random in it must depend on the step alone.
+        options: of the loop. ``output`` gets the states and ``curve.csv``.
+    """
+    optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, weight_decay=1e-4)
+    states = options.output / "states"
+    state = load_state(states)
+    start = 0
+    if state is not None:
+        start = state["step"]
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        _LOG.info("Going on after step %d.", start)
+    curve: Curve | None = None
+    sums: dict[str, float] = {}
+    since = time.monotonic()
+    module.train()
+    for step in range(start, options.steps):
+        for group in optimizer.param_groups:
+            factor = learning_rate_factor(step, options.steps, options.warmup, options.decay)
+            group["lr"] = options.learning_rate * factor
+        losses = loss_of(step)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0.0) + loss.item()
+        done = step + 1
+        curve = curve or Curve(options.output / "curve.csv", ("step", "samples_per_second", *losses), start)
+        if done % options.record_every == 0:
+            now = time.monotonic()
+            rate = options.record_every * options.batch_size / (now - since)
+            row = {name: f"{total / options.record_every:.5g}" for name, total in sums.items()}
+            curve.add({"step": done, "samples_per_second": f"{rate:.1f}", **row})
+            _LOG.info("step %d: %s; %.0f samples a second", done, row, rate)
+            sums, since = {}, now
+        if done % options.save_every == 0 or done == options.steps:
+            save_state(states, done, {"module": module.state_dict(), "optimizer": optimizer.state_dict()}, keep=2)
+    module.eval()
