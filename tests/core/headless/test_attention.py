@@ -45,7 +45,8 @@ def test_without_a_relation_the_model_is_diffusers_own(case: GoldenCase) -> None
         expected = transformer(**call).sample
     add_relation_attention(transformer)
     assert torch.equal(predict(transformer, call, None), expected)
-    still = replace(attention_of(case), double_strength=0.0, single_strength=0.0)
+    nothing = torch.full_like(attention_of(case).values, torch.nan)  # and it is not even computed
+    still = replace(attention_of(case), values=nothing, double_strength=0.0, single_strength=0.0)
     assert torch.equal(predict(transformer, call, still), expected)
     assert ExemplarAttention.of_relation(case.relation(), "cpu", torch.float32, 0.0, 0.0) is None
 
