@@ -135,12 +135,8 @@ class RelationPipeline:
         clean = encode(self._flux.vae, resize_source(image, small), self._device)
         noise = draw_noise((1, clean.shape[1], full[1] // 8, full[0] // 8), settings.seed).to(self._device)
         rows, columns = token_grid(noise)
-        exemplars = None
-        if settings.start < settings.end:
-            double, single = (
-                settings.strength * share for share in (settings.double_strength, settings.single_strength)
-            )
-            exemplars = ExemplarAttention.of_relation(relation, self._device, self._dtype, double, single)
+        double, single = (settings.strength * part for part in (settings.double_strength, settings.single_strength))
+        exemplars = ExemplarAttention.of_relation(relation, self._device, self._dtype, double, single)
         return sample(
             self._flux.transformer,
             prompt,

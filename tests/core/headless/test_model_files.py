@@ -152,11 +152,15 @@ def test_a_tiny_autoencoder_has_the_latents_of_the_model(tmp_path: Path) -> None
     own = load_autoencoder(
         tiny_autoencoder(tmp_path / "own.safetensors", vae_scale=SCALE, vae_shift=SHIFT), torch.float32
     )
+    other = load_autoencoder(
+        tiny_autoencoder(tmp_path / "other.safetensors", vae_scale=0.5, vae_shift=0.3), torch.float32
+    )
     assert isinstance(plain, AutoencoderTiny)
     raw = plain.encode(pictures().movedim(-1, 1) * 2 - 1).latents
     assert relative_error(encode(plain, pictures()), (raw - SHIFT) * SCALE) < 1e-6
     assert relative_error(encode(own, pictures()), raw) < 1e-6
-    for model in (plain, own):
+    assert relative_error(encode(other, pictures()), (raw / 0.5 + 0.3 - SHIFT) * SCALE) < 1e-6
+    for model in (plain, own, other):
         latent = encode(model, pictures())
         assert latent.shape == (2, 16, 4, 6)
         expected = plain.decode(raw).sample.movedim(1, -1).add(1).div(2).clamp(0, 1)
