@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
@@ -98,5 +99,11 @@ def _file_states(adapter_name: str | None, vision_name: str | None) -> list[obje
     elif adapter_name is not None:
         states.append(file_state(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS, DOWNLOAD)))
     if vision_name is not None:
-        states.append(file_state(find_file(VISION, vision_name, VISION_ADDRESS)))
+        states += _vision_states(find_file(VISION, vision_name, VISION_ADDRESS))
     return states
+
+
+def _vision_states(path: Path) -> list[object]:
+    """Of the file, and of the configuration that may lie beside it and gives its sizes."""
+    config = path.with_name("config.json")
+    return [file_state(path), file_state(config) if config.exists() else None]

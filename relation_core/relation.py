@@ -107,7 +107,8 @@ def encode_relation(
         )
     if not bool(pooled.isfinite().all()):
         raise ExemplarError(
-            "The vision model gave values that are not finite. Check the exemplar pictures and the vision model's file."
+            "The vision model gave values that are not finite; expected numbers only. Check the exemplar pictures and the "
+            "vision model's file."
         )
     check_weight(weight)
     weights = adapter.weights()
@@ -188,7 +189,7 @@ def average_relations(first: Relation, second: Relation, ratio: float) -> Relati
     if first.pairs != second.pairs:
         raise RelationMismatchError(
             f"Averaging mixes relations pair by pair, but relation_1 has {first.pairs} exemplar pairs and relation_2 "
-            f"has {second.pairs}. Give both the same number, or choose the mode 'concat'."
+            f"has {second.pairs}; expected as many in both. Add pairs to one of them, or choose the mode 'concat'."
         )
     if ratio in (0.0, 1.0):
         return second if ratio else first
@@ -205,8 +206,8 @@ def check_same_adapter(first: Relation, second: Relation) -> None:
     """Refuse to put relations of two adapters together: their keys mean different things."""
     if first.fingerprint != second.fingerprint:
         raise RelationMismatchError(
-            f"These relations were made with different adapters ({first.fingerprint} and {second.fingerprint}). Encode "
-            "both with the same adapter, or give each an Apply RelationAdapter node of its own."
+            f"These relations were made with different adapters ({first.fingerprint} and {second.fingerprint}); "
+            "expected one. Encode both with the same adapter, or give each an Apply RelationAdapter node of its own."
         )
 
 

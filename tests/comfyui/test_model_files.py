@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ def test_a_replaced_vision_model_is_noticed(host: Host, folder: Path) -> None:
     assert not torch.equal(encoded(host), first)
     shutil.copy(GOLDEN / "one_head" / "vision" / "model.safetensors", path)
     assert torch.equal(encoded(host), first)
+
+
+def test_a_replaced_configuration_of_the_vision_model_is_noticed(host: Host, folder: Path) -> None:
+    """Its number of heads changes no shape of any tensor."""
+    first = encoded(host)
+    path = folder / "clip_vision" / "changing" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "num_attention_heads": 2 * config["num_attention_heads"]}))
+    assert not torch.equal(encoded(host), first)
 
 
 def test_a_touched_file_gives_the_same(host: Host, folder: Path) -> None:
