@@ -34,10 +34,10 @@ test-browser: comfyui $(READY)
 demo: comfyui $(READY)
 	$(BIN)/python -m scripts.demo $(COMFYUI)
 
-# What the relation costs, in time and memory: an hour on 2 quiet cores and 13 GB of disk; with QUICK=1, minutes.
-# The table, its numbers and a chart go to build/bench.
+# What the relation costs, in time and memory: an hour and a half on 2 quiet cores and 13 GB of disk; with
+# QUICK=1 half an hour, for what has a bound. PARTS=steps or PARTS=weights measures one part. The table, its numbers and a chart go to build/bench.
 bench: comfyui $(READY)
-	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick) $(if $(PARTS),--parts $(PARTS))
 
 comfyui:
 ifeq ($(COMFYUI),)

@@ -1,4 +1,4 @@
-"""Measure everything, print the table, and write it with a chart into a folder."""
+"""Measure everything or a part of it, print the table, and write it with a chart into a folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,29 @@ def main() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait in a loop multiply the noise of other processes
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])  # noqa: S606
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="full: an hour; quick: minutes; toy: seconds")
+    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="full: an hour and a half; quick: half an hour; toy: seconds")
+    parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="the others stay as they were")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the results")
     parser.add_argument("--folder", type=Path, help="where the temporary files go (13 GB)")
     options = parser.parse_args()
-    sizes = BY_NAME[options.sizes]
     options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
-        result = _measure(Path(folder), sizes)
-    (options.out / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    text = table(result)
+    for part in options.parts:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+            result = PARTS[part](Path(folder), BY_NAME[options.sizes])
+        (options.out / f"{part}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    files = [options.out / f"{part}.json" for part in PARTS]
+    results = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()}
+    text = table(results)
     (options.out / "result.md").write_text(text + "\n", encoding="utf-8")
-    draw_chart(result["steps"], options.out / "cost.png")
-    sys.stdout.write(f"\n{text}\n\nWritten to {options.out}: result.json, result.md, cost.png.\n")
+    if "steps" in results:
+        draw_chart(results["steps"]["rows"], options.out / "cost.png")
+    sys.stdout.write(f"\n{text}\n\nWritten to {options.out}.\n")
 
 
-def _measure(folder: Path, sizes: Sizes) -> dict[str, Any]:
-    machine = describe_machine()
+def _measure_weights(folder: Path, sizes: Sizes) -> dict[str, Any]:
     if sizes.name != "toy" and shutil.disk_usage(folder).free < ROOM:
         raise SystemExit(f"{folder} has less than {ROOM / 1e9:.0f} GB of room. Name another folder with --folder.")
+    before = os.getloadavg()[0]
     _say("writing random weights")
     write_adapter(folder / "adapter.bin", sizes.adapter)
     write_vision(folder / "vision.safetensors", sizes.vision)
@@ -58,14 +63,17 @@ def _measure(folder: Path, sizes: Sizes) -> dict[str, Any]:
     encoding = measure_encoding(folder, sizes, _say)
     if not same_relation_from_both_formats(encoding):
         raise SystemExit("The converted adapter gives another relation than the original.")
-    for file in folder.iterdir():
-        file.unlink()
-    host = start_comfyui(folder / "comfyui")
-    import comfyui_version
+    return {"machine": describe_machine(sizes.name, before), "conversion": conversion, "rows": encoding}
 
-    steps = measure_steps(host, sizes, _say)
-    machine |= {"comfyui": comfyui_version.__version__, "load_after": os.getloadavg()[0]}
-    return {"sizes": sizes.name, "machine": machine, "conversion": conversion, "encoding": encoding, "steps": steps}
+
+def _measure_steps(folder: Path, sizes: Sizes) -> dict[str, Any]:
+    before = os.getloadavg()[0]
+    host = start_comfyui(folder / "comfyui")
+    rows = measure_steps(host, sizes, _say)
+    return {"machine": describe_machine(sizes.name, before), "rows": rows}
+
+
+PARTS: dict[str, Callable[[Path, Sizes], dict[str, Any]]] = {"steps": _measure_steps, "weights": _measure_weights}
 
 
 def _say(text: str) -> None:

@@ -26,18 +26,30 @@ class Figure:
         return self.value <= self.bound
 
 
-def bounded_figures(result: dict[str, Any]) -> list[Figure]:
-    """Collect them; those that this run's sizes do not give are left out."""
+def bounded_figures(results: dict[str, Any]) -> list[Figure]:
+    """Collect them; those that these parts and their sizes do not give are left out."""
+    figures: list[Figure] = []
+    if "steps" in results:
+        figures += _of_steps(results["steps"]["rows"])
+    if "weights" in results:
+        figures += _of_weights(results["weights"])
+    return figures
+
+
+def _of_steps(rows: list[dict[str, Any]]) -> list[Figure]:
     bounds = {"1 pair": 1.015, "8 pairs": 1.12}
-    figures = [
+    return [
         Figure(f"step of 512x512 in float32 with {row['variant']} over without, median", row["ratio"], bound)
-        for row in result["steps"]
+        for row in rows
         if (row["dtype"], row["side"]) == ("float32", 512) and (bound := bounds.get(row["variant"]))
     ]
-    ours = [row for row in result["encoding"] if row["way"] == OURS]
-    beside = [row for row in result["encoding"] if row["way"] == BESIDE_SIGLIP]
+
+
+def _of_weights(result: dict[str, Any]) -> list[Figure]:
+    ours = [row for row in result["rows"] if row["way"] == OURS]
+    beside = [row for row in result["rows"] if row["way"] == BESIDE_SIGLIP]
     half = [row for row in beside if row["dtype"] == "bfloat16"]
-    figures += [
+    figures = [
         Figure("opening the adapter", max(row["open_seconds"] for row in ours), 1.0, "s"),
         Figure("opening, memory at its peak, mapped pages included", _megabytes(ours, "open_resident"), 50, "MB"),
     ]
@@ -45,22 +57,17 @@ def bounded_figures(result: dict[str, Any]) -> list[Figure]:
         ratio = median(row["ratio"] for row in beside if row["dtype"] == dtype)
         figures.append(Figure(f"encoding in {dtype} over reading the file and SigLIP's forward", ratio, 1.5))
     if half:
+        peak, after = (
+            "anonymous memory added by encoding in bfloat16 beside SigLIP, at its peak",
+            "the same, after encoding",
+        )
         figures += [
-            Figure(
-                "anonymous memory added by encoding in bfloat16 beside SigLIP, at its peak",
-                _megabytes(half, "peak_anonymous"),
-                400,
-                "MB",
-            ),
-            Figure("the same, after encoding", _megabytes(half, "after_anonymous"), 190, "MB"),
+            Figure(peak, _megabytes(half, "peak_anonymous"), 400, "MB"),
+            Figure(after, _megabytes(half, "after_anonymous"), 190, "MB"),
             Figure("held for sampling in bfloat16, one pair", _megabytes(half, "held"), 180, "MB"),
         ]
-    figures.append(
-        Figure(
-            "conversion, anonymous memory at its peak", result["conversion"]["peak"]["anonymous"] / MEGABYTE, 600, "MB"
-        )
-    )
-    return figures
+    peak = result["conversion"]["peak"]["anonymous"] / MEGABYTE
+    return [*figures, Figure("conversion, anonymous memory at its peak", peak, 600, "MB")]
 
 
 def same_relation_from_both_formats(rows: list[dict[str, Any]]) -> bool:

@@ -10,9 +10,16 @@ from typing import Any
 
 import torch
 
+from .comfyui import comfyui_version
 
-def describe_machine() -> dict[str, Any]:
-    """Name processor, cores, memory and versions."""
+
+def describe_machine(sizes: str, load_before: float) -> dict[str, Any]:
+    """Name processor, cores, memory and versions, once the work on it is done.
+
+    Args:
+        sizes: name of the run's sizes.
+        load_before: the machine's load average when the run began.
+    """
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return {
         "processor": processor[1] if processor else platform.processor(),
@@ -23,5 +30,8 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "load_before": os.getloadavg()[0],
+        "comfyui": comfyui_version(),
+        "sizes": sizes,
+        "load_before": load_before,
+        "load_after": os.getloadavg()[0],
     }

@@ -6,38 +6,32 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .bounds import MEGABYTE, bounded_figures
+from .bounds import MEGABYTE, Figure, bounded_figures
 from .step import BASE, NAIVE
 
 
-def table(result: dict[str, Any]) -> str:
-    """Lay out all figures as Markdown."""
-    machine = result["machine"]
-    lines = [
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB; Python {machine['python']}, "
-        f"PyTorch {machine['torch']} with {machine['threads']} threads, ComfyUI {machine['comfyui']}; sizes: "
-        f"{result['sizes']}; load average {machine['load_before']:.1f} before and {machine['load_after']:.1f} after.",
-        "",
-        *_bounds(result),
-        "",
-        *_steps(result["steps"]),
-        "",
-        *_encodings(result["encoding"]),
-    ]
+def table(results: dict[str, Any]) -> str:
+    """Lay out the figures of the parts that were measured, as Markdown."""
+    parts = {"steps": _steps, "weights": _encodings}
+    lines = _markdown(("figure", "measured", "at most", "holds"), [_bound(one) for one in bounded_figures(results)])
+    for name, layout in parts.items():
+        if name in results:
+            lines += ["", _machine(results[name]["machine"]), "", *layout(results[name]["rows"])]
     return "\n".join(lines)
 
 
-def _bounds(result: dict[str, Any]) -> list[str]:
-    rows = [
-        (
-            figure.name,
-            f"{_number(figure.value)} {figure.unit}",
-            f"{figure.bound:g} {figure.unit}",
-            "yes" if figure.holds else "NO",
-        )
-        for figure in bounded_figures(result)
-    ]
-    return _markdown(("figure", "measured", "at most", "holds"), rows)
+def _machine(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['processor']} ({machine['instructions']}), {machine['cores']} cores, {machine['memory_gb']:.0f} GB; "
+        f"Python {machine['python']}, PyTorch {machine['torch']} with {machine['threads']} threads, "
+        f"ComfyUI {machine['comfyui']}; sizes: {machine['sizes']}; load average {machine['load_before']:.1f} before "
+        f"and {machine['load_after']:.1f} after."
+    )
+
+
+def _bound(figure: Figure) -> tuple[str, ...]:
+    holds = "yes" if figure.holds else "NO"
+    return figure.name, f"{_number(figure.value)} {figure.unit}", f"{figure.bound:g} {figure.unit}", holds
 
 
 def _steps(rows: list[dict[str, Any]]) -> list[str]:

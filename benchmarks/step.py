@@ -117,42 +117,45 @@ class StepModels:
 
 
 def measure_steps(host: Any, sizes: Sizes, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Measure every dtype, picture size and variant, in turn within each round; one table row each."""
+    """Measure every dtype, picture size and variant; one table row each."""
     rows = []
     for dtype in sizes.dtypes:
         models = StepModels(host, sizes, getattr(torch, dtype))
         for side, rounds in sizes.rounds.items():
-            runs = _rounds(models, side, rounds)
-            for name, measured in runs.items():
-                rows.append({"dtype": dtype, "side": side, "variant": name, **_summary(measured, runs[BASE])})
+            for name, pairs in _rounds(models, side, rounds).items():
+                rows.append({"dtype": dtype, "side": side, "variant": name, **_summary(pairs)})
                 say(f"{dtype} {side}x{side} {name}: {rows[-1]['seconds']:.3f} s, {rows[-1]['ratio']:.4f} of the step")
         del models
         gc.collect()
     return rows
 
 
-def _rounds(models: StepModels, side: int, rounds: int) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {name: [] for name in models.variants}
+def _rounds(models: StepModels, side: int, rounds: int) -> dict[str, list[tuple[Run, Run]]]:
+    """Run every variant right beside the plain step, now after it and now before: a machine's speed drifts."""
+    variants = [name for name in models.variants if name != BASE]
     _, plain = models.step(BASE, side)  # also warms up
+    pairs: dict[str, list[tuple[Run, Run]]] = {name: [] for name in variants}
     for number in range(rounds):
-        order = list(models.variants)
-        for name in order if number % 2 == 0 else reversed(order):
-            run, result = models.step(name, side)
-            if not bool(result.isfinite().all()) or torch.equal(result, plain) != (name == BASE):
-                raise SystemExit(f"The step '{name}' at {side} pixels gave a result that cannot be right.")
-            runs[name].append(run)
-    return runs
+        for name in variants:
+            runs = {}
+            for one in (BASE, name) if number % 2 == 0 else (name, BASE):
+                runs[one], result = models.step(one, side)
+                if not bool(result.isfinite().all()) or torch.equal(result, plain) != (one == BASE):
+                    raise SystemExit(f"The step '{one}' at {side} pixels gave a result that cannot be right.")
+            pairs[name].append((runs[name], runs[BASE]))
+    plains = [base for name in variants for _, base in pairs[name]]
+    return {BASE: [(run, run) for run in plains], **pairs}
 
 
-def _summary(runs: list[Run], base: list[Run]) -> dict[str, Any]:
-    ratios = [run.seconds / other.seconds for run, other in zip(runs, base, strict=True)]
+def _summary(pairs: list[tuple[Run, Run]]) -> dict[str, Any]:
+    ratios = [run.seconds / base.seconds for run, base in pairs]
     return {
-        "seconds": median(run.seconds for run in runs),
+        "seconds": median(run.seconds for run, _ in pairs),
         "ratio": median(ratios),
         "ratio_range": [min(ratios), max(ratios)],
-        "cpu_ratio": median(run.cpu_seconds / other.cpu_seconds for run, other in zip(runs, base, strict=True)),
-        "in_hooks": median(run.hook_seconds / (run.seconds - run.hook_seconds) for run in runs),
-        "runs": [asdict(run) for run in runs],
+        "cpu_ratio": median(run.cpu_seconds / base.cpu_seconds for run, base in pairs),
+        "in_hooks": median(run.hook_seconds / (run.seconds - run.hook_seconds) for run, _ in pairs),
+        "runs": [[asdict(run), asdict(base)] for run, base in pairs],
     }
 
 

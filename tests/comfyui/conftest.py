@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -21,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     comfyui = find_comfyui()
     assert comfyui is not None
+    torch.set_num_threads(1)  # models this small lose more by threads than they win
     arguments, path = sys.argv, list(sys.path)
     host = Host(comfyui, tmp_path_factory.mktemp("comfyui") / "base", "--fp32-text-enc", "--fp32-vae")
     install_golden(host)

@@ -37,9 +37,7 @@ class Host:
         os.environ["COMFYUI_DISABLE_TELEMETRY"] = "1"
 
         import comfy.options
-        import torch
 
-        torch.set_num_threads(1)  # models this small lose more by threads than they win
         comfy.options.enable_args_parsing()
         importlib.import_module("utils.extra_config")  # first, as in ComfyUI's main: others have a `utils` too
         import execution
