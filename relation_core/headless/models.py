@@ -148,11 +148,11 @@ def fuse_lora(transformer: Any, tensors: dict[str, torch.Tensor], path: Path, st
     except Exception as error:  # the library raises whatever it runs into
         raise CheckpointError(f"{path} is a LoRA of no known layout ({error}). Use one for FLUX.1.") from error
     layers = {name: tensor for name, tensor in layers.items() if not name.startswith("text_encoder")}
-    homeless = _without_a_place(layers, transformer)
-    if homeless:
+    unplaced = _without_a_place(layers, transformer)
+    if unplaced:
         raise ModelMismatchError(
-            f"{path} does not fit the transformer: {len(homeless)} of its {len(layers)} tensors have no place there, "
-            f"such as {shortened(homeless, 2)}; expected a LoRA for a model of its sizes. Use the one that the adapter "
+            f"{path} does not fit the transformer: {len(unplaced)} of its {len(layers)} tensors have no place there, "
+            f"such as {shortened(unplaced, 2)}; expected a LoRA for a model of its sizes. Use the one that the adapter "
             "was released with, pytorch_lora_weights.safetensors."
         )
     transformer.load_lora_adapter(layers, network_alphas=alphas, prefix="transformer")
@@ -163,14 +163,14 @@ def fuse_lora(transformer: Any, tensors: dict[str, torch.Tensor], path: Path, st
 def _without_a_place(layers: dict[str, torch.Tensor], transformer: torch.nn.Module) -> list[str]:
     """Names of LoRA tensors for which the transformer has no matrix of fitting sides."""
     weights = {f"transformer.{name}": weight for name, weight in transformer.state_dict().items()}
-    homeless: list[str] = []
+    unplaced: list[str] = []
     for name, tensor in layers.items():
         module, kind = name.removesuffix(".weight").rsplit(".", 1)
         weight = weights.get(f"{module}.weight")
         side = {"lora_A": 1, "lora_B": 0}.get(kind)
         if weight is None or side is None or tensor.shape[side] != weight.shape[side]:
-            homeless.append(name)
-    return homeless
+            unplaced.append(name)
+    return unplaced
 
 
 def _pipeline(text: Path | None, dtype: torch.dtype, **models: Any) -> FluxPipeline:

@@ -82,6 +82,7 @@ class RelationPipeline:
             self._vision.model.to("cpu")
         return replace(relation, weights=tuple(weights))
 
+    @torch.no_grad()
     def prompt(self, text: str) -> Prompt:
         """Encode a prompt; where the model has no text encoders, give zeros for an empty one.
 

@@ -150,6 +150,7 @@ def test_a_whole_pipeline_reads_the_prompt(case: GoldenCase, tmp_path: Path) -> 
     prompts = [pipeline.prompt(text) for text in ("a cat", "a dog", "")]
     assert prompts[0].text.shape == (1, 512, case.meta["text_dim"])
     assert prompts[0].pooled.shape == (1, case.meta["pooled_dim"])
+    assert not any(part.requires_grad for prompt in prompts for part in (prompt.text, prompt.pooled))
     results = [pipeline.edit_latent(relation, picture(case, "source"), prompt, SETTINGS) for prompt in prompts]
     assert len({float(result.double().sum()) for result in results}) == 3
     separate = replace(golden_files(case, tmp_path), text=folder, vae=folder)
