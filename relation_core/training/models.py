@@ -44,7 +44,7 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     else:
         assert models.transformer is not None  # noqa: S101 - the settings have one or the other
         transformer = load_transformer(models.transformer, low)
-    transformer.train().requires_grad_(whole)
+    transformer.to(low).train().requires_grad_(whole)
     if training.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
     config = RelationConfig(

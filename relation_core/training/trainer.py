@@ -57,7 +57,7 @@ class Trainer:
         self.parameters = self.flow.trained()
         self.flow.to(self.accelerator.device)
         optimizer = torch.optim.AdamW(
-            self.parameters.values(), training.learning_rate, weight_decay=training.weight_decay
+            self.parameters.values(), training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
         self.average = MovingAverage(self.parameters, training.ema)
         self.step = self._resume(optimizer)
