@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from .small_t5 import T5_ROWS, T5_WIDTH, write_t5_xxl
 from .sparse_file import write_sparse
 
 HEAD_DIM = 128
-CLIP_L_WIDTH, T5_WIDTH = 768, 4096
+CLIP_L_WIDTH = 768
 Tensors = dict[str, torch.Tensor]
 
 
@@ -47,43 +48,49 @@ def write_models(folder: Path, sizes: SmallSizes | None = None, seed: int = 0) -
     T5-XXL is left out where ``sizes.text_dim`` is not its width.
     """
     sizes = sizes or SmallSizes()
-    random = _Random(seed)
-    save_file(_flux(sizes, random), _place(folder, "diffusion_models", "flux1-dev.safetensors"))
-    save_file(_lora(sizes, random), _place(folder, "loras", "pytorch_lora_weights.safetensors"))
-    save_file(_autoencoder(random), _place(folder, "vae", "ae.safetensors"))
-    vision = _place(folder, "clip_vision", "sigclip_vision_patch14_384.safetensors")
+    random = RandomWeights(seed)
+    save_file(flux_tensors(sizes, random), model_path(folder, "diffusion_models", "flux1-dev.safetensors"))
+    save_file(_lora(sizes, random), model_path(folder, "loras", "pytorch_lora_weights.safetensors"))
+    save_file(_autoencoder(random), model_path(folder, "vae", "ae.safetensors"))
+    vision = model_path(folder, "clip_vision", "sigclip_vision_patch14_384.safetensors")
     save_file(_siglip(sizes, random), vision)
     vision.with_name("config.json").write_text(json.dumps(_siglip_config(sizes)), encoding="utf-8")
-    torch.save(_adapter(sizes, random), _place(folder, "relation_adapter", "ip_adapter-100000.bin"))
-    _write_clip_l(_place(folder, "text_encoders", "clip_l.safetensors"), random)
+    torch.save(_adapter(sizes, random), model_path(folder, "relation_adapter", "ip_adapter-100000.bin"))
+    _write_clip_l(model_path(folder, "text_encoders", "clip_l.safetensors"), random)
     if sizes.text_dim == T5_WIDTH:
-        _write_t5_xxl(_place(folder, "text_encoders", "t5xxl_fp16.safetensors"), random)
+        words = random.normal(T5_ROWS, T5_WIDTH, std=1.0)
+        write_t5_xxl(model_path(folder, "text_encoders", "t5xxl_fp16.safetensors"), words)
 
 
-class _Random:
+class RandomWeights:
     """Weights from one seed."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
 
     def normal(self, *shape: int, std: float) -> torch.Tensor:
+        """Values of a normal distribution around zero."""
         return torch.randn(shape, generator=self._generator) * std
 
     def matrix(self, rows: int, columns: int, gain: float = 1.0) -> torch.Tensor:
+        """A matrix that keeps the size of what it multiplies, times ``gain``."""
         return self.normal(rows, columns, std=gain * columns**-0.5)
 
     def linear(self, name: str, rows: int, columns: int, gain: float = 1.0) -> Tensors:
+        """Weight and bias of a linear layer."""
         return {
             f"{name}.weight": self.matrix(rows, columns, gain),
             f"{name}.bias": self.normal(rows, std=0.02),
         }
 
     def convolution(self, name: str, out: int, into: int, gain: float = 1.0, bias: bool = True) -> Tensors:
+        """Weight and bias of a convolution with a kernel of 3 x 3."""
         weights = {f"{name}.weight": self.normal(out, into, 3, 3, std=gain * (9 * into) ** -0.5)}
         return {**weights, f"{name}.bias": self.normal(out, std=0.02)} if bias else weights
 
 
-def _place(folder: Path, kind: str, name: str) -> Path:
+def model_path(folder: Path, kind: str, name: str) -> Path:
+    """Where a model goes; its folder is made."""
     path = folder / kind / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -93,7 +100,8 @@ def _bfloat16(tensors: Tensors) -> Tensors:
     return {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in tensors.items()}
 
 
-def _flux(sizes: SmallSizes, random: _Random) -> Tensors:
+def flux_tensors(sizes: SmallSizes, random: RandomWeights) -> Tensors:
+    """FLUX.1 under its own names, in bfloat16."""
     width = sizes.hidden
     tensors = random.linear("img_in", width, 64) | random.linear("txt_in", width, sizes.text_dim)
     for name, columns in (("time_in", 256), ("guidance_in", 256), ("vector_in", CLIP_L_WIDTH)):
@@ -121,7 +129,7 @@ def _query_key_norm(name: str) -> Tensors:
     return {f"{name}.{part}_norm.scale": torch.ones(HEAD_DIM) for part in ("query", "key")}
 
 
-def _lora(sizes: SmallSizes, random: _Random) -> Tensors:
+def _lora(sizes: SmallSizes, random: RandomWeights) -> Tensors:
     double = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj")
     layers = [f"transformer_blocks.{i}.attn.{name}" for i in range(sizes.double_blocks) for name in double]
     layers += [f"single_transformer_blocks.{i}.attn.{name}" for i in range(sizes.single_blocks) for name in double[:3]]
@@ -132,7 +140,7 @@ def _lora(sizes: SmallSizes, random: _Random) -> Tensors:
     return _bfloat16(tensors)
 
 
-def _autoencoder(random: _Random) -> Tensors:
+def _autoencoder(random: RandomWeights) -> Tensors:
     """A tiny autoencoder of FLUX.1's latent space (TAESD's layout), which ComfyUI's VAE loader knows by its names."""
     encoder, decoder = "taesd_encoder", "taesd_decoder"
     tensors = random.convolution(f"{encoder}.0", 64, 3, gain=2.0)
@@ -166,7 +174,7 @@ def _siglip_config(sizes: SmallSizes) -> dict[str, object]:
     }
 
 
-def _siglip(sizes: SmallSizes, random: _Random) -> Tensors:
+def _siglip(sizes: SmallSizes, random: RandomWeights) -> Tensors:
     width = sizes.vision_dim
     model, head = "vision_model", "vision_model.head"
     tensors = {
@@ -191,7 +199,7 @@ def _siglip(sizes: SmallSizes, random: _Random) -> Tensors:
     return tensors
 
 
-def _adapter(sizes: SmallSizes, random: _Random) -> dict[str, Tensors]:
+def _adapter(sizes: SmallSizes, random: RandomWeights) -> dict[str, Tensors]:
     """The released file's layout."""
     projection = random.linear("proj.0", sizes.projection_dim, sizes.vision_dim)
     projection |= random.linear("proj.2", sizes.tokens * sizes.text_dim, sizes.projection_dim)
@@ -203,7 +211,7 @@ def _adapter(sizes: SmallSizes, random: _Random) -> dict[str, Tensors]:
     return {"image_proj": _bfloat16(projection), "ip_adapter": _bfloat16(blocks)}
 
 
-def _write_clip_l(path: Path, random: _Random) -> None:
+def _write_clip_l(path: Path, random: RandomWeights) -> None:
     width = CLIP_L_WIDTH
     shapes: dict[str, tuple[int, ...]] = {
         "text_model.embeddings.token_embedding.weight": (49408, width),
@@ -224,24 +232,3 @@ def _write_clip_l(path: Path, random: _Random) -> None:
         "text_model.final_layer_norm.weight": torch.ones(width).half(),
     }
     write_sparse(path, shapes, "F16", written)
-
-
-def _write_t5_xxl(path: Path, random: _Random) -> None:
-    """Zeros, but for what every word is, in float8: 4.8 GB that take 130 MB of disk."""
-    width, hidden, vocabulary = T5_WIDTH, 10240, 32128
-    shapes: dict[str, tuple[int, ...]] = {
-        "shared.weight": (vocabulary, width),
-        "encoder.final_layer_norm.weight": (width,),
-        "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 64),
-    }
-    for index in range(24):
-        block = f"encoder.block.{index}.layer"
-        shapes |= {f"{block}.0.SelfAttention.{name}.weight": (width, width) for name in "qkvo"}
-        shapes |= {f"{block}.1.DenseReluDense.wi_{part}.weight": (hidden, width) for part in (0, 1)}
-        shapes[f"{block}.1.DenseReluDense.wo.weight"] = (width, hidden)
-        shapes |= {f"{block}.{part}.layer_norm.weight": (width,) for part in (0, 1)}
-    written = {
-        "shared.weight": random.normal(vocabulary // 128, width, std=1.0).to(torch.float8_e4m3fn),
-        "encoder.final_layer_norm.weight": torch.ones(width).to(torch.float8_e4m3fn),
-    }
-    write_sparse(path, shapes, "F8_E4M3", written)

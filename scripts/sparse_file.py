@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 BYTES = {"F8_E4M3": 1, "F16": 2, "BF16": 2, "F32": 4}
+NAMES = {torch.float8_e4m3fn: "F8_E4M3", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
 
 
 def write_sparse(
@@ -22,16 +23,17 @@ def write_sparse(
     Args:
         path: of the file.
         shapes: of every tensor, by name.
-        dtype: of all of them, in safetensors' words.
-        written: the tensors that are not zero, in that dtype. One with fewer rows than ``shapes`` says is
+        dtype: of those that are zero, in safetensors' words.
+        written: the tensors that are not zero, in their own dtypes. One with fewer rows than ``shapes`` says is
             repeated to fill it.
     """
+    dtypes = {name: NAMES[written[name].dtype] if name in written else dtype for name in shapes}
     places: dict[str, tuple[int, int]] = {}
     end = 0
     for name, shape in shapes.items():
-        start, end = end, end + math.prod(shape) * BYTES[dtype]
+        start, end = end, end + math.prod(shape) * BYTES[dtypes[name]]
         places[name] = (start, end)
-    header = {name: {"dtype": dtype, "shape": shapes[name], "data_offsets": places[name]} for name in shapes}
+    header = {name: {"dtype": dtypes[name], "shape": shapes[name], "data_offsets": places[name]} for name in shapes}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
@@ -40,7 +42,7 @@ def write_sparse(
         file.truncate(first + end)
         for name, tensor in written.items():
             start, stop = places[name]
-            data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
+            data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
             file.seek(first + start)
             for _ in range((stop - start) // len(data)):
                 file.write(data)
