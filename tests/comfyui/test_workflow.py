@@ -1,9 +1,8 @@
-"""The shipped workflow: arranged as a person would wish, converted as the page does it, and run unmodified."""
+"""The workflow for relation transfer with a pair to try, and how workflows are converted as the page does it."""
 
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,6 @@ from relation_adapter.scripts.small_models import SmallSizes
 from relation_adapter.scripts.workflow_to_api import ConversionError, workflow_to_api
 
 API_FORM = Path(__file__).with_name("relation_transfer.api.json")
-TITLE = 30
-"""Pixels of a node's title, above its body."""
-NOTES = ("Note", "MarkdownNote")
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +35,6 @@ def workflow() -> dict[str, Any]:
 def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
     (node,) = (node for node in workflow["nodes"] if node["type"] == kind)
     return node
-
-
-def model_names(workflow: dict[str, Any]) -> set[str]:
-    """Files that the nodes name."""
-    values = [
-        value for node in workflow["nodes"] if node["type"] not in NOTES for value in node.get("widgets_values") or ()
-    ]
-    return {value for value in values if isinstance(value, str) and value.endswith((".safetensors", ".bin"))}
 
 
 def test_the_shipped_workflow_ends_in_a_picture(server: ComfyServer) -> None:
@@ -122,64 +110,6 @@ def test_unknown_nodes_and_missing_values_are_refused(server: ComfyServer, workf
     find(workflow, "RelationScheduler")["widgets_values"].pop()
     with pytest.raises(ConversionError, match="has no value for 'denoise'"):
         workflow_to_api(workflow, server.get("object_info"))
-
-
-def test_every_model_has_its_folder_and_address(workflow: dict[str, Any]) -> None:
-    """What the missing-model dialog needs: a file by the name in the widget, a folder, an address it accepts."""
-    listed = set()
-    for node in workflow["nodes"]:
-        for model in node["properties"].get("models", ()):
-            assert model["name"] in node["widgets_values"]
-            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/{model['name']}")
-            assert model["directory"]
-            listed.add(model["name"])
-    assert listed == model_names(workflow)
-
-
-def test_the_notes_name_every_model(workflow: dict[str, Any]) -> None:
-    notes = "\n".join(node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in NOTES)
-    assert [name for name in model_names(workflow) if name not in notes] == []
-
-
-def test_nothing_overlaps_and_every_node_is_in_its_group(workflow: dict[str, Any]) -> None:
-    boxes = {
-        f"{node['type']} {node['id']}": (
-            node["pos"][0],
-            node["pos"][1] - TITLE,
-            node["pos"][0] + node["size"][0],
-            node["pos"][1] + node["size"][1],
-        )
-        for node in workflow["nodes"]
-    }
-    groups = {
-        group["title"]: (x, y, x + width, y + height)
-        for group in workflow["groups"]
-        for x, y, width, height in [group["bounding"]]
-    }
-    for things in (boxes, groups):
-        for (first, a), (second, b) in itertools.combinations(things.items(), 2):
-            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], f"{first} lies over {second}"
-    for name, box in boxes.items():
-        inside = [
-            title
-            for title, frame in groups.items()
-            if frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
-        ]
-        outside = [
-            title
-            for title, frame in groups.items()
-            if box[2] <= frame[0] or frame[2] <= box[0] or box[3] <= frame[1] or frame[3] <= box[1]
-        ]
-        assert len(inside) + len(outside) == len(groups), f"{name} sticks out of a group"
-
-
-def test_every_workflow_has_a_thumbnail() -> None:
-    workflows = sorted((PACK / "workflows").glob("*.json"))
-    assert workflows
-    for path in workflows:
-        with Image.open(path.with_suffix(".jpg")) as thumbnail:
-            assert thumbnail.format == "JPEG" and min(thumbnail.size) >= 256
-        assert path.with_suffix(".jpg").stat().st_size < 200_000
 
 
 def test_the_pictures_to_try_are_a_pair_and_a_source() -> None:

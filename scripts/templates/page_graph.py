@@ -1,59 +1,25 @@
-"""A workflow as its author arranges it, built in ComfyUI's own page."""
+"""Builds a workflow in ComfyUI's own page."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
 
-from .comfyui_page import ComfyPage
+from ..comfyui_page import ComfyPage
+from .template import Template
 
+MIN_SCALE = 0.66
+"""Below this the page draws boxes in place of text."""
 TITLE, GROUP_TITLE, MARGIN = 30, 50, 20
 """Pixels: a node's title above its body, a group's title, and the space between a group's edge and its nodes."""
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A file that ComfyUI's missing-model dialog offers to fetch."""
-
-    name: str
-    url: str
-    directory: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node of the graph."""
-
-    key: str
-    """Names it in links and groups."""
-    kind: str
-    box: tuple[int, int, int, int]
-    """Left, top, width and height of its body."""
-    title: str = ""
-    widgets: dict[str, Any] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    """By input: ``key.output``."""
-    models: tuple[ModelFile, ...] = ()
-    colour: str = ""
-    """One of the page's own node colours."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """A frame around nodes."""
-
-    title: str
-    keys: tuple[str, ...]
-    colour: str
-
-
-def build(page: ComfyPage, name: str, nodes: list[Node], groups: list[Group]) -> dict[str, Any]:
-    """Build a graph in the page and return what the page saves for it. The name gives the graph its lasting id."""
-    boxes = {node.key: node.box for node in nodes}
+def build(page: ComfyPage, template: Template) -> dict[str, Any]:
+    """Build a workflow in the page and return what the page saves for it. The name gives it its lasting id."""
+    boxes = {node.key: node.box for node in template.nodes}
     frames = [
         {"title": group.title, "color": group.colour, "bounding": _frame([boxes[key] for key in group.keys])}
-        for group in groups
+        for group in template.groups
     ]
     specification = [
         {
@@ -61,15 +27,15 @@ def build(page: ComfyPage, name: str, nodes: list[Node], groups: list[Group]) ->
             "kind": node.kind,
             "box": node.box,
             "title": node.title,
-            "widgets": node.widgets,
+            "widgets": dict(node.widgets),
             "links": {name: source.split(".") for name, source in node.links.items()},
             "models": [vars(model) for model in node.models],
             "colour": node.colour,
         }
-        for node in nodes
+        for node in template.nodes
     ]
     view = _view(list(boxes.values()))
-    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, template.name))
     page.page.evaluate(_BUILD, {"identity": identity, "nodes": specification, "groups": frames, "view": view})
     page.settle()
     return page.serialised()
@@ -82,9 +48,12 @@ def _frame(boxes: list[tuple[int, int, int, int]]) -> list[int]:
 
 
 def _view(boxes: list[tuple[int, int, int, int]]) -> dict[str, Any]:
-    """Scale and offset that show the whole graph in a window of 1600 x 1000 pixels, beside its menus."""
+    """Scale and offset that show the graph in a window of 1600 x 1000 pixels, beside its menus.
+
+    All of it, unless its text could not be read then.
+    """
     left, top, width, height = _frame(boxes)
-    scale = min(1500 / width, 860 / height)
+    scale = max(MIN_SCALE, min(1500 / width, 860 / height))
     return {"scale": scale, "offset": [80 / scale - left, 90 / scale - top]}
 
 

@@ -1,49 +1,10 @@
-"""Builds the shipped workflow in ComfyUI's page: ``python -m scripts.build_workflows COMFYUI``.
-
-The page's own serialisation is what is written to ``workflows/``. Arrange nodes here, not in the JSON.
-"""
+"""The workflow that the others are made from: one pair, one source, one result."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-import tempfile
-from pathlib import Path
-
-from .comfyui_page import open_page
-from .comfyui_server import PACK, ComfyServer
-from .graph_layout import Group, ModelFile, Node, build
-from .small_models import write_models
-
-WORKFLOW = PACK / "workflows" / "relation_transfer.json"
-API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
-HUB = "https://huggingface.co"
-FLUX = ModelFile(
-    "flux1-dev.safetensors", f"{HUB}/Comfy-Org/flux1-dev/resolve/main/flux1-dev.safetensors", "diffusion_models"
-)
-LORA = ModelFile(
-    "pytorch_lora_weights.safetensors",
-    f"{HUB}/handsomeWilliam/RelationAdapter/resolve/main/pytorch_lora_weights.safetensors",
-    "loras",
-)
-VISION = ModelFile(
-    "sigclip_vision_patch14_384.safetensors",
-    f"{HUB}/Comfy-Org/sigclip_vision_384/resolve/main/sigclip_vision_patch14_384.safetensors",
-    "clip_vision",
-)
-CLIP_L, T5_XXL = (
-    ModelFile(name, f"{HUB}/comfyanonymous/flux_text_encoders/resolve/main/{name}", "text_encoders")
-    for name in ("clip_l.safetensors", "t5xxl_fp16.safetensors")
-)
-AUTOENCODER = ModelFile(
-    "ae.safetensors", f"{HUB}/Comfy-Org/Lumina_Image_2.0_Repackaged/resolve/main/split_files/vae/ae.safetensors", "vae"
-)
-ADAPTER_PAGE = f"{HUB}/handsomeWilliam/RelationAdapter"
-ADAPTER = ModelFile("ip_adapter-100000.bin", f"{ADAPTER_PAGE}/resolve/main/ip_adapter-100000.bin", "relation_adapter")
-"""Listed with its folder and address, though ComfyUI fetches no ``.bin``."""
-
-OURS, NOTE, FRAME = "cyan", "black", "#3f789e"
+from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from .models_note import models_note
+from .template import OURS, Group, Node, Template, note
 
 START_NOTE = """## Show an edit on one pair of pictures, get it on another picture
 
@@ -53,30 +14,6 @@ edit and the same picture after it.  **3** Choose the picture to be edited, and 
 
 Until you choose your own pictures, the three *Load Image* nodes show ComfyUI's `example.png`. The folder `pictures` \
 of this pack has a pair and a source to try: drop them on the nodes *Before*, *After* and *Source*.
-"""
-
-MODELS_NOTE = f"""### Models
-
-Into ComfyUI's folder `models`:
-
-`diffusion_models/` [{FLUX.name}]({FLUX.url})
-
-`loras/` [{LORA.name}]({LORA.url})
-
-`relation_adapter/` [{ADAPTER.name}]({ADAPTER_PAGE})
-
-5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: choose *download* in *Load \
-RelationAdapter*, or fetch it by hand.
-
-`clip_vision/` [{VISION.name}]({VISION.url})
-
-`text_encoders/` [{CLIP_L.name}]({CLIP_L.url})
-
-`text_encoders/` [{T5_XXL.name}]({T5_XXL.url})
-
-`vae/` [{AUTOENCODER.name}]({AUTOENCODER.url})
-
-Then press **R**, and choose them above.
 """
 
 PAIR_NOTE = """**One change, the same scene.** The clearer the pair shows nothing but the edit, the better it carries \
@@ -98,7 +35,7 @@ SAMPLING_NOTE = """The authors' settings: **strength 1**, **24 steps**, **guidan
 """
 
 NODES = [
-    Node("start", "MarkdownNote", (380, 0, 780, 120), "Relation transfer", {"text": START_NOTE}, colour=NOTE),
+    note("start", (380, 0, 780, 120), "Relation transfer", START_NOTE),
     # 1 Models
     Node("flux", "UNETLoader", (0, 0, 320, 82), widgets={"unet_name": FLUX.name}, models=(FLUX,)),
     Node(
@@ -126,7 +63,7 @@ NODES = [
         models=(CLIP_L, T5_XXL),
     ),
     Node("vae", "VAELoader", (0, 576, 320, 58), widgets={"vae_name": AUTOENCODER.name}, models=(AUTOENCODER,)),
-    Node("models", "MarkdownNote", (0, 684, 320, 446), "Models", {"text": MODELS_NOTE}, colour=NOTE),
+    note("models", (0, 684, 320, 446), "Models", models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER)),
     # 2 The pair
     Node("before", "LoadImage", (380, 250, 240, 360), "Before", {"image": "example.png"}),
     Node("after", "LoadImage", (640, 250, 240, 360), "After", {"image": "example.png"}),
@@ -141,7 +78,7 @@ NODES = [
         },
         colour=OURS,
     ),
-    Node("pair_note", "MarkdownNote", (900, 442, 260, 168), "A good pair", {"text": PAIR_NOTE}, colour=NOTE),
+    note("pair_note", (900, 442, 260, 168), "A good pair", PAIR_NOTE),
     # 3 The source and the prompt
     Node("source", "LoadImage", (380, 740, 240, 390), "Source", {"image": "example.png"}),
     Node(
@@ -166,7 +103,7 @@ NODES = [
         links={"conditioning": "guidance.CONDITIONING", "vae": "vae.VAE", "image": "source.IMAGE"},
         colour=OURS,
     ),
-    Node("source_note", "MarkdownNote", (900, 912, 260, 218), "A good source", {"text": SOURCE_NOTE}, colour=NOTE),
+    note("source_note", (900, 912, 260, 218), "A good source", SOURCE_NOTE),
     # 4 Sampling
     Node(
         "apply",
@@ -210,7 +147,7 @@ NODES = [
             "latent_image": "source_encode.latent",
         },
     ),
-    Node("sampling_note", "MarkdownNote", (1510, 240, 540, 182), "Settings", {"text": SAMPLING_NOTE}, colour=NOTE),
+    note("sampling_note", (1510, 240, 540, 182), "Settings", SAMPLING_NOTE),
     # 5 The result
     Node("decode", "VAEDecode", (1220, 552, 270, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
     Node(
@@ -237,31 +174,11 @@ NODES = [
 ]
 
 GROUPS = [
-    Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models"), FRAME),
-    Group("2  The pair", ("before", "after", "exemplar", "pair_note"), FRAME),
-    Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note"), FRAME),
-    Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note"), FRAME),
-    Group("5  The result", ("decode", "comparison", "save", "show"), FRAME),
+    Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+    Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
+    Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
+    Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+    Group("5  The result", ("decode", "comparison", "save", "show")),
 ]
 
-
-def main() -> None:
-    """Build the workflow, and its API form as the page makes it, which the tests compare with."""
-    comfyui = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        write_models(base / "models")
-        (base / "input").mkdir()
-        shutil.copy(comfyui / "input" / "example.png", base / "input")
-        with ComfyServer(comfyui, base) as server, open_page(server.address) as page:
-            workflow = build(page, "relation_transfer", NODES, GROUPS)
-            prompt = page.prompt()
-            page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.ToggleMinimap')")
-            page.settle()
-            page.screenshot(PACK / "build" / "workflows" / "relation_transfer.png")
-    for path, content in ((WORKFLOW, workflow), (API_FORM, prompt)):
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+TRANSFER = Template("relation_transfer", NODES, GROUPS)

@@ -1,0 +1,14 @@
+"""The shipped workflows. Nodes are arranged here, never in the JSON."""
+
+from __future__ import annotations
+
+from .controlnet import CONTROLNET
+from .dataset import DATASET_RUN
+from .folder import FOLDER
+from .fp8 import FP8
+from .pairs_mask import PAIRS_MASK
+from .saved_relations import REUSE, SAVE
+from .second_pass import SECOND_PASS
+from .transfer import TRANSFER
+
+TEMPLATES = (TRANSFER, PAIRS_MASK, SAVE, REUSE, CONTROLNET, SECOND_PASS, FOLDER, DATASET_RUN, FP8)

@@ -1,0 +1,72 @@
+"""A ControlNet holds the source's outlines while the relation changes its look."""
+
+from __future__ import annotations
+
+from .files import ADAPTER, AUTOENCODER, CANNY, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from .models_note import models_note
+from .template import Group, Node, Template, adapted, note
+from .transfer import NODES
+
+START_NOTE = """## Hold the outlines with a ControlNet
+
+When an edit bends shapes that should stay, a ControlNet holds them: here the source's edges, found by *Canny*. \
+Everything else is as in *relation_transfer*.
+
+**1** Fetch the models.  **2** Choose the pair, and the source.  **3** Press **Run**, and look at the edges: they \
+should show what must stay, and little else.
+"""
+
+CONTROL_NOTE = """**Too stiff?** Lower *strength* to 0.3, or let *end_percent* stop it earlier: the first steps place \
+the shapes.
+
+**Any ControlNet for FLUX.1-dev goes here**, such as one for depth. Not FLUX.1-Canny or -Depth: these models leave no \
+room for the source.
+"""
+
+CONTROLNET = Template(
+    "relation_controlnet",
+    [
+        *adapted(
+            NODES,
+            {
+                "start": {"title": "With a ControlNet", "widgets": {"text": START_NOTE}},
+                "models": {
+                    "box": (0, 684, 320, 1006),
+                    "widgets": {"text": models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER, CANNY)},
+                },
+                "source_encode": {"links": {"conditioning": "control.positive"}},
+                "show": {"box": (1220, 902, 830, 788)},
+            },
+        ),
+        Node(
+            "control_net",
+            "ControlNetLoader",
+            (380, 1260, 240, 58),
+            widgets={"control_net_name": CANNY.name},
+            models=(CANNY,),
+        ),
+        Node("canny", "Canny", (380, 1368, 240, 82), links={"image": "source.IMAGE"}),
+        Node(
+            "control",
+            "ControlNetApplyAdvanced",
+            (640, 1260, 520, 190),
+            widgets={"strength": 0.6, "end_percent": 0.6},
+            links={
+                "positive": "guidance.CONDITIONING",
+                "negative": "guidance.CONDITIONING",
+                "control_net": "control_net.CONTROL_NET",
+                "image": "canny.IMAGE",
+            },
+        ),
+        Node("edges", "PreviewImage", (380, 1500, 240, 190), "Edges", links={"images": "canny.IMAGE"}),
+        note("control_note", (640, 1500, 520, 190), "ControlNet", CONTROL_NOTE),
+    ],
+    [
+        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
+        Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
+        Group("4  The outlines", ("control_net", "canny", "control", "edges", "control_note")),
+        Group("5  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        Group("6  The result", ("decode", "comparison", "save", "show")),
+    ],
+)

@@ -1,0 +1,59 @@
+"""One relation for every picture of a folder."""
+
+from __future__ import annotations
+
+from .template import Group, Node, Template, adapted
+from .transfer import NODES
+
+SOURCES = "relation_sources"
+
+START_NOTE = f"""## A whole folder of pictures
+
+**1** Put the pictures into `input/{SOURCES}/`, or make a folder of your own there, press **R** and choose it in *Load \
+Image (from Folder)*.  **2** Choose the pair, and say the edit in a sentence.  **3** Press **Run** once: every picture \
+gets the edit, one after the other. The pair is encoded once.
+
+Results and comparisons are in `output/relation_folder/`, numbered in the order in which the folder's files come.
+"""
+
+SOURCE_NOTE = """The pictures may be of any sizes: each is edited at its own proportions, with a long side of **512 \
+pixels**. All are decoded into memory first; take some hundreds at a time.
+
+**Which result is whose?** The comparisons show every source beside its result.
+
+**Every picture another prompt?** Use the workflow *relation_dataset*.
+"""
+
+FOLDER = Template(
+    "relation_folder",
+    [
+        *adapted(
+            NODES,
+            {
+                "start": {"title": "A folder of sources", "widgets": {"text": START_NOTE}},
+                "source_encode": {"links": {"image": "sources.images"}},
+                "source_note": {"box": (380, 872, 240, 258), "title": "The folder", "widgets": {"text": SOURCE_NOTE}},
+                "comparison": {"links": {"source": "sources.images"}},
+                "save": {"title": "Results", "widgets": {"filename_prefix": "relation_folder/result"}},
+            },
+            without=("source", "show"),
+        ),
+        Node("sources", "LoadImageDataSetFromFolder", (380, 740, 240, 82), "Sources", {"folder": SOURCES}),
+        Node(
+            "show",
+            "SaveImage",
+            (1220, 902, 830, 228),
+            "Comparisons",
+            {"filename_prefix": "relation_folder/comparison"},
+            {"images": "comparison.image"},
+        ),
+    ],
+    [
+        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
+        Group("3  The sources and the prompt", ("sources", "prompt", "guidance", "source_encode", "source_note")),
+        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        Group("5  The results", ("decode", "comparison", "save", "show")),
+    ],
+    places=(f"input/{SOURCES}/example.png",),
+)

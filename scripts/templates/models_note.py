@@ -1,0 +1,20 @@
+"""The note that says which models a workflow needs, and where they go."""
+
+from __future__ import annotations
+
+from .files import ADAPTER, ADAPTER_PAGE
+from .template import ModelFile
+
+
+def models_note(*models: ModelFile) -> str:
+    """Write the note."""
+    lines = ["### Models", "Into ComfyUI's folder `models`:"]
+    for model in models:
+        page = ADAPTER_PAGE if model is ADAPTER else model.url
+        lines.append(f"`{model.directory}/` [{model.name}]({page})")
+        if model is ADAPTER:
+            lines.append(
+                "5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: choose *download* in *Load "
+                "RelationAdapter*, or fetch it by hand."
+            )
+    return "\n\n".join([*lines, "Then press **R**, and choose them above."]) + "\n"

@@ -1,0 +1,90 @@
+"""Two pairs that show the same edit, and a mask that says where the source gets it."""
+
+from __future__ import annotations
+
+from .template import OURS, Group, Node, Template, adapted
+from .transfer import NODES
+
+START_NOTE = """## Two pairs, and only where you paint
+
+**1** Choose two pairs that show the same edit on different pictures: what they have in common is clearer than what \
+one says. *weight* says how much each counts.  **2** Choose the source. Right-click it, **Open in Mask Editor**, paint \
+where the edit shall show, and save.  **3** Press **Run**: the relation acts where you painted, and what you did not \
+paint is put back from the source.
+
+Without a painted mask the result is the source itself. For the whole picture, disconnect *mask* from *Apply \
+RelationAdapter* and bypass *Put back what was not painted* (Ctrl+B). *Grow Mask* makes what you painted a little \
+larger, so that no edge of the old look stays.
+"""
+
+PAIR_NOTE = """**More pairs?** Add another *Encode Relation Exemplars*, and give it the relation of the one before.
+"""
+
+_SECOND = {"before_2": "Before, second pair", "after_2": "After, second pair"}
+
+_NODES = [
+    *adapted(
+        NODES,
+        {
+            "start": {"box": (380, 0, 780, 140), "title": "Several pairs and a mask", "widgets": {"text": START_NOTE}},
+            "models": {"box": (0, 684, 320, 573)},
+            "before": {"box": (380, 250, 180, 314), "title": "Before, first pair"},
+            "after": {"box": (580, 250, 180, 314), "title": "After, first pair"},
+            "exemplar": {"box": (380, 620, 260, 142)},
+            "pair_note": {"box": (940, 620, 220, 162), "title": "More pairs", "widgets": {"text": PAIR_NOTE}},
+            "source": {"box": (380, 912, 240, 345)},
+            "prompt": {"box": (640, 912, 240, 160)},
+            "guidance": {"box": (640, 1122, 240, 135)},
+            "source_encode": {"box": (900, 912, 260, 122)},
+            "apply": {"box": (1220, 0, 270, 214), "links": {"relation": "exemplar_2.relation", "mask": "grow.MASK"}},
+            "guider": {"box": (1220, 264, 270, 46)},
+            "scheduler": {"box": (1220, 360, 270, 82)},
+            "sampling_note": {"box": (1510, 240, 540, 202)},
+            "decode": {"box": (1220, 572, 270, 46)},
+            "comparison": {"box": (1220, 868, 270, 86), "links": {"result": "paste.IMAGE"}},
+            "save": {"box": (1510, 572, 540, 382), "links": {"images": "paste.IMAGE"}},
+            "show": {"box": (1220, 1004, 830, 253)},
+        },
+        without=("source_note",),
+    ),
+    *(
+        Node(key, "LoadImage", (left, 250, 180, 314), title, {"image": "example.png"})
+        for left, (key, title) in zip((780, 980), _SECOND.items(), strict=True)
+    ),
+    Node(
+        "exemplar_2",
+        "RelationExemplarEncode",
+        (660, 620, 260, 162),
+        links={
+            "relation_adapter": "adapter.relation_adapter",
+            "before": "before_2.IMAGE",
+            "after": "after_2.IMAGE",
+            "relation": "exemplar.relation",
+        },
+        colour=OURS,
+    ),
+    Node("grow", "GrowMask", (900, 1084, 260, 173), widgets={"expand": 8}, links={"mask": "source.MASK"}),
+    Node(
+        "paste",
+        "ImageCompositeMasked",
+        (1220, 668, 270, 150),
+        "Put back what was not painted",
+        {"resize_source": True},
+        {"destination": "source.IMAGE", "source": "decode.IMAGE", "mask": "grow.MASK"},
+    ),
+]
+
+PAIRS_MASK = Template(
+    "relation_pairs_mask",
+    _NODES,
+    [
+        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        Group("2  The pairs", ("before", "after", "exemplar", "pair_note", *_SECOND, "exemplar_2")),
+        Group(
+            "3  The source, its mask and the prompt",
+            ("source", "prompt", "guidance", "source_encode", "grow"),
+        ),
+        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        Group("5  The result", ("decode", "paste", "comparison", "save", "show")),
+    ],
+)

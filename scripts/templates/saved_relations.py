@@ -1,0 +1,104 @@
+"""A relation saved once, and used again without its pictures and without the vision model."""
+
+from __future__ import annotations
+
+from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from .models_note import models_note
+from .template import OURS, Group, Node, Template, adapted, note
+from .transfer import NODES
+
+PREFIX = "pencil"
+SAVED = f"{PREFIX}_00001_.safetensors"
+
+_SAVE_START = f"""## Keep a relation as a file
+
+**1** Choose a pair that shows the edit.  **2** Press **Run**: the relation is written to `output/relations/`, about \
+2 MB, with a small picture of the pair.  **3** The workflow *relation_reuse* uses it. The first file is called \
+`{SAVED}`; every run writes another.
+
+FLUX.1 is not needed for this. To share a relation, give the file to others: they put it into `models/relations/`.
+"""
+
+_SAVED_NOTE = """What the file holds: what the adapter saw in the pair, and small pictures of it. It fits every \
+FLUX.1-dev and its fine-tunes, and the adapter it was made with.
+"""
+
+_REUSE_START = f"""## Use a saved relation
+
+**1** Save a relation with the workflow *relation_save*, or put one that somebody gave you into `models/relations/`, \
+and press **R**.  **2** Choose it in *Load Relation*: the node shows the pair it was made from.  **3** Choose the \
+source, say the edit in a sentence, and press **Run**.
+
+If *Load Relation* is red, there is no `{SAVED}` yet.
+"""
+
+_REUSED_NOTE = """**No pictures, no vision model.** A saved relation is read in a moment, and is the same to the last \
+bit as when it was made.
+
+**Two at once?** *Blend Relations* mixes two of them, or lets both speak.
+
+**Less of it?** Lower *strength*.
+"""
+
+_PAIR = ("before", "after", "exemplar", "pair_note")
+
+SAVE = Template(
+    "relation_save",
+    [
+        *adapted(
+            [node for node in NODES if node.key in (*_PAIR, "start", "adapter", "models")],
+            {
+                "start": {"title": "Save a relation", "widgets": {"text": _SAVE_START}},
+                "adapter": {"box": (0, 0, 320, 82)},
+                "models": {"box": (0, 132, 320, 478), "widgets": {"text": models_note(ADAPTER, VISION)}},
+            },
+        ),
+        Node(
+            "save",
+            "SaveRelation",
+            (1220, 250, 320, 230),
+            widgets={"filename_prefix": PREFIX},
+            links={"relation": "exemplar.relation"},
+            colour=OURS,
+        ),
+        note("saved_note", (1220, 530, 320, 80), "The file", _SAVED_NOTE),
+    ],
+    [
+        Group("1  Models", ("adapter", "models")),
+        Group("2  The pair", _PAIR),
+        Group("3  The relation", ("save", "saved_note")),
+    ],
+)
+
+REUSE = Template(
+    "relation_reuse",
+    [
+        *adapted(
+            NODES,
+            {
+                "start": {"title": "Use a saved relation", "widgets": {"text": _REUSE_START}},
+                "models": {"widgets": {"text": models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER)}},
+                "apply": {"links": {"relation": "relation.relation"}},
+                "save": {"box": (1510, 552, 540, 578)},
+            },
+            without=(*_PAIR, "comparison", "show"),
+        ),
+        Node(
+            "relation",
+            "LoadRelation",
+            (380, 250, 500, 360),
+            widgets={"relation_name": SAVED},
+            links={"relation_adapter": "adapter.relation_adapter"},
+            colour=OURS,
+        ),
+        note("reused_note", (900, 250, 260, 360), "What a saved relation is", _REUSED_NOTE),
+    ],
+    [
+        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        Group("2  The relation", ("relation", "reused_note")),
+        Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
+        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        Group("5  The result", ("decode", "save")),
+    ],
+    places=(f"output/relations/{SAVED}",),
+)

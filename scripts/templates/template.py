@@ -1,0 +1,85 @@
+"""A workflow as its author arranges it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+OURS, NOTE, FRAME = "cyan", "black", "#3f789e"
+"""Colours of our nodes, of notes and of frames, in the page's own words."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file that ComfyUI's missing-model dialog offers to fetch."""
+
+    name: str
+    url: str
+    directory: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the graph."""
+
+    key: str
+    """Names it in links and groups."""
+    kind: str
+    box: tuple[int, int, int, int]
+    """Left, top, width and height of its body."""
+    title: str = ""
+    widgets: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By input: ``key.output``."""
+    models: tuple[ModelFile, ...] = ()
+    colour: str = ""
+    """One of the page's own node colours."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A frame around nodes."""
+
+    title: str
+    keys: tuple[str, ...]
+    colour: str = FRAME
+
+
+@dataclass(frozen=True)
+class Template:
+    """A workflow with its name, which is also that of its file and of its thumbnail."""
+
+    name: str
+    nodes: list[Node]
+    groups: list[Group]
+    places: tuple[str, ...] = ()
+    """Files below ComfyUI's base folder that widgets name, besides models and ``example.png``."""
+
+
+def note(key: str, box: tuple[int, int, int, int], title: str, text: str) -> Node:
+    """A note in Markdown."""
+    return Node(key, "MarkdownNote", box, title, {"text": text}, colour=NOTE)
+
+
+def adapted(
+    nodes: list[Node], changes: Mapping[str, Mapping[str, Any]], without: Collection[str] = (), down: int = 0
+) -> list[Node]:
+    """Make nodes of another workflow fit.
+
+    Args:
+        nodes: of the other workflow.
+        changes: by key, fields of the node. Widgets and links are added to those it has; the rest is replaced.
+        without: keys of the nodes to leave out.
+        down: pixels to move by the nodes whose box is not changed.
+    """
+
+    def change(node: Node) -> Node:
+        fields = dict(changes.get(node.key, {}))
+        for name in ("widgets", "links"):
+            if name in fields:
+                fields[name] = {**getattr(node, name), **fields[name]}
+        left, top, width, height = node.box
+        return replace(node, **{"box": (left, top + down, width, height), **fields})
+
+    return [change(node) for node in nodes if node.key not in without]

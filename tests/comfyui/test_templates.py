@@ -1,0 +1,212 @@
+"""Every shipped workflow: run as it is in a real server, and arranged as a person would wish."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from light_server import Run, complaints, of_class, titled
+from PIL import Image
+from shipped import NAMES, NOTES, SOURCES, TEMPLATES, furnished, prompt_of, workflow_of
+
+from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
+
+TITLE = 30
+"""Pixels of a node's title, above its body."""
+FINISHED: dict[str, Run] = {}
+"""Runs of workflows as they are, by name: several tests look at each."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with furnished(tmp_path_factory.mktemp("templates")) as server:
+        yield server
+    FINISHED.clear()
+
+
+def finished(server: ComfyServer, name: str) -> Run:
+    """The workflow, run with not a value changed."""
+    if name not in FINISHED:
+        FINISHED[name] = run = Run(server, prompt_of(server, name))
+        assert run.outcome.status == "success", run.outcome
+    return FINISHED[name]
+
+
+def pictures(run: Run, title: str) -> list[np.ndarray]:
+    return [np.array(Image.open(path)) for path in run.outcome.pictures[titled(run.prompt, title)]]
+
+
+def rewired(prompt: Prompt, node: str, **inputs: Any) -> Prompt:
+    """A copy of a prompt in which a node's inputs are others."""
+    changed = {key: {**value, "inputs": dict(value["inputs"])} for key, value in prompt.items()}
+    changed[node]["inputs"].update(inputs)
+    return changed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_as_it_is(server: ComfyServer, name: str) -> None:
+    run = finished(server, name)
+    shown = {node for node, kind in run.prompt.items() if kind["class_type"] in ("SaveImage", "PreviewImage")}
+    assert shown <= run.outcome.pictures.keys()
+    for picture in itertools.chain(*(run.outcome.pictures[node] for node in shown)):
+        with Image.open(picture) as image:
+            assert image.convert("L").getextrema()[1] > 0
+    assert complaints(server) == []
+
+
+def test_what_is_not_painted_is_the_source(server: ComfyServer, tmp_path: Path) -> None:
+    """As it is nothing is painted; then the right half is, as the mask editor saves it."""
+    source = np.array(Image.open(server.base / "input" / "example.png"))
+    run = finished(server, "relation_pairs_mask")
+    assert np.abs(pictures(run, "Result")[0].astype(int) - source).max() <= 1
+    mask = np.full(source.shape[:2], 255, np.uint8)
+    mask[:, 384:] = 0
+    Image.fromarray(np.dstack([source, mask])).save(server.base / "input" / "painted.png")
+    painted = Run(server, rewired(run.prompt, titled(run.prompt, "Source"), image="painted.png"))
+    difference = np.abs(pictures(painted, "Result")[0].astype(int) - source).max(-1)
+    assert difference[:, :370].max() <= 1
+    assert (difference[:, 384:] > 5).mean() > 0.5
+
+
+def test_both_pairs_count(server: ComfyServer) -> None:
+    run = finished(server, "relation_pairs_mask")
+    apply = run.prompt[of_class(run.prompt, "ApplyRelationAdapter")]["inputs"]["relation"][0]
+    assert run.prompt[apply]["inputs"]["before"][0] == titled(run.prompt, "Before, second pair")
+    first = run.prompt[run.prompt[apply]["inputs"]["relation"][0]]
+    assert first["inputs"]["after"][0] == titled(run.prompt, "After, first pair")
+
+
+def test_a_saved_relation_makes_the_picture_that_its_pair_makes(server: ComfyServer) -> None:
+    reused, direct = finished(server, "relation_reuse"), finished(server, "relation_transfer")
+    assert np.array_equal(pictures(reused, "Result")[0], pictures(direct, "Result")[0])
+
+
+def test_the_controlnet_reaches_the_result(server: ComfyServer) -> None:
+    run = finished(server, "relation_controlnet")
+    plain = pictures(finished(server, "relation_transfer"), "Result")[0]
+    assert np.abs(pictures(run, "Result")[0].astype(int) - plain).mean() > 1
+    assert pictures(run, "Edges")[0].max() == 255
+    off = Run(server, rewired(run.prompt, of_class(run.prompt, "ControlNetApplyAdvanced"), strength=0.0))
+    assert np.array_equal(pictures(off, "Result")[0], plain)
+
+
+def test_the_second_pass_doubles_the_size_and_has_the_relation(server: ComfyServer) -> None:
+    run = finished(server, "relation_upscale")
+    (first,), (second,) = pictures(run, "First pass"), pictures(run, "Result")
+    assert np.array_equal(first, pictures(finished(server, "relation_transfer"), "Result")[0])
+    assert second.shape == (2 * first.shape[0], 2 * first.shape[1], 3)
+    sampler, guider = titled(run.prompt, "Sampler, second pass"), of_class(run.prompt, "BasicGuider")
+    assert run.prompt[sampler]["inputs"]["guider"] == [guider, 0]
+
+
+def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
+    run = finished(server, "relation_folder")
+    results, comparisons = pictures(run, "Results"), pictures(run, "Comparisons")
+    sizes = sorted((picture.shape[1], picture.shape[0]) for picture in results)
+    assert sizes == [(336, 512), (512, 256)]  # long side 512, sides cut to multiples of 16
+    assert len(comparisons) == len(SOURCES)
+    assert all(path.parent.name == "relation_folder" for path in run.outcome.pictures[titled(run.prompt, "Results")])
+    assert run.executed.count("RelationExemplarEncode") == 1
+
+
+def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
+    """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
+    run = finished(server, "relation_fp8")
+    loader = of_class(run.prompt, "UNETLoader")
+    assert run.prompt[loader]["inputs"]["weight_dtype"] == "fp8_e4m3fn"
+    exact = Run(server, rewired(run.prompt, loader, unet_name="flux1-dev.safetensors", weight_dtype="default"))
+    rounded = Run(server, rewired(run.prompt, loader, unet_name="flux1-dev.safetensors"))
+    other = pictures(run, "Result")[0].astype(int)
+    picture = pictures(exact, "Result")[0].astype(int)
+    assert 0 < np.abs(pictures(rounded, "Result")[0] - picture).mean() < 0.5 * np.abs(other - picture).mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_has_its_folder_and_address(name: str) -> None:
+    """What the missing-model dialog needs: a file by the name in the widget, a folder, an address it accepts."""
+    workflow, listed = workflow_of(name), set()
+    for node in workflow["nodes"]:
+        for model in node["properties"].get("models", ()):
+            assert model["name"] in node["widgets_values"]
+            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/{model['name']}")
+            assert model["directory"]
+            listed.add(model["name"])
+    assert listed == model_names(workflow)
+    assert listed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notes_name_every_model(name: str) -> None:
+    workflow = workflow_of(name)
+    notes = "\n".join(node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in NOTES)
+    assert [name for name in model_names(workflow) if name not in notes] == []
+
+
+def model_names(workflow: dict[str, Any]) -> set[str]:
+    """Files of models that the nodes name; a saved relation is none."""
+    values = [
+        value
+        for node in workflow["nodes"]
+        if node["type"] not in (*NOTES, "LoadRelation")
+        for value in node.get("widgets_values") or ()
+    ]
+    return {value for value in values if isinstance(value, str) and value.endswith((".safetensors", ".bin"))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_overlaps_and_every_node_is_in_its_group(name: str) -> None:
+    workflow = workflow_of(name)
+    boxes = {
+        f"{node['type']} {node['id']}": (
+            node["pos"][0],
+            node["pos"][1] - TITLE,
+            node["pos"][0] + node["size"][0],
+            node["pos"][1] + node["size"][1],
+        )
+        for node in workflow["nodes"]
+    }
+    groups = {
+        group["title"]: (x, y, x + width, y + height)
+        for group in workflow["groups"]
+        for x, y, width, height in [group["bounding"]]
+    }
+    for things in (boxes, groups):
+        for (first, a), (second, b) in itertools.combinations(things.items(), 2):
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], f"{first} lies over {second}"
+    for node, box in boxes.items():
+        inside = [
+            title
+            for title, frame in groups.items()
+            if frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
+        ]
+        outside = [
+            title
+            for title, frame in groups.items()
+            if box[2] <= frame[0] or frame[2] <= box[0] or box[3] <= frame[1] or frame[3] <= box[1]
+        ]
+        assert len(inside) + len(outside) == len(groups), f"{node} sticks out of a group"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
+def test_it_has_a_thumbnail(path: Path) -> None:
+    with Image.open(path.with_suffix(".jpg")) as thumbnail:
+        assert thumbnail.format == "JPEG" and min(thumbnail.size) >= 256
+    assert path.with_suffix(".jpg").stat().st_size < 200_000
+
+
+def test_these_are_the_templates() -> None:
+    assert NAMES == [
+        "relation_controlnet",
+        "relation_dataset",
+        "relation_folder",
+        "relation_fp8",
+        "relation_pairs_mask",
+        "relation_reuse",
+        "relation_save",
+        "relation_transfer",
+        "relation_upscale",
+    ]
