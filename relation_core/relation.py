@@ -107,8 +107,8 @@ def encode_relation(
         )
     if not bool(pooled.isfinite().all()):
         raise ExemplarError(
-            "The vision model gave values that are not finite; expected numbers only. Check the exemplar pictures and the "
-            "vision model's file."
+            "The vision model gave values that are not finite; expected numbers only. Check the exemplar pictures and "
+            "the vision model's file."
         )
     check_weight(weight)
     weights = adapter.weights()
