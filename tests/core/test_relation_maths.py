@@ -168,7 +168,7 @@ def test_relations_of_two_adapters_do_not_mix(adapter: RelationAdapter, tmp_path
 
 
 def test_an_average_needs_as_many_pairs(adapter: RelationAdapter) -> None:
-    with pytest.raises(RelationMismatchError, match=r"relation_1 has 1 .*relation_2 has 2.*same number.*'concat'"):
+    with pytest.raises(RelationMismatchError, match=r"relation_1 has 1 .*relation_2 has 2.*as many in both.*'concat'"):
         average_relations(random_relation(adapter), random_relation(adapter, 2), 0.5)
 
 
