@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import logging
 import sys
 
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     chosen = arguments[0] if arguments else ""
     for name, summary in GROUPS.items():
+        if importlib.util.find_spec(f".commands.{name}", __package__) is None:
+            continue  # the registry's archive leaves training out
         group = groups.add_parser(name, help=summary, description=summary, add_help=name == chosen)
         if name == chosen:
             importlib.import_module(f".commands.{name}", __package__).add_commands(group)

@@ -55,9 +55,9 @@ def files_of(host: Host, case: str) -> ModelFiles:
     (lora,) = folder["loras"].iterdir()
     (model,) = folder["diffusion_models"].iterdir()
     (adapter,) = folder["relation_adapter"].iterdir()
-    (vision,) = folder["clip_vision"].glob("*.safetensors")
+    vision = folder["clip_vision"] / ("sigclip_vision_patch14_384" if case == "small" else "model")
     vae = folder["vae"] / "ae.safetensors" if case == "small" else folder["vae"].parent / "small.safetensors"
-    return ModelFiles(model, adapter, vision, vae, loras=(lora,))
+    return ModelFiles(model, adapter, vision.with_suffix(".safetensors"), vae, loras=(lora,))
 
 
 def in_comfyui(
