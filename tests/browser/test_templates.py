@@ -44,7 +44,9 @@ def test_it_loads_from_the_template_browser(page: ComfyPage, name: str) -> None:
     dialog.get_by_text(OURS, exact=True).click()
     dialog.locator("img").first.wait_for()
     page.settle()
-    assert all(image.evaluate("image => image.naturalWidth") > 0 for image in dialog.locator("img").all())
+    shown = [image.evaluate("image => [image.src, image.naturalWidth]") for image in dialog.locator("img").all()]
+    assert sorted(Path(source).stem for source, _ in shown) == NAMES  # and not the page's own picture in their place
+    assert all(width > 0 for _, width in shown)
     page.screenshot(SCREENSHOTS / "templates.png")
     dialog.get_by_text(name, exact=True).click()
     dialog.wait_for(state="hidden")

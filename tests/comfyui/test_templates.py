@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from light_server import Run, complaints, of_class, titled
 from PIL import Image
 from shipped import NAMES, NOTES, SOURCES, TEMPLATES, furnished, prompt_of, workflow_of
@@ -189,6 +190,16 @@ def test_nothing_overlaps_and_every_node_is_in_its_group(name: str) -> None:
             if box[2] <= frame[0] or frame[2] <= box[0] or box[3] <= frame[1] or frame[3] <= box[1]
         ]
         assert len(inside) + len(outside) == len(groups), f"{node} sticks out of a group"
+
+
+def test_the_host_serves_workflows_and_thumbnails(server: ComfyServer) -> None:
+    """It looks into folders of other names too, such as ``examples``, and serves the first that is there."""
+    assert sorted(server.get("workflow_templates")["relation_adapter"]) == NAMES
+    for path in (*TEMPLATES, *(template.with_suffix(".jpg") for template in TEMPLATES)):
+        answer = requests.get(
+            f"http://{server.address}/api/workflow_templates/relation_adapter/{path.name}", timeout=60
+        )
+        assert answer.content == path.read_bytes(), f"{path.name}: {answer.status_code}"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
