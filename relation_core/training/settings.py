@@ -102,6 +102,15 @@ class TrainingSettings:
     times: Literal["logit-normal", "power"] = "logit-normal"
     """How noise levels t are drawn: as for FLUX.1 and SD3, or 1 - 0.95 u^2.5, most of them near pure noise."""
 
+    def __post_init__(self) -> None:
+        _check_counts(
+            "training", {name: getattr(self, name) for name in ("steps", "batch_size", "accumulate", "lora_rank")}
+        )
+        shares = {name: getattr(self, name) for name in ("ema", "exemplar_dropout")}
+        wrong = next((name for name, value in shares.items() if not 0.0 <= value < 1.0), None)
+        if wrong is not None:
+            raise SettingsError(f"training.{wrong} is {shares[wrong]}; expected a share, from 0 to below 1.")
+
 
 @dataclass(frozen=True)
 class RecordSettings:
@@ -124,6 +133,10 @@ class RecordSettings:
     """Steps between two exports."""
     export_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
 
+    def __post_init__(self) -> None:
+        counts = {name: value for name, value in vars(self).items() if name not in ("measured_samples", "export_dtype")}
+        _check_counts("records", counts)
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -136,5 +149,11 @@ class RunSettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     records: RecordSettings = field(default_factory=RecordSettings)
     seed: int = 0
-    device: str = ""
-    """Where one process trains, such as ``cpu``; empty for what accelerate chooses."""
+    device: Literal["", "cpu"] = ""
+    """``cpu`` to train on the processor; empty for what accelerate chooses."""
+
+
+def _check_counts(table: str, counts: dict[str, int]) -> None:
+    wrong = next((name for name, count in counts.items() if count < 1), None)
+    if wrong is not None:
+        raise SettingsError(f"{table}.{wrong} is {counts[wrong]}; expected a number from 1 on.")

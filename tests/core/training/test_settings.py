@@ -65,6 +65,19 @@ def test_the_shipped_example_is_valid() -> None:
         ),
         (("[models]", "[training]\nlearning_rate = true\n[models]"), r"is True; expected a number"),
         (("[models]", '[training]\nprecision = "fp8"\n[models]'), r"is 'fp8'; expected one of 'bf16', 'no'"),
+        (
+            ('output = "out"', 'output = "out"\ndevice = "cuda:1"'),
+            r"'device' in .* is 'cuda:1'; expected one of '', 'cpu'",
+        ),
+        (
+            ("[models]", "[training]\nbatch_size = 0\n[models]"),
+            r"training\.batch_size is 0; expected a number from 1 on",
+        ),
+        (
+            ("[models]", "[training]\nema = 1.0\n[models]"),
+            r"training\.ema is 1\.0; expected a share, from 0 to below 1",
+        ),
+        (("[models]", "[records]\nkeep = 0\n[models]"), r"records\.keep is 0; expected a number from 1 on"),
         (("[models]", "[models"), r"Cannot read the settings .*Expected a TOML file"),
         (('transformer = "flux1-dev.safetensors"', ""), r"give one: a Flux to start from, or the sizes"),
     ],
