@@ -114,6 +114,7 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     assert run.executed.count("RelationExemplarEncode") == 1
 
 
+@pytest.mark.slow
 def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
     """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
     run = finished(server, "relation_fp8")
