@@ -18,6 +18,9 @@ from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
 
 TITLE = 30
 """Pixels of a node's title, above its body."""
+SLOW = pytest.mark.slow
+LONG = ("relation_dataset", "relation_fp8")
+"""Each encodes another prompt, or with another T5-XXL: a minute more than the others, which share one."""
 FINISHED: dict[str, Run] = {}
 """Runs of workflows as they are, by name: several tests look at each."""
 
@@ -48,7 +51,7 @@ def rewired(prompt: Prompt, node: str, **inputs: Any) -> Prompt:
     return changed
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name in LONG else ()) for name in NAMES])
 def test_it_runs_as_it_is(server: ComfyServer, name: str) -> None:
     run = finished(server, name)
     shown = {node for node, kind in run.prompt.items() if kind["class_type"] in ("SaveImage", "PreviewImage")}
@@ -114,7 +117,7 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     assert run.executed.count("RelationExemplarEncode") == 1
 
 
-@pytest.mark.slow
+@SLOW
 def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
     """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
     run = finished(server, "relation_fp8")
