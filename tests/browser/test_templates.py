@@ -62,6 +62,9 @@ def test_it_loads_from_the_template_browser(page: ComfyPage, name: str) -> None:
 def test_run_ends_with_pictures_on_the_canvas(page: ComfyPage, path: Path) -> None:
     """On every node that shows pictures: results, previews, and the pairs of a relation."""
     drop(page, path)
+    page.page.evaluate(
+        "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+    )  # what is unseen shows none
     page.page.get_by_test_id("queue-button").click()
     page.page.wait_for_function(
         """() => app.graph.nodes
