@@ -41,6 +41,12 @@ def recognise(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def described(names: Iterable[str]) -> str:
+    """Say what a file with these tensors holds, for a message."""
+    kind = recognise(names)
+    return "nothing known" if kind is None else f"{kind[0]} (it has {quoted(kind[1])})"
+
+
 def quoted(name: str) -> str:
     """Show a name that a file brought in: on one line, and not without end."""
     return repr(name) if len(name) <= _LONGEST else f"{name[:_LONGEST]!r}..."

@@ -14,7 +14,7 @@ import torch
 from .checkpoint import read_checkpoint
 from .config import FLOAT_DTYPES
 from .errors import CheckpointError
-from .kinds import quoted, recognise, shortened
+from .kinds import described, quoted, recognise, shortened
 
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 
@@ -115,8 +115,7 @@ def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
 def _check_kind(names: Collection[str], path: Path) -> None:
     kind = recognise(names)
     if kind is None or kind[0] != "a SigLIP vision model":
-        found = "nothing known" if kind is None else f"{kind[0]} (it has {quoted(kind[1])})"
-        raise CheckpointError(f"{path} holds {found}; expected a SigLIP vision model. {_remedy()}")
+        raise CheckpointError(f"{path} holds {described(names)}; expected a SigLIP vision model. {_remedy()}")
     if not any(name.startswith(HEAD_PREFIX) for name in names):
         raise CheckpointError(
             f"{path} is a SigLIP vision model without its attention-pooling head (no '{HEAD_PREFIX}*' in it); the "
@@ -161,9 +160,14 @@ def _find_config(tensors: Mapping[str, torch.Tensor], path: Path) -> VisionConfi
     raise CheckpointError(" ".join([*parts, _remedy()]))
 
 
+def config_file(path: Path) -> Path:
+    """Where the configuration of a weights file lies, if it has one."""
+    return path.with_name("config.json")
+
+
 def _config_beside(path: Path) -> VisionConfig | None:
     """Read a Hugging Face configuration beside a weights file; None if there is none that describes a SigLIP."""
-    file = path.with_name("config.json")
+    file = config_file(path)
     if not file.is_file():
         return None
     try:

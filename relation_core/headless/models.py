@@ -14,7 +14,7 @@ from ..adapter import RelationAdapter, open_adapter
 from ..checkpoint import read_checkpoint
 from ..config import RelationConfig
 from ..errors import CheckpointError, ModelMismatchError, RelationAdapterError
-from ..kinds import quoted, recognise, shortened
+from ..kinds import described, recognise, shortened
 from ..model_sizes import ModelSizes, check_sizes
 from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
@@ -125,8 +125,7 @@ def read_lora(path: Path) -> dict[str, torch.Tensor]:
     tensors = dict(read_checkpoint(path).tensors)
     kind = recognise(tensors)
     if kind is None or kind[0] != "a LoRA":
-        found = "nothing known" if kind is None else f"{kind[0]} (it has {quoted(kind[1])})"
-        raise CheckpointError(f"{path} holds {found}; expected a LoRA for FLUX.1.")
+        raise CheckpointError(f"{path} holds {described(tensors)}; expected a LoRA for FLUX.1.")
     return tensors
 
 

@@ -12,7 +12,7 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from ..checkpoint import read_checkpoint
 from ..config import FLOAT_DTYPES, FLUX_HEAD_DIM
 from ..errors import CheckpointError, ModelMismatchError
-from ..kinds import recognise, shortened
+from ..kinds import described, shortened
 from .folders import has_config, open_folder
 from .strict_load import load_strictly
 
@@ -61,9 +61,9 @@ def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     if any(name.startswith(_PREFIX) for name in tensors):
         tensors = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
     if not ({_ORIGINAL, _DIFFUSERS} & tensors.keys()):
-        kind = recognise(tensors)
-        found = "nothing known" if kind is None else f"{kind[0]} (it has '{kind[1]}')"
-        raise CheckpointError(f"{path} holds {found}; expected FLUX.1's transformer, such as flux1-dev.safetensors.")
+        raise CheckpointError(
+            f"{path} holds {described(tensors)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
+        )
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
             raise CheckpointError(
