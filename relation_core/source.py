@@ -15,6 +15,9 @@ TOKEN_SIDE = 16
 LATENT_CHANNELS = 16
 """Channels of FLUX.1's autoencoder."""
 
+LATENT_SCALE, LATENT_SHIFT = 0.3611, 0.1159
+"""The transformer works on (latent - shift) * scale."""
+
 
 def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> tuple[int, int]:
     """Find the size to encode a picture at.

@@ -17,13 +17,11 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
 from ..checkpoint import read_checkpoint
 from ..errors import CheckpointError
-from ..kinds import recognise
-from ..source import check_latent
+from ..kinds import described
+from ..source import LATENT_CHANNELS, LATENT_SCALE, LATENT_SHIFT, check_latent
 from .folders import has_config, open_folder
 from .strict_load import load_strictly
 
-SCALE, SHIFT = 0.3611, 0.1159
-"""FLUX.1's latent space."""
 Autoencoder = AutoencoderKL | AutoencoderTiny
 _Tensors = dict[str, torch.Tensor]
 
@@ -41,10 +39,10 @@ def load_autoencoder(path: Path, dtype: torch.dtype) -> Autoencoder:
     """
     path = path / "vae" if has_config(path / "vae") else path
     model = _open_folder(path, dtype) if path.is_dir() else _load_file(path, dtype)
-    if model.config["latent_channels"] != 16:
+    if model.config["latent_channels"] != LATENT_CHANNELS:
         raise CheckpointError(
-            f"{path} makes latents of {model.config['latent_channels']} channels; those of FLUX.1 have 16. Use "
-            "ae.safetensors, FLUX.1's autoencoder."
+            f"{path} makes latents of {model.config['latent_channels']} channels; those of FLUX.1 have "
+            f"{LATENT_CHANNELS}. Use ae.safetensors, FLUX.1's autoencoder."
         )
     return model.eval().requires_grad_(False)
 
@@ -101,18 +99,14 @@ def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
         elif "decoder.conv_in.weight" in tensors:
             model, state = _full(tensors)
         else:
-            raise _not_an_autoencoder(tensors, path)
+            raise CheckpointError(
+                f"{path} holds {described(tensors)}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one."
+            )
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is not a whole autoencoder ({error}). Fetch the file again.") from error
     return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
-
-
-def _not_an_autoencoder(tensors: _Tensors, path: Path) -> CheckpointError:
-    kind = recognise(tensors)
-    found = "nothing known" if kind is None else f"{kind[0]} (it has '{kind[1]}')"
-    return CheckpointError(f"{path} holds {found}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one.")
 
 
 def _tiny(tensors: _Tensors) -> tuple[AutoencoderTiny, _Tensors]:
@@ -122,9 +116,9 @@ def _tiny(tensors: _Tensors) -> tuple[AutoencoderTiny, _Tensors]:
     with torch.device("meta"):
         model = AutoencoderTiny(
             latent_channels=tensors["taesd_decoder.1.weight"].shape[1],
-            # z = encoded / scale + shift is what ComfyUI's loader gives; the model takes (z - SHIFT) * SCALE.
-            scaling_factor=SCALE / scale,
-            shift_factor=scale * (SHIFT - shift),  # type: ignore[arg-type]
+            # z = encoded / scale + shift is what ComfyUI's loader gives, before it becomes the model's latent.
+            scaling_factor=LATENT_SCALE / scale,
+            shift_factor=scale * (LATENT_SHIFT - shift),  # type: ignore[arg-type]
         )
     return model, {_tiny_name(name): tensor for name, tensor in tensors.items()}
 
@@ -150,8 +144,8 @@ def _full(tensors: _Tensors) -> tuple[AutoencoderKL, _Tensors]:
             1 for name in tensors if re.fullmatch(rf"{level}\.0\.{block}\.\d+\.conv1\.weight", name)
         ),
         "latent_channels": tensors["decoder.conv_in.weight"].shape[1],
-        "scaling_factor": SCALE,
-        "shift_factor": SHIFT,
+        "scaling_factor": LATENT_SCALE,
+        "shift_factor": LATENT_SHIFT,
         "use_quant_conv": False,
         "use_post_quant_conv": False,
     }

@@ -12,13 +12,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ..source import LATENT_CHANNELS
+from ..source import LATENT_CHANNELS, LATENT_SCALE, LATENT_SHIFT
 
 TAESD_WIDTH = 64
 WIDTHS = (16, 32, 64)
 """Trained channels at full size, half size, and below."""
-FLUX_SCALE, FLUX_SHIFT = 0.3611, 0.1159
-"""What a host makes of the latents of FLUX.1's autoencoder, (latent - shift) * scale, and the file undoes."""
 _PLACE = {
     "encoder": {0: 0, 1: 1, 2: 2, 3: 3, 4: 6, 5: 7, 6: 10, 7: 11, 8: 12, 9: 13, 10: 14},
     "decoder": {1: 1, 3: 3, 4: 4, 5: 5, 7: 7, 8: 8, 10: 12, 11: 13, 13: 17, 14: 18, 15: 19},
@@ -98,7 +96,8 @@ def taesd_tensors(thin: ThinAutoencoder) -> dict[str, torch.Tensor]:
     last = "taesd_encoder.14"
     tensors[f"{last}.weight"] *= scale[:, None, None, None]
     tensors[f"{last}.bias"] = (tensors[f"{last}.bias"] - mean) * scale
-    return tensors | {"vae_scale": torch.tensor(FLUX_SCALE), "vae_shift": torch.tensor(FLUX_SHIFT)}
+    # What a host makes of FLUX.1's latents, the file undoes.
+    return tensors | {"vae_scale": torch.tensor(LATENT_SCALE), "vae_shift": torch.tensor(LATENT_SHIFT)}
 
 
 def thin_autoencoder(tensors: Mapping[str, torch.Tensor]) -> ThinAutoencoder | None:

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from small_pipeline import full_autoencoder, golden_files, original_names, pipeline_folder, tiny_autoencoder
 
 from relation_adapter.relation_core.errors import CheckpointError, ModelMismatchError
-from relation_adapter.relation_core.headless.autoencoder import SCALE, SHIFT, decode, encode, load_autoencoder
+from relation_adapter.relation_core.headless.autoencoder import decode, encode, load_autoencoder
 from relation_adapter.relation_core.headless.models import load_models
 from relation_adapter.relation_core.headless.transformer_file import load_transformer
+from relation_adapter.relation_core.source import LATENT_SCALE, LATENT_SHIFT
 
 Tensors = dict[str, torch.Tensor]
 
@@ -150,16 +151,16 @@ def pictures() -> torch.Tensor:
 def test_a_tiny_autoencoder_has_the_latents_of_the_model(tmp_path: Path) -> None:
     plain = load_autoencoder(tiny_autoencoder(tmp_path / "plain.safetensors"), torch.float32)
     own = load_autoencoder(
-        tiny_autoencoder(tmp_path / "own.safetensors", vae_scale=SCALE, vae_shift=SHIFT), torch.float32
+        tiny_autoencoder(tmp_path / "own.safetensors", vae_scale=LATENT_SCALE, vae_shift=LATENT_SHIFT), torch.float32
     )
     other = load_autoencoder(
         tiny_autoencoder(tmp_path / "other.safetensors", vae_scale=0.5, vae_shift=0.3), torch.float32
     )
     assert isinstance(plain, AutoencoderTiny)
     raw = plain.encode(pictures().movedim(-1, 1) * 2 - 1).latents
-    assert relative_error(encode(plain, pictures()), (raw - SHIFT) * SCALE) < 1e-6
+    assert relative_error(encode(plain, pictures()), (raw - LATENT_SHIFT) * LATENT_SCALE) < 1e-6
     assert relative_error(encode(own, pictures()), raw) < 1e-6
-    assert relative_error(encode(other, pictures()), (raw / 0.5 + 0.3 - SHIFT) * SCALE) < 1e-6
+    assert relative_error(encode(other, pictures()), (raw / 0.5 + 0.3 - LATENT_SHIFT) * LATENT_SCALE) < 1e-6
     for model in (plain, own, other):
         latent = encode(model, pictures())
         assert latent.shape == (2, 16, 4, 6)
