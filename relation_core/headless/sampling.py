@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -25,9 +26,9 @@ class Prompt:
     """An encoded prompt."""
 
     text: torch.Tensor
-    """(1, L, D)."""
+    """(1, L, D), or one a row of the batch."""
     pooled: torch.Tensor
-    """(1, C)."""
+    """(1, C), likewise."""
 
 
 def pack(latent: torch.Tensor) -> torch.Tensor:
@@ -57,6 +58,46 @@ def image_positions(target: tuple[int, int], source: tuple[int, int]) -> torch.T
 def draw_noise(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """Noise of a latent's shape, float32 on the CPU: the noise that ComfyUI draws for that seed."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def predict(
+    transformer: Any,
+    target: torch.Tensor,
+    source: torch.Tensor,
+    positions: torch.Tensor,
+    levels: torch.Tensor,
+    prompt: Prompt,
+    guidance: float,
+    exemplars: ExemplarAttention | None,
+) -> torch.Tensor:
+    """Call the transformer once: the velocity, noise - target, of the target's tokens.
+
+    Args:
+        transformer: a diffusers Flux with relation attention.
+        target: (B, S, 64), noisy.
+        source: (B, R, 64), clean; its prediction is thrown away.
+        positions: from :func:`image_positions`.
+        levels: (B,) noise levels, 1 being pure noise.
+        prompt: one text a row.
+        guidance: distilled guidance; left out where the transformer does not take it.
+        exemplars: what the blocks attend to; None for the model as it is.
+
+    Returns:
+        (B, S, 64) float32.
+    """
+    tokens = torch.cat((target, source), dim=1).to(transformer.dtype)
+    predicted = transformer(
+        hidden_states=tokens,
+        timestep=levels,
+        guidance=torch.full_like(levels, guidance) if transformer.config["guidance_embeds"] else None,
+        encoder_hidden_states=prompt.text.to(tokens.dtype),
+        pooled_projections=prompt.pooled.to(tokens.dtype),
+        img_ids=positions,
+        txt_ids=positions.new_zeros(prompt.text.shape[1], 3),
+        joint_attention_kwargs={"relation": exemplars},
+        return_dict=False,
+    )[0]
+    return predicted[:, : target.shape[1]].float()
 
 
 @torch.no_grad()
@@ -92,24 +133,13 @@ def sample(
     device, dtype, batch = noise.device, transformer.dtype, noise.shape[0]
     grid = token_grid(noise)
     positions = image_positions(grid, token_grid(source)).to(device)
-    clean = pack(source).to(dtype)
-    target = pack(noise).float()
-    always = {
-        "encoder_hidden_states": prompt.text.to(device, dtype).expand(batch, -1, -1),
-        "pooled_projections": prompt.pooled.to(device, dtype).expand(batch, -1),
-        "guidance": torch.full((batch,), guidance, device=device) if transformer.config["guidance_embeds"] else None,
-        "img_ids": positions,
-        "txt_ids": positions.new_zeros(prompt.text.shape[1], 3),
-    }
+    text, pooled = prompt.text.to(device, dtype), prompt.pooled.to(device, dtype)
+    prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
+    clean, target = pack(source), pack(noise).float()
     for level, lower in pairwise(map(float, sigmas)):
         acts = exemplars is not None and acting[1] < level <= acting[0]
-        prediction = transformer(
-            hidden_states=torch.cat((target.to(dtype), clean), dim=1),
-            timestep=torch.full((batch,), level, device=device),
-            joint_attention_kwargs={"relation": exemplars if acts else None},
-            return_dict=False,
-            **always,
-        )[0]
-        target = target + (lower - level) * prediction[:, : target.shape[1]].float()
+        levels = torch.full((batch,), level, device=device)
+        velocity = predict(transformer, target, clean, positions, levels, prompt, guidance, exemplars if acts else None)
+        target = target + (lower - level) * velocity
         (progress or Silent()).step()
     return unpack(target, grid)

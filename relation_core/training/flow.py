@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..headless.attention import ExemplarAttention
-from ..headless.sampling import image_positions, pack, token_grid
+from ..headless.sampling import Prompt, image_positions, pack, predict, token_grid
 from .adapter_module import AdapterModule
 
 Times = Literal["logit-normal", "power"]
@@ -64,22 +64,18 @@ class RelationFlow(nn.Module):
         """
         keys, values = self.adapter(pooled)
         noisy = torch.lerp(target, noise, times.view(-1, 1, 1, 1))
-        tokens = torch.cat((pack(noisy), pack(source)), dim=1).to(self.transformer.dtype)
         positions = image_positions(token_grid(target), token_grid(source)).to(target.device)
-        guided = self.transformer.config["guidance_embeds"]
-        predicted = self.transformer(
-            hidden_states=tokens,
-            timestep=times,
-            guidance=torch.full_like(times, self.guidance) if guided else None,
-            encoder_hidden_states=text.to(tokens.dtype),
-            pooled_projections=pooled_text.to(tokens.dtype),
-            img_ids=positions,
-            txt_ids=positions.new_zeros(text.shape[1], 3),
-            joint_attention_kwargs={"relation": ExemplarAttention(keys, values)},
-            return_dict=False,
-        )[0]
-        velocity = pack(noise - target)
-        return (predicted[:, : velocity.shape[1]].float() - velocity).square().mean()
+        predicted = predict(
+            self.transformer,
+            pack(noisy),
+            pack(source),
+            positions,
+            times,
+            Prompt(text, pooled_text),
+            self.guidance,
+            ExemplarAttention(keys, values),
+        )
+        return (predicted - pack(noise - target)).square().mean()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained, by name."""
