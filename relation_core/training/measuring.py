@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ..dataset.samples import TaskTable, read_samples
 from ..headless.models import ModelFiles, load_models
 from ..progress import Progress
 from .accuracy import Accuracy, make_questions, measure
@@ -17,6 +16,7 @@ from .flow import RelationFlow
 from .flow_sampling import Exemplars, edit_with
 from .models import load_encoders
 from .picture_cache import open_cache
+from .training_data import labelled_samples
 
 SHOWN: tuple[Exemplars, ...] = ("own", "wrong", "blank", "none")
 
@@ -55,8 +55,7 @@ def measure_files(
     """
     encoders = load_encoders(models.vae or models.model, models.vision, options.device)
     flow = load_flow(models, options.guidance).to(options.device)
-    table, samples = TaskTable(file), list(read_samples(file))
-    tasks = [table.task(sample).name for sample in samples]
+    samples, tasks = labelled_samples(file)
     cache = open_cache(options.cache, file.parent, samples, options.long_side, encoders, progress)
     questions = make_questions(samples, tasks, cache, options.samples, options.seed, options.tasks)
     found: dict[Exemplars, Accuracy] = {}

@@ -83,25 +83,24 @@ def open_texts(
     rows = {text: row for row, text in enumerate(names)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not _is_done(folder, key, len(names)):
-            _encode(folder, names, _pipeline(encoders, device), tokens, key, progress)
+        done = _done(folder, key)
+        if done < len(names):
+            _encode(folder, names, done, _pipeline(encoders, device), tokens, key, progress)
     except OSError as error:
         raise DatasetError(f"The cache '{folder}' could not be made: {error}. Make room, or name another.") from error
     return TextCache(folder, rows)
 
 
-def _stored(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / _INDEX).read_text(encoding="utf-8")) if (folder / _INDEX).is_file() else {}
+def _done(folder: Path, key: str) -> int:
+    """How many texts of these are encoded."""
+    index = folder / _INDEX
+    stored: dict[str, Any] = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    return stored["done"] if stored.get("key") == key else 0
 
 
-def _is_done(folder: Path, key: str, count: int) -> bool:
-    stored = _stored(folder)
-    return stored.get("key") == key and stored["done"] == count
-
-
-def _encode(folder: Path, names: list[str], pipeline: Any, tokens: int, key: str, progress: Progress) -> None:
-    stored = _stored(folder)
-    start = stored["done"] if stored.get("key") == key else 0
+def _encode(
+    folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, key: str, progress: Progress
+) -> None:
     arrays: list[Any] = []
     for row in range(start, len(names)):
         with torch.no_grad():
@@ -132,7 +131,7 @@ def _pipeline(folder: Path, device: torch.device | str) -> Any:
     kind: Any = FluxPipeline
     low = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     try:
-        pipeline = kind.from_pretrained(folder, transformer=None, vae=None, torch_dtype=low, local_files_only=True)
+        pipeline = kind.from_pretrained(folder, transformer=None, vae=None, dtype=low, local_files_only=True)
     except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
         raise CheckpointError(
             f"{folder} does not hold FLUX.1's text encoders ({error}). Expected a pipeline's folder with "

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from ..atomic import appearing
-from ..dataset.samples import Sample, TaskTable, read_samples
+from ..dataset.samples import Sample, read_samples
 from ..progress import Silent
 from .accuracy import Question, make_questions, measure
 from .curve import Curve
@@ -29,7 +29,7 @@ from .run_state import load_state, save_state
 from .settings import RunSettings
 from .sheets import draw_results, one_of_each_task
 from .texts import EmptyTexts, Texts, open_texts
-from .training_data import TrainingData
+from .training_data import TrainingData, labelled_samples
 
 CURVE = "curve.csv"
 COLUMNS = ("step", "loss", "learning_rate", "samples_per_second", "accuracy")
@@ -51,7 +51,7 @@ class Trainer:
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
         self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)
-        samples, tasks = _read(settings.data.train)
+        samples, tasks = labelled_samples(settings.data.train)
         self.data = TrainingData(samples, tasks, self._cache(settings.data.train, samples), settings.data.exemplars)
         self.texts = self._texts(samples)
         self.parameters = self.flow.trained()
@@ -85,7 +85,7 @@ class Trainer:
         file, records = self.settings.data.test, self.settings.records
         if file is None:
             return [], None
-        samples, tasks = _read(file)
+        samples, tasks = labelled_samples(file)
         cache = self._cache(file, samples)
         count = max(records.measured_samples, 20 * records.sheet_samples)
         return make_questions(samples, tasks, cache, count, self.settings.seed), cache
@@ -208,9 +208,3 @@ class Trainer:
         with appearing(folder / f"step-{self.step:08d}.jpg") as unfinished:
             sheet.save(unfinished, "JPEG", quality=90)
         return row
-
-
-def _read(file: Path) -> tuple[list[Sample], list[str]]:
-    table = TaskTable(file)
-    samples = list(read_samples(file))
-    return samples, [table.task(sample).name for sample in samples]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
 from ..dataset.entries import DatasetError
-from ..dataset.samples import Sample
+from ..dataset.samples import Sample, TaskTable, read_samples
 from .picture_cache import PictureCache
+
+
+def labelled_samples(file: Path) -> tuple[list[Sample], list[str]]:
+    """Read a run-ready file: its samples, and the name of each one's task."""
+    table, samples = TaskTable(file), list(read_samples(file))
+    return samples, [table.task(sample).name for sample in samples]
 
 
 @dataclass(frozen=True)
