@@ -12,7 +12,7 @@ from ..relation_core.adapter import RelationAdapter, open_adapter
 from ..relation_core.adapter_keys import ADAPTER_ADDRESS
 from ..relation_core.download import ADAPTER_FILE, download_adapter
 from ..relation_core.errors import RelationAdapterError
-from ..relation_core.vision import VISION_ADDRESS
+from ..relation_core.vision import VISION_ADDRESS, config_file
 from .folders import ADAPTERS, VISION, file_state, find_file, published_at, released_adapter
 from .host_progress import HostByteProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
@@ -105,5 +105,5 @@ def _file_states(adapter_name: str | None, vision_name: str | None) -> list[obje
 
 def _vision_states(path: Path) -> list[object]:
     """Of the file, and of the configuration that may lie beside it and gives its sizes."""
-    config = path.with_name("config.json")
+    config = config_file(path)
     return [file_state(path), file_state(config) if config.exists() else None]
