@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-from .comfyui import comfyui_version
+from scripts.run_versions import version_of
+
+from .comfyui import find
 
 
 def describe_machine(sizes: str, load_before: float) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def describe_machine(sizes: str, load_before: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "comfyui": comfyui_version(),
+        "comfyui": version_of(find()),
         "sizes": sizes,
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
