@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .files import ADAPTER, AUTOENCODER, CANNY, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from dataclasses import replace
+
+from .files import CANNY, STANDARD
 from .models_note import models_note
 from .template import Group, Node, Template, adapted, note
-from .transfer import NODES
+from .transfer import GROUPS, NODES, RESULT, SAMPLING
 
 START_NOTE = """## Hold the outlines with a ControlNet
 
@@ -32,7 +34,7 @@ CONTROLNET = Template(
                 "start": {"title": "With a ControlNet", "widgets": {"text": START_NOTE}},
                 "models": {
                     "box": (0, 684, 320, 1006),
-                    "widgets": {"text": models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER, CANNY)},
+                    "widgets": {"text": models_note(*STANDARD, CANNY)},
                 },
                 "source_encode": {"links": {"conditioning": "control.positive"}},
                 "show": {"box": (1220, 902, 830, 788)},
@@ -62,11 +64,9 @@ CONTROLNET = Template(
         note("control_note", (640, 1500, 520, 190), "ControlNet", CONTROL_NOTE),
     ],
     [
-        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
-        Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
-        Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
+        *GROUPS[:3],
         Group("4  The outlines", ("control_net", "canny", "control", "edges", "control_note")),
-        Group("5  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
-        Group("6  The result", ("decode", "comparison", "save", "show")),
+        replace(SAMPLING, title="5  Sampling"),
+        replace(RESULT, title="6  The result"),
     ],
 )

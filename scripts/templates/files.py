@@ -29,6 +29,9 @@ ADAPTER_PAGE = f"{HUB}/handsomeWilliam/RelationAdapter"
 ADAPTER = ModelFile("ip_adapter-100000.bin", f"{ADAPTER_PAGE}/resolve/main/ip_adapter-100000.bin", "relation_adapter")
 """Listed with its folder and address, though ComfyUI fetches no ``.bin``."""
 
+STANDARD = (FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER)
+"""What relation transfer needs."""
+
 CANNY = ModelFile(
     "flux-canny-controlnet-v3.safetensors",
     f"{HUB}/XLabs-AI/flux-controlnet-collections/resolve/main/flux-canny-controlnet-v3.safetensors",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .template import Group, Node, Template, adapted
-from .transfer import NODES
+from .transfer import MODELS, NODES, PAIR, RESULT, SAMPLING
 
 SOURCES = "relation_sources"
 
@@ -49,11 +51,11 @@ FOLDER = Template(
         ),
     ],
     [
-        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
-        Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
+        MODELS,
+        PAIR,
         Group("3  The sources and the prompt", ("sources", "prompt", "guidance", "source_encode", "source_note")),
-        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
-        Group("5  The results", ("decode", "comparison", "save", "show")),
+        SAMPLING,
+        replace(RESULT, title="5  The results"),
     ],
     places=(f"input/{SOURCES}/example.png",),
 )

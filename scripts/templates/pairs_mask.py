@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .template import OURS, Group, Node, Template, adapted
-from .transfer import NODES
+from .transfer import MODELS, NODES, SAMPLING
 
 START_NOTE = """## Two pairs, and only where you paint
 
@@ -78,13 +78,13 @@ PAIRS_MASK = Template(
     "relation_pairs_mask",
     _NODES,
     [
-        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        MODELS,
         Group("2  The pairs", ("before", "after", "exemplar", "pair_note", *_SECOND, "exemplar_2")),
         Group(
             "3  The source, its mask and the prompt",
             ("source", "prompt", "guidance", "source_encode", "grow"),
         ),
-        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        SAMPLING,
         Group("5  The result", ("decode", "paste", "comparison", "save", "show")),
     ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from .files import ADAPTER, VISION
 from .models_note import models_note
 from .template import OURS, Group, Node, Template, adapted, note
-from .transfer import NODES
+from .transfer import MODELS, NODES, PAIR, SAMPLING, SOURCE
 
 PREFIX = "pencil"
 SAVED = f"{PREFIX}_00001_.safetensors"
@@ -40,13 +40,11 @@ bit as when it was made.
 **Less of it?** Lower *strength*.
 """
 
-_PAIR = ("before", "after", "exemplar", "pair_note")
-
 SAVE = Template(
     "relation_save",
     [
         *adapted(
-            [node for node in NODES if node.key in (*_PAIR, "start", "adapter", "models")],
+            [node for node in NODES if node.key in (*PAIR.keys, "start", "adapter", "models")],
             {
                 "start": {"title": "Save a relation", "widgets": {"text": _SAVE_START}},
                 "adapter": {"box": (0, 0, 320, 82)},
@@ -65,7 +63,7 @@ SAVE = Template(
     ],
     [
         Group("1  Models", ("adapter", "models")),
-        Group("2  The pair", _PAIR),
+        PAIR,
         Group("3  The relation", ("save", "saved_note")),
     ],
 )
@@ -77,11 +75,10 @@ REUSE = Template(
             NODES,
             {
                 "start": {"title": "Use a saved relation", "widgets": {"text": _REUSE_START}},
-                "models": {"widgets": {"text": models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER)}},
                 "apply": {"links": {"relation": "relation.relation"}},
                 "save": {"box": (1510, 552, 540, 578)},
             },
-            without=(*_PAIR, "comparison", "show"),
+            without=(*PAIR.keys, "comparison", "show"),
         ),
         Node(
             "relation",
@@ -94,10 +91,10 @@ REUSE = Template(
         note("reused_note", (900, 250, 260, 360), "What a saved relation is", _REUSED_NOTE),
     ],
     [
-        Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
+        MODELS,
         Group("2  The relation", ("relation", "reused_note")),
-        Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
-        Group("4  Sampling", ("apply", "noise", "euler", "scheduler", "guider", "sampler", "sampling_note")),
+        SOURCE,
+        SAMPLING,
         Group("5  The result", ("decode", "save")),
     ],
     places=(f"output/relations/{SAVED}",),

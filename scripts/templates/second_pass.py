@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, T5_XXL, UPSCALER, VISION
+from .files import STANDARD, UPSCALER
 from .models_note import models_note
 from .template import OURS, Group, Node, Template, adapted, note
 from .transfer import GROUPS, NODES
@@ -30,9 +30,7 @@ SECOND_PASS = Template(
             NODES,
             {
                 "start": {"title": "An upscaler and a second pass", "widgets": {"text": START_NOTE}},
-                "models": {
-                    "widgets": {"text": models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER, UPSCALER)}
-                },
+                "models": {"widgets": {"text": models_note(*STANDARD, UPSCALER)}},
             },
             without=("save",),
         ),

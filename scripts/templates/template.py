@@ -62,16 +62,13 @@ def note(key: str, box: tuple[int, int, int, int], title: str, text: str) -> Nod
     return Node(key, "MarkdownNote", box, title, {"text": text}, colour=NOTE)
 
 
-def adapted(
-    nodes: list[Node], changes: Mapping[str, Mapping[str, Any]], without: Collection[str] = (), down: int = 0
-) -> list[Node]:
+def adapted(nodes: list[Node], changes: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()) -> list[Node]:
     """Make nodes of another workflow fit.
 
     Args:
         nodes: of the other workflow.
         changes: by key, fields of the node. Widgets and links are added to those it has; the rest is replaced.
         without: keys of the nodes to leave out.
-        down: pixels to move by the nodes whose box is not changed.
     """
 
     def change(node: Node) -> Node:
@@ -79,7 +76,6 @@ def adapted(
         for name in ("widgets", "links"):
             if name in fields:
                 fields[name] = {**getattr(node, name), **fields[name]}
-        left, top, width, height = node.box
-        return replace(node, **{"box": (left, top + down, width, height), **fields})
+        return replace(node, **fields)
 
     return [change(node) for node in nodes if node.key not in without]

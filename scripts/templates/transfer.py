@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, T5_XXL, VISION
+from .files import ADAPTER, AUTOENCODER, CLIP_L, FLUX, LORA, STANDARD, T5_XXL, VISION
 from .models_note import models_note
 from .template import OURS, Group, Node, Template, note
 
@@ -63,7 +63,7 @@ NODES = [
         models=(CLIP_L, T5_XXL),
     ),
     Node("vae", "VAELoader", (0, 576, 320, 58), widgets={"vae_name": AUTOENCODER.name}, models=(AUTOENCODER,)),
-    note("models", (0, 684, 320, 446), "Models", models_note(FLUX, LORA, ADAPTER, VISION, CLIP_L, T5_XXL, AUTOENCODER)),
+    note("models", (0, 684, 320, 446), "Models", models_note(*STANDARD)),
     # 2 The pair
     Node("before", "LoadImage", (380, 250, 240, 360), "Before", {"image": "example.png"}),
     Node("after", "LoadImage", (640, 250, 240, 360), "After", {"image": "example.png"}),
@@ -173,7 +173,7 @@ NODES = [
     Node("show", "PreviewImage", (1220, 902, 830, 228), "Comparison", links={"images": "comparison.image"}),
 ]
 
-GROUPS = [
+MODELS, PAIR, SOURCE, SAMPLING, RESULT = GROUPS = [
     Group("1  Models", ("adapter", "flux", "lora", "clip", "vae", "models")),
     Group("2  The pair", ("before", "after", "exemplar", "pair_note")),
     Group("3  The source and the prompt", ("source", "prompt", "guidance", "source_encode", "source_note")),
