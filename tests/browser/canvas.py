@@ -74,6 +74,23 @@ def kinds(page: ComfyPage) -> list[str]:
     return sorted(page.page.evaluate("() => app.graph.nodes.map(node => node.type)"))
 
 
+def place(page: ComfyPage, kind: str) -> None:
+    """Put one node on an empty canvas, and select it."""
+    page.page.evaluate(
+        """kind => {
+          app.graph.clear();
+          const node = LiteGraph.createNode(kind);
+          app.graph.add(node);
+          node.pos = [400, 300];
+          app.canvas.ds.scale = 1;
+          app.canvas.ds.offset = [0, 0];
+          app.canvas.selectNode(node);
+          app.canvas.setDirty(true, true);
+        }""",
+        kind,
+    )
+
+
 def widget_values(workflow: dict[str, Any]) -> dict[int, Any]:
     """Saved values by node id."""
     return {node["id"]: node.get("widgets_values") for node in workflow["nodes"]}

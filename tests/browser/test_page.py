@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canvas import SCREENSHOTS, complaints, drop, faults, on_screen, widget_values
+from canvas import SCREENSHOTS, complaints, drop, faults, on_screen, place, widget_values
 from find_comfyui import PACK
 from light_server import WORKFLOW
 
@@ -162,19 +162,7 @@ def test_tooltips_appear_where_the_mouse_rests(server: ComfyServer, page: ComfyP
 
 def test_every_help_page_opens(server: ComfyServer, page: ComfyPage) -> None:
     for kind in our_nodes(server):
-        page.page.evaluate(
-            """kind => {
-              app.graph.clear();
-              const node = LiteGraph.createNode(kind);
-              app.graph.add(node);
-              node.pos = [400, 300];
-              app.canvas.ds.scale = 1;
-              app.canvas.ds.offset = [0, 0];
-              app.canvas.selectNode(node);
-              app.canvas.setDirty(true, true);
-            }""",
-            kind,
-        )
+        place(page, kind)
         page.settle()
         page.page.get_by_test_id("info-button").click()
         page.settle()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from canvas import SCREENSHOTS, complaints, on_screen
+from canvas import SCREENSHOTS, complaints, on_screen, place
 from find_comfyui import PACK
 
 from relation_adapter.scripts.comfyui_page import ComfyPage, open_page
@@ -24,16 +24,6 @@ SHOWN = """kind => {
     widgets: Object.fromEntries((node.widgets ?? []).map(widget => [widget.name, widget.label ?? widget.name])),
     outputs: node.outputs.map(label),
   };
-}"""
-PLACE = """kind => {
-  app.graph.clear();
-  const node = LiteGraph.createNode(kind);
-  app.graph.add(node);
-  node.pos = [400, 300];
-  app.canvas.ds.scale = 1;
-  app.canvas.ds.offset = [0, 0];
-  app.canvas.selectNode(node);
-  app.canvas.setDirty(true, true);
 }"""
 PICTURES = """() => [...document.querySelectorAll('.node-help-content img')].map(
   image => [new URL(image.src).pathname.split('/docs/')[1], image.complete && image.naturalWidth]
@@ -77,7 +67,7 @@ def test_every_name_is_shown_translated(page: ComfyPage, language: str) -> None:
 
 
 def test_a_tooltip_is_shown_translated(page: ComfyPage, language: str) -> None:
-    page.page.evaluate(PLACE, "BlendRelations")
+    place(page, "BlendRelations")
     page.page.evaluate("() => app.canvas.deselectAll()")
     page.settle()
     row = page.page.evaluate("() => app.graph.nodes[0].widgets.find(widget => widget.name === 'mode').y + 10")
@@ -95,7 +85,7 @@ def test_a_tooltip_is_shown_translated(page: ComfyPage, language: str) -> None:
 @pytest.mark.parametrize("language", ["zh"])
 def test_help_is_shown_in_chinese_with_its_picture(page: ComfyPage) -> None:
     for kind, entry in translations("zh").items():
-        page.page.evaluate(PLACE, kind)
+        place(page, kind)
         page.settle()
         page.page.get_by_test_id("info-button").click()
         page.settle()
