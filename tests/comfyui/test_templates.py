@@ -114,7 +114,9 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     assert sizes == [(336, 512), (512, 256)]  # long side 512, sides cut to multiples of 16
     assert len(comparisons) == len(SOURCES)
     assert all(path.parent.name == "relation_folder" for path in run.outcome.pictures[titled(run.prompt, "Results")])
-    assert run.executed.count("RelationExemplarEncode") == 1
+    encoder = run.prompt[of_class(run.prompt, "RelationExemplarEncode")]["inputs"]
+    exemplars = [encoder["before"][0], encoder["after"][0]]
+    assert exemplars == [titled(run.prompt, "Before"), titled(run.prompt, "After")]  # encoded once, not for each source
 
 
 @SLOW
