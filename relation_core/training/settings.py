@@ -92,6 +92,8 @@ class TrainingSettings:
     """Norm that gradients are cut to."""
     precision: Literal["bf16", "no"] = "bf16"
     gradient_checkpointing: bool = True
+    compile: bool = False
+    """Compile the model before the first step, with torch.compile."""
     lora_rank: int = 128
     ema: float = 0.0
     """Decay of the moving average of the weights; 0 for none. The average is what is exported."""

@@ -61,6 +61,8 @@ class Trainer:
         )
         self.average = MovingAverage(self.parameters, training.ema)
         self.step = self._resume(optimizer)
+        if training.compile:
+            self.flow.compile()
         self.prepared, self.optimizer = self.accelerator.prepare(self.flow, optimizer)
         self.questions, self.tests = self._test_questions()
 

@@ -80,6 +80,30 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert losses[0] == losses[1] and len(losses[0]) == 9
 
 
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same_and_goes_on_as_exactly(
+    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = {"save_every": 2}
+    plain, whole, parts = (
+        small_run.into(tmp_path / name, records, trained="everything", steps=9, compile=name != "plain")
+        for name in ("plain", "whole", "parts")
+    )
+    graphs = torch._dynamo.utils.counters["stats"]
+    graphs.clear()
+    Trainer(plain).run()
+    assert not graphs["unique_graphs"]
+    Trainer(whole).run()
+    assert graphs["unique_graphs"]
+    stopped_at(parts, 5, monkeypatch)
+    torch.compiler.reset()  # as in a new process
+    Trainer(parts).run()
+    assert_same(state_of(whole), state_of(parts))
+    losses = [[float(row["loss"]) for row in read_curve(settings.output / "curve.csv")] for settings in (plain, whole)]
+    assert len(losses[0]) == 9
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+
+
 def test_steps_change_every_trained_weight(small_run: SmallRun, tmp_path: Path) -> None:
     trainer = Trainer(small_run.into(tmp_path, trained="adapter and lora", steps=4))
     start = {name: parameter.detach().clone() for name, parameter in trainer.flow.named_parameters()}
