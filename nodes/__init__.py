@@ -10,8 +10,10 @@ from .folders import register_folders
 from .load_relation import LoadRelation
 from .load_relation_adapter import LoadRelationAdapter
 from .load_relation_sample import LoadRelationSample
+from .load_small_relation_model import LoadSmallRelationModel
 from .relation_comparison import RelationComparison
 from .relation_empty_prompt import RelationEmptyPrompt
+from .relation_example import RelationExample
 from .relation_exemplar_encode import RelationExemplarEncode
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
@@ -41,4 +43,6 @@ class RelationAdapterExtension(ComfyExtension):
             RelationComparison,
             LoadRelationSample,
             RelationEmptyPrompt,
+            LoadSmallRelationModel,
+            RelationExample,
         ]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from relation_core.comparison import comparison_sheet
 from relation_core.schedule import relation_sigmas
+from relation_core.synthetic.examples import draw_example
 
 from .drawing import FAINT, FINE, INK, ORANGE, PACK, TEAL, WHITE, Box, Sheet, photographs
 
@@ -198,6 +199,27 @@ def relation_empty_prompt() -> Sheet:
     return sheet
 
 
+def load_small_relation_model() -> Sheet:
+    """A few small files become all that an edit needs."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    sheet.file((90, 60, 230, 220), "small_model, 11 MB")
+    for y, name, colour in ((60, "model", ORANGE), (140, "vae", TEAL), (220, "relation_adapter", TEAL)):
+        sheet.arrow((290, 140), (430, y))
+        sheet.chip((570, y), name, colour, 20)
+    return sheet
+
+
+def relation_example() -> Sheet:
+    """What the node draws."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    for index, (picture, label) in enumerate(
+        zip(draw_example("recolour_red", 0, 1), ("before", "after", "source", "target"), strict=True)
+    ):
+        left = 20 + 195 * index
+        sheet.photograph(picture, (left, 50, left + 175, 225), label)
+    return sheet
+
+
 def _photo(sheet: Sheet, name: str, left: float, label: str) -> None:
     box: Box = (left, TOP, left + SIDE, TOP + SIDE)
     sheet.photograph(PHOTOS[name], box, f"{name}  {label}")
@@ -222,6 +244,8 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "RelationComparison": relation_comparison,
     "LoadRelationSample": load_relation_sample,
     "RelationEmptyPrompt": relation_empty_prompt,
+    "LoadSmallRelationModel": load_small_relation_model,
+    "RelationExample": relation_example,
 }
 
 

@@ -29,7 +29,7 @@ PICTURES = """() => [...document.querySelectorAll('.node-help-content img')].map
   image => [new URL(image.src).pathname.split('/docs/')[1], image.complete && image.naturalWidth]
 )"""
 OWN_WIDGETS = {"increment"}
-"""What the page adds to `index` and names itself, by the control's first choice."""
+"""What the page adds to `index` and `source_scene` and names itself, by the control's first choice."""
 
 
 def translations(language: str) -> dict[str, Any]:

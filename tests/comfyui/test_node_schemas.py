@@ -76,8 +76,13 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"before": "IMAGE", "after": "IMAGE", "source": "IMAGE", "target": "IMAGE", "instruction": "STRING"},
     ),
     "RelationEmptyPrompt": ({"model": ("MODEL", None)}, {"conditioning": "CONDITIONING"}),
+    "LoadSmallRelationModel": ({}, {"model": "MODEL", "vae": "VAE", "relation_adapter": "RELATION_ADAPTER"}),
+    "RelationExample": (
+        {"edit": ("COMBO", None), "exemplar_scene": ("INT", 0), "source_scene": ("INT", 1)},
+        {"before": "IMAGE", "after": "IMAGE", "source": "IMAGE", "target": "IMAGE"},
+    ),
 }
-EXPERIMENTAL = {"RelationEmptyPrompt"}
+EXPERIMENTAL = {"LoadSmallRelationModel", "RelationEmptyPrompt", "RelationExample"}
 CHOICES = {("RelationExemplarEncode", "fit"): ["pad", "stretch"], ("BlendRelations", "mode"): ["average", "concat"]}
 
 

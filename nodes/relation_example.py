@@ -1,0 +1,60 @@
+"""The ``RelationExample`` node."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..relation_core.pictures import from_pil
+from ..relation_core.synthetic.examples import MAX_SCENE, draw_example
+from ..relation_core.synthetic.relations import ALL
+from .sockets import CATEGORY
+
+
+class RelationExample(io.ComfyNode):
+    """Draw pictures to try a model with."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="RelationExample",
+            display_name="Example Pictures",
+            category=CATEGORY,
+            description="Draws a small scene before and after an edit, and another scene to be edited the same way: "
+            "what the small model that comes with this pack was trained on.",
+            search_aliases=["relation adapter", "try", "demo", "small model", "synthetic"],
+            is_experimental=True,
+            inputs=[
+                io.Combo.Input(
+                    "edit",
+                    options=[relation.name for relation in ALL],
+                    tooltip="The edit. The small Flux was not trained to paint things cyan, or the background magenta.",
+                ),
+                io.Int.Input(
+                    "exemplar_scene",
+                    default=0,
+                    min=0,
+                    max=MAX_SCENE,
+                    tooltip="The number of the scene that is shown before and after.",
+                ),
+                io.Int.Input(
+                    "source_scene",
+                    default=1,
+                    min=0,
+                    max=MAX_SCENE,
+                    control_after_generate=io.ControlAfterGenerate.increment,
+                    tooltip="The number of the scene that is to be edited.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("before", display_name="before", tooltip="A: the exemplar before the edit."),
+                io.Image.Output("after", display_name="after", tooltip="A': the exemplar after the edit."),
+                io.Image.Output("source", display_name="source", tooltip="B: the picture to be edited."),
+                io.Image.Output("target", display_name="target", tooltip="What the result should look like."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, edit: str, exemplar_scene: int, source_scene: int) -> io.NodeOutput:
+        """Draw the four pictures."""
+        return io.NodeOutput(*(from_pil(picture) for picture in draw_example(edit, exemplar_scene, source_scene)))
