@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: bench check test test-slow test-versions test-browser demo comfyui clean
+.PHONY: bench check test test-slow test-versions test-browser demo demo-comfyui comfyui clean
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -30,11 +30,15 @@ test-browser: comfyui $(READY)
 	$(BIN)/pip install --quiet playwright
 	$(BIN)/python -m pytest -m browser tests/browser
 
-# The shipped workflow in a real ComfyUI server, with small random models.
-demo: comfyui $(READY)
-	$(BIN)/python -m scripts.demo $(COMFYUI)
+# Real edits by the small model that comes with the pack, without ComfyUI. The sheet goes to build/demo.
+demo: $(READY)
+	$(BIN)/python -m scripts.demo build/demo
 
-# What the relation costs, in time and memory: an hour and a half on 2 quiet cores and 13 GB of disk; with
+# The same edits by a real ComfyUI server, with workflows/try_it_small.json.
+demo-comfyui: comfyui $(READY)
+	$(BIN)/python -m scripts.demo_comfyui $(COMFYUI)
+
+# What the relation costs, in time and memory: an hour on 2 quiet cores and 13 GB of disk; with
 # QUICK=1 half an hour, for what has a bound. PARTS=steps or PARTS=weights measures one part. The table, its numbers and a chart go to build/bench.
 bench: comfyui $(READY)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick) $(if $(PARTS),--parts $(PARTS))
@@ -43,7 +47,7 @@ comfyui:
 ifeq ($(COMFYUI),)
 	@echo "This needs a ComfyUI, and none was found. Get one with" >&2
 	@echo "  git clone https://github.com/Comfy-Org/ComfyUI ~/ComfyUI" >&2
-	@echo "or name the folder of yours: COMFYUI_PATH=/path/to/ComfyUI make demo" >&2
+	@echo "or name the folder of yours: COMFYUI_PATH=/path/to/ComfyUI make $(MAKECMDGOALS)" >&2
 	@exit 1
 endif
 

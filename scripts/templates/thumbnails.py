@@ -7,6 +7,8 @@ from functools import cache
 
 from PIL import Image, ImageFilter
 
+from relation_core.synthetic.examples import draw_example
+
 from ..drawing import TEAL, Box, Sheet, photographs
 
 SIDE, MARGIN, GAP = 640, 28, 64
@@ -57,6 +59,17 @@ def _source_and_result(sheet: Sheet) -> None:
     _photo(sheet, "B", _box(LEFT, RIGHT))
     _question(sheet, _box(RIGHT, RIGHT))
     _across(sheet, RIGHT + PANEL / 2)
+
+
+def try_it_small() -> Sheet:
+    """Drawn scenes: a pair, a source, and what it should become."""
+    sheet = _sheet()
+    places = ((LEFT, LEFT), (RIGHT, LEFT), (LEFT, RIGHT), (RIGHT, RIGHT))
+    for place, picture in zip(places, draw_example("recolour_red", 0, 1), strict=True):
+        sheet.photograph(picture, _box(*place))
+    for y in (LEFT, RIGHT):
+        _across(sheet, y + PANEL / 2)
+    return sheet
 
 
 def relation_transfer() -> Sheet:
@@ -193,6 +206,7 @@ def relation_fp8() -> Sheet:
 THUMBNAILS: dict[str, Callable[[], Sheet]] = {
     draw.__name__: draw
     for draw in (
+        try_it_small,
         relation_transfer,
         relation_pairs_mask,
         relation_save,

@@ -1,0 +1,74 @@
+"""The same edits as in the demo, by a real ComfyUI server: ``python -m scripts.demo_comfyui COMFYUI``.
+
+Runs ``workflows/try_it_small.json`` for each edit, and writes a sheet to ``build/demo-comfyui``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from relation_core.opaque import read_opaque
+from relation_core.synthetic.examples import draw_example
+from relation_core.training.sample_sheet import Row, sample_sheet
+
+from .comfyui_server import PACK, ComfyServer, Prompt, ServerError
+from .demo_edits import EDITS, scenes_of
+from .workflow_to_api import workflow_to_api
+
+logger = logging.getLogger(__name__)
+
+WORKFLOW = PACK / "workflows" / "try_it_small.json"
+OUTPUT = PACK / "build" / "demo-comfyui"
+
+
+def main() -> int:
+    """Run the demo; return the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "main.py").is_file():
+        logger.error("Usage: python -m scripts.demo_comfyui COMFYUI, where COMFYUI is the folder of a ComfyUI.")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="relation_demo_") as folder:
+        try:
+            _run(Path(sys.argv[1]).resolve(), Path(folder))
+        except ServerError as error:
+            logger.error("%s", error)
+            return 1
+    return 0
+
+
+def _run(comfyui: Path, base: Path) -> None:
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    logger.info("Starting ComfyUI (%s) on the CPU ...", comfyui)
+    with ComfyServer(comfyui, base) as server:
+        prompt = workflow_to_api(json.loads(WORKFLOW.read_text(encoding="utf-8")), server.get("object_info"))
+        for number, name in enumerate(EDITS):
+            started = time.monotonic()
+            result = OUTPUT / f"{name}.png"
+            shutil.copy(_edited(server, prompt, name, *scenes_of(number)), result)
+            before, after, source, target = draw_example(name, *scenes_of(number))
+            rows.append((name, (before, after, source, read_opaque(result), target)))
+            logger.info("%5.1f s  %s", time.monotonic() - started, name)
+    sample_sheet(rows, columns=2).save(OUTPUT / "sheet.png")
+    logger.info("A : A' :: B : B' beside the target:  %s", OUTPUT / "sheet.png")
+
+
+def _edited(server: ComfyServer, prompt: Prompt, edit: str, exemplar: int, source: int) -> Path:
+    """Run the workflow for an edit; give its picture."""
+    nodes = {node["_meta"]["title"]: node for node in prompt.values()}
+    nodes["Example Pictures"]["inputs"].update(edit=edit, exemplar_scene=exemplar, source_scene=source)
+    outcome = server.run(prompt)
+    if outcome.status != "success":
+        raise ServerError(f"{WORKFLOW.name} ended with '{outcome.status}' for '{edit}': {outcome.error}")
+    (key,) = (key for key, node in prompt.items() if node is nodes["Result"])
+    return outcome.pictures[key][0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
