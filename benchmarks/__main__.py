@@ -32,7 +32,7 @@ def main() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait in a loop multiply the noise of other processes
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])  # noqa: S606
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="hours: full 1.5, quick 0.5; toy: seconds")
+    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="hours: full 1, quick 0.5; toy: seconds")
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="the others stay as they were")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the results")
     parser.add_argument("--folder", type=Path, help="where the temporary files go (13 GB)")

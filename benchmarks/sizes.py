@@ -19,7 +19,7 @@ class Sizes:
     depth_single: int = 2
     text_tokens: int = 512
     pooled_dim: int = 768
-    rounds: dict[int, int] = field(default_factory=lambda: {256: 5, 512: 7, 1024: 2})
+    rounds: dict[int, int] = field(default_factory=lambda: {256: 3, 512: 7, 1024: 1})
     """Side of the picture in pixels, and how often every variant of its step is measured beside the plain one."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     pairs: tuple[int, ...] = (1, 2, 4, 8)
