@@ -15,6 +15,12 @@ The model knows drawn scenes of 64x64 pixels and reads no text; 4 steps suffice.
 *relation_transfer* and FLUX.1-dev.
 """
 
+
+def _enlarged(key: str, box: tuple[int, int, int, int], image: str) -> Node:
+    widgets = {"upscale_method": "lanczos", "scale_by": 4.0}
+    return Node(key, "ImageScaleBy", box, "Enlarge, to look at", widgets, {"image": image})
+
+
 TRY_IT = Template(
     "try_it_small",
     [
@@ -78,11 +84,11 @@ TRY_IT = Template(
             "Seed",
             {"noise_seed": 1000, "control_after_generate": "fixed"},
         ),
-        Node("euler", "KSamplerSelect", (1320, 132, 260, 58), widgets={"sampler_name": "euler"}),
+        Node("euler", "KSamplerSelect", (1320, 122, 260, 58), widgets={"sampler_name": "euler"}),
         Node(
             "sampler",
             "SamplerCustomAdvanced",
-            (1320, 244, 260, 106),
+            (1320, 220, 260, 106),
             "Sampler",
             links={
                 "noise": "noise.NOISE",
@@ -92,7 +98,8 @@ TRY_IT = Template(
                 "latent_image": "source_encode.latent",
             },
         ),
-        Node("decode", "VAEDecode", (1320, 400, 260, 46), links={"samples": "sampler.output", "vae": "small.vae"}),
+        Node("decode", "VAEDecode", (1320, 366, 260, 46), links={"samples": "sampler.output", "vae": "small.vae"}),
+        _enlarged("enlarge", (1320, 464, 260, 82), "decode.IMAGE"),
         Node(
             "comparison",
             "RelationComparison",
@@ -101,7 +108,7 @@ TRY_IT = Template(
                 "before": "example.before",
                 "after": "example.after",
                 "source": "example.source",
-                "result": "decode.IMAGE",
+                "result": "enlarge.IMAGE",
             },
             colour=OURS,
         ),
@@ -112,15 +119,19 @@ TRY_IT = Template(
             (660, 660, 450, 330),
             "Result",
             {"filename_prefix": "try_it_small/result"},
-            {"images": "decode.IMAGE"},
+            {"images": "enlarge.IMAGE"},
         ),
-        Node("target", "PreviewImage", (1130, 660, 450, 330), "Target", links={"images": "example.target"}),
+        _enlarged("enlarge_target", (1130, 660, 450, 82), "example.target"),
+        Node("target", "PreviewImage", (1130, 792, 450, 198), "Target", links={"images": "enlarge_target.IMAGE"}),
         Node("show", "PreviewImage", (0, 660, 600, 330), "Comparison", links={"images": "comparison.image"}),
     ],
     [
         Group("1  The small model", ("small", "prompt")),
         Group("2  The pair and the source", ("example", "exemplar", "source_encode")),
-        Group("3  Sampling", ("apply", "guider", "scheduler", "noise", "euler", "sampler", "decode", "comparison")),
-        Group("4  The result, beside what it should be", ("show", "save", "target")),
+        Group(
+            "3  Sampling",
+            ("apply", "guider", "scheduler", "noise", "euler", "sampler", "decode", "enlarge", "comparison"),
+        ),
+        Group("4  The result, beside what it should be", ("show", "save", "enlarge_target", "target")),
     ],
 )

@@ -12,13 +12,13 @@ from edits import Edit
 from find_comfyui import find_comfyui
 from host import GraphError, Host
 from light_server import Run, complaints, of_class, titled
-from PIL import Image
 from shipped import prompt_of
 
 from relation_adapter.relation_core.headless.autoencoder import decode
 from relation_adapter.relation_core.headless.models import ModelFiles, load_models
 from relation_adapter.relation_core.headless.pipeline import RelationPipeline
 from relation_adapter.relation_core.headless.settings import EditSettings
+from relation_adapter.relation_core.opaque import read_opaque
 from relation_adapter.relation_core.pictures import from_pil
 from relation_adapter.relation_core.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_adapter.relation_core.synthetic.examples import draw_example
@@ -47,8 +47,9 @@ def test_the_workflow_makes_the_edit_that_it_is_shown(server: ComfyServer) -> No
         example.update(edit=relation.name, exemplar_scene=2000 + number, source_scene=3000 + number)
         run = Run(server, prompt)
         assert run.outcome.status == "success", run.outcome
-        picture = from_pil(Image.open(run.outcome.pictures[titled(prompt, "Result")][0]).convert("RGB"))[0]
-        if (found := nearest_edit(picture, 3000 + number)) != relation.name:
+        picture = read_opaque(run.outcome.pictures[titled(prompt, "Result")][0])
+        assert picture.size == (256, 256)  # enlarged, to look at
+        if (found := nearest_edit(from_pil(picture.reduce(4))[0], 3000 + number)) != relation.name:
             wrong[relation.name] = found
     assert len(wrong) <= 1, wrong
     assert complaints(server) == []
