@@ -20,7 +20,7 @@ from relation_core.adapter import open_adapter
 from relation_core.relation import encode_relation
 
 from .comfyui import start_comfyui
-from .memory import PeakMemory, memory
+from .memory import PeakMemory, memory, usual_memory
 from .naive import load_naively
 from .sizes import BY_NAME, Sizes
 
@@ -38,7 +38,8 @@ def measure_encoding(folder: Path, sizes: Sizes, say: Callable[[str], None]) -> 
     for way, file, dtype in [*beside, *alone * sizes.encodings]:
         result = folder / "result.json"
         arguments = (way, sizes.name, str(folder / file), str(folder / "vision.safetensors"), dtype, str(result))
-        subprocess.run([sys.executable, "-m", "benchmarks.encoding", *arguments], check=True)  # noqa: S603
+        command = [sys.executable, "-m", "benchmarks.encoding", *arguments]
+        subprocess.run(command, check=True, env=usual_memory())  # noqa: S603
         rows.append({"way": way, "file": file, "dtype": dtype, **json.loads(result.read_text())})
         say(f"{way} {file} {dtype}: {rows[-1]['encode_seconds']:.2f} s")
     return rows
@@ -49,7 +50,8 @@ def measure_conversion(folder: Path) -> dict[str, Any]:
     source, target = (str(folder / f"adapter.{suffix}") for suffix in ("bin", "safetensors"))
     start = time.perf_counter()
     command = [sys.executable, "-m", "relation_core", "weights", "convert", source, target]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, PeakMemory(process.pid) as watched:  # noqa: S603
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=usual_memory())  # noqa: S603
+    with process, PeakMemory(process.pid) as watched:
         status = process.wait()
     if status:
         raise SystemExit(f"The conversion ended with status {status}.")
