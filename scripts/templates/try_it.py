@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .template import OURS, Group, Node, Template, note
+from typing import Any
+
+from .template import OURS, Group, Node, Template, adapted
+from .transfer import NODES
 
 START_NOTE = """## Try it now: nothing to download
 
@@ -21,109 +24,48 @@ def _enlarged(key: str, box: tuple[int, int, int, int], image: str) -> Node:
     return Node(key, "ImageScaleBy", box, "Enlarge, to look at", widgets, {"image": image})
 
 
+_EXAMPLE = {"before": "example.before", "after": "example.after"}
+_CHANGES: dict[str, dict[str, Any]] = {
+    "start": {
+        "box": (0, 0, 600, 364),
+        "title": "The same edit, on another picture",
+        "widgets": {"text": START_NOTE},
+    },
+    "exemplar": {"box": (660, 232, 290, 142), "links": {"relation_adapter": "small.relation_adapter", **_EXAMPLE}},
+    "source_encode": {
+        "box": (660, 424, 290, 122),
+        "widgets": {"long_side": 0},
+        "links": {"conditioning": "prompt.conditioning", "vae": "small.vae", "image": "example.source"},
+    },
+    "apply": {"box": (1010, 0, 290, 194), "links": {"model": "small.model"}},
+    "guider": {"box": (1010, 241, 290, 46)},
+    "scheduler": {"box": (1010, 334, 290, 82), "widgets": {"steps": 4}},
+    "noise": {"box": (1320, 0, 260, 82)},
+    "euler": {"box": (1320, 122, 260, 58)},
+    "sampler": {"box": (1320, 220, 260, 106)},
+    "decode": {"box": (1320, 366, 260, 46), "links": {"vae": "small.vae"}},
+    "comparison": {
+        "box": (1010, 460, 290, 86),
+        "links": {**_EXAMPLE, "source": "example.source", "result": "enlarge.IMAGE"},
+    },
+    "save": {
+        "box": (660, 660, 450, 330),
+        "widgets": {"filename_prefix": "try_it_small/result"},
+        "links": {"images": "enlarge.IMAGE"},
+    },
+    "show": {"box": (0, 660, 600, 330)},
+}
+
 TRY_IT = Template(
     "try_it_small",
     [
-        note("start", (0, 0, 600, 364), "The same edit, on another picture", START_NOTE),
-        # 1 Models
+        *adapted([node for node in NODES if node.key in _CHANGES], _CHANGES),
         Node("small", "LoadSmallRelationModel", (0, 464, 290, 82), colour=OURS),
         Node("prompt", "RelationEmptyPrompt", (310, 464, 290, 82), links={"model": "small.model"}, colour=OURS),
-        # 2 The pair and the source
-        Node(
-            "example",
-            "RelationExample",
-            (660, 0, 290, 182),
-            widgets={"edit": "recolour_red"},
-            colour=OURS,
-        ),
-        Node(
-            "exemplar",
-            "RelationExemplarEncode",
-            (660, 232, 290, 142),
-            links={
-                "relation_adapter": "small.relation_adapter",
-                "before": "example.before",
-                "after": "example.after",
-            },
-            colour=OURS,
-        ),
-        Node(
-            "source_encode",
-            "RelationSourceEncode",
-            (660, 424, 290, 122),
-            widgets={"long_side": 0},
-            links={"conditioning": "prompt.conditioning", "vae": "small.vae", "image": "example.source"},
-            colour=OURS,
-        ),
-        # 3 Sampling
-        Node(
-            "apply",
-            "ApplyRelationAdapter",
-            (1010, 0, 290, 194),
-            links={"model": "small.model", "relation": "exemplar.relation"},
-            colour=OURS,
-        ),
-        Node(
-            "guider",
-            "BasicGuider",
-            (1010, 241, 290, 46),
-            links={"model": "apply.model", "conditioning": "source_encode.conditioning"},
-        ),
-        Node(
-            "scheduler",
-            "RelationScheduler",
-            (1010, 334, 290, 82),
-            widgets={"steps": 4},
-            links={"latent": "source_encode.latent"},
-            colour=OURS,
-        ),
-        Node(
-            "noise",
-            "RandomNoise",
-            (1320, 0, 260, 82),
-            "Seed",
-            {"noise_seed": 1000, "control_after_generate": "fixed"},
-        ),
-        Node("euler", "KSamplerSelect", (1320, 122, 260, 58), widgets={"sampler_name": "euler"}),
-        Node(
-            "sampler",
-            "SamplerCustomAdvanced",
-            (1320, 220, 260, 106),
-            "Sampler",
-            links={
-                "noise": "noise.NOISE",
-                "guider": "guider.GUIDER",
-                "sampler": "euler.SAMPLER",
-                "sigmas": "scheduler.sigmas",
-                "latent_image": "source_encode.latent",
-            },
-        ),
-        Node("decode", "VAEDecode", (1320, 366, 260, 46), links={"samples": "sampler.output", "vae": "small.vae"}),
+        Node("example", "RelationExample", (660, 0, 290, 182), widgets={"edit": "recolour_red"}, colour=OURS),
         _enlarged("enlarge", (1320, 464, 260, 82), "decode.IMAGE"),
-        Node(
-            "comparison",
-            "RelationComparison",
-            (1010, 460, 290, 86),
-            links={
-                "before": "example.before",
-                "after": "example.after",
-                "source": "example.source",
-                "result": "enlarge.IMAGE",
-            },
-            colour=OURS,
-        ),
-        # 4 The result
-        Node(
-            "save",
-            "SaveImage",
-            (660, 660, 450, 330),
-            "Result",
-            {"filename_prefix": "try_it_small/result"},
-            {"images": "enlarge.IMAGE"},
-        ),
         _enlarged("enlarge_target", (1130, 660, 450, 82), "example.target"),
         Node("target", "PreviewImage", (1130, 792, 450, 198), "Target", links={"images": "enlarge_target.IMAGE"}),
-        Node("show", "PreviewImage", (0, 660, 600, 330), "Comparison", links={"images": "comparison.image"}),
     ],
     [
         Group("1  The small model", ("small", "prompt")),
