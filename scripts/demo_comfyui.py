@@ -61,13 +61,12 @@ def _run(comfyui: Path, base: Path) -> None:
 
 def _edited(server: ComfyServer, prompt: Prompt, edit: str, exemplar: int, source: int) -> Path:
     """Run the workflow for an edit; give its picture."""
-    nodes = {node["_meta"]["title"]: node for node in prompt.values()}
-    nodes["Example Pictures"]["inputs"].update(edit=edit, exemplar_scene=exemplar, source_scene=source)
+    keys = {node["_meta"]["title"]: key for key, node in prompt.items()}
+    prompt[keys["Example Pictures"]]["inputs"].update(edit=edit, exemplar_scene=exemplar, source_scene=source)
     outcome = server.run(prompt)
     if outcome.status != "success":
         raise ServerError(f"{WORKFLOW.name} ended with '{outcome.status}' for '{edit}': {outcome.error}")
-    (key,) = (key for key, node in prompt.items() if node is nodes["Result"])
-    return outcome.pictures[key][0]
+    return outcome.pictures[keys["Result"]][0]
 
 
 if __name__ == "__main__":
