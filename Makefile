@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-COMFYUI := $(shell $(PYTHON) tests/comfyui/find_comfyui.py)
+COMFYUI := $(shell $(PYTHON) -m comfyui_host.find)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
 .PHONY: bench check test test-slow test-versions test-browser demo demo-comfyui comfyui clean

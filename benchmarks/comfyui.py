@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1] / "tests" / "comfyui"
+from comfyui_host.find import find_comfyui
+from comfyui_host.host import Host
 
 
-def start_comfyui(base: Path) -> Host:  # noqa: F821 - the tests' Host, importable only once its folder is known
+def start_comfyui(base: Path) -> Host:
     """Start ComfyUI on the CPU, as ``main.py --cpu`` does, with an empty base folder."""
-    comfyui = find()
-    from host import Host
-
-    return Host(comfyui, base)
+    return Host(find(), base)
 
 
 def find() -> Path:
     """Find the ComfyUI that is measured in, as the tests do."""
-    if str(TESTS) not in sys.path:
-        sys.path.insert(0, str(TESTS))
-    from find_comfyui import find_comfyui
-
     found = find_comfyui()
     if found is None:
         raise SystemExit("There is no ComfyUI to measure in. Put one at ~/ComfyUI or set COMFYUI_PATH.")

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from relation_core.adapter import open_adapter
-from relation_core.relation import encode_relation
+from relation_core.adapter.adapter import open_adapter
+from relation_core.relation.relation import encode_relation
 
 from .comfyui import start_comfyui
 from .memory import PeakMemory, memory, usual_memory
@@ -49,7 +49,7 @@ def measure_conversion(folder: Path) -> dict[str, Any]:
     """Convert ``adapter.bin`` of a folder with the command line, and watch its process."""
     source, target = (str(folder / f"adapter.{suffix}") for suffix in ("bin", "safetensors"))
     start = time.perf_counter()
-    command = [sys.executable, "-m", "relation_core", "weights", "convert", source, target]
+    command = [sys.executable, "-m", "relation_tools", "weights", "convert", source, target]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=usual_memory())  # noqa: S603
     with process, PeakMemory(process.pid) as watched:
         status = process.wait()
@@ -102,7 +102,12 @@ def encode_beside_siglip(
     """Encode one pair as the node does, in ComfyUI: SigLIP first, then the adapter."""
     exemplar, tower, adapters, relations = (
         host.module(name)
-        for name in ("relation_core.exemplar", "nodes.vision_tower", "relation_core.adapter", "relation_core.relation")
+        for name in (
+            "relation_core.vision.exemplar",
+            "nodes.vision_tower",
+            "relation_core.adapter.adapter",
+            "relation_core.relation.relation",
+        )
     )
     siglip = tower.load_vision_tower(vision_file)
     pixels = exemplar.vision_pixels(_pair(), sizes.vision.image_size)

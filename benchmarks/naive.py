@@ -12,9 +12,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from relation_core.adapter_keys import block_keys
-from relation_core.config import RelationConfig
-from relation_core.keys_values import KEY_EPS
+from relation_core.adapter.config import RelationConfig
+from relation_core.adapter.keys import block_keys
+from relation_core.relation.keys_values import KEY_EPS
 
 
 class NaiveBlocks(torch.nn.Module):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relation_core.config import RelationConfig
-from relation_core.inspection import RELEASED
-from relation_core.vision import SO400M, VisionConfig
+from relation_core.adapter.config import RelationConfig
+from relation_core.vision.vision_file import SO400M, VisionConfig
+from relation_tools.weights.inspection import RELEASED
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class StepModels:
 
     def _with_relation(self, base: Any, pairs: int) -> Any:
         config = replace(self._sizes.adapter, blocks=self._sizes.depth + self._sizes.depth_single)
-        kv, relations = (self._host.module(f"relation_core.{name}") for name in ("keys_values", "relation"))
+        kv, relations = (self._host.module(f"relation_core.relation.{name}") for name in ("keys_values", "relation"))
         shape = (config.blocks, config.heads, pairs * 2 * config.tokens, config.head_dim)
         keys, scale = kv.normalise_keys(self._random(*shape))
         relation = relations.Relation(

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from relation_core.config import RelationConfig, expected_shapes
-from relation_core.vision import VisionConfig, expected_vision_shapes
+from relation_core.adapter.config import RelationConfig, expected_shapes
+from relation_core.vision.vision_file import VisionConfig, expected_vision_shapes
 
 
 def write_adapter(path: Path, config: RelationConfig) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.relation import Relation
+from ..relation_core.relation.relation import Relation
 from .model_check import check_model
 from .model_patch import RelationPatch
 from .sockets import CATEGORY, RelationSocket

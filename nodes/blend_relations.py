@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..relation_core.relation import Relation, average_relations, concat_relations
+from ..relation_core.relation.relation import Relation, average_relations, concat_relations
 from .sockets import CATEGORY, RelationSocket
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import folder_paths
 
-from ..relation_core.checkpoint import SAFETENSORS_SUFFIXES, SUFFIXES
-from ..relation_core.download import ADAPTER_FILE
+from ..relation_core.adapter.download import ADAPTER_FILE
 from ..relation_core.errors import CheckpointError
+from ..relation_core.weights.checkpoint import SAFETENSORS_SUFFIXES, SUFFIXES
 
 ADAPTERS = "relation_adapter"
 VISION = "clip_vision"

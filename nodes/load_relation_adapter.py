@@ -8,11 +8,11 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ..relation_core.adapter import RelationAdapter, open_adapter
-from ..relation_core.adapter_keys import ADAPTER_ADDRESS
-from ..relation_core.download import ADAPTER_FILE, download_adapter
+from ..relation_core.adapter.adapter import RelationAdapter, open_adapter
+from ..relation_core.adapter.download import ADAPTER_FILE, download_adapter
+from ..relation_core.adapter.keys import ADAPTER_ADDRESS
 from ..relation_core.errors import RelationAdapterError
-from ..relation_core.vision import VISION_ADDRESS, config_file
+from ..relation_core.vision.vision_file import VISION_ADDRESS, config_file
 from .folders import ADAPTERS, VISION, file_state, find_file, published_at, released_adapter
 from .host_progress import HostByteProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket

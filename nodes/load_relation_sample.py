@@ -8,11 +8,10 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.dataset.build import PROBLEMS
-from ..relation_core.dataset.entries import DatasetError
-from ..relation_core.dataset.samples import read_sample
-from ..relation_core.opaque import read_opaque
-from ..relation_core.pictures import from_pil
+from ..relation_core.errors import DatasetError
+from ..relation_core.pictures.opaque import read_opaque
+from ..relation_core.pictures.tensors import from_pil
+from ..relation_core.samples.samples import PROBLEMS, read_sample
 from .folders import file_state
 from .sockets import CATEGORY
 

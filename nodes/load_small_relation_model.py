@@ -8,9 +8,9 @@ import comfy.sd
 import comfy.utils
 from comfy_api.latest import io
 
-from ..relation_core.adapter import open_adapter
+from ..relation_core.adapter.adapter import open_adapter
 from ..relation_core.errors import CheckpointError
-from ..relation_core.small_model import ADAPTER, AUTOENCODER, FLUX, FOLDER, VISION
+from ..relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, FOLDER, VISION
 from .folders import file_state
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
 from .vision_tower import load_vision_tower

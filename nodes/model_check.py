@@ -7,10 +7,10 @@ from typing import Any
 import comfy.model_base
 import torch
 
-from ..relation_core.config import FLOAT_DTYPES
+from ..relation_core.adapter.config import FLOAT_DTYPES
+from ..relation_core.adapter.model_fit import ModelSizes, check_sizes
 from ..relation_core.errors import ModelMismatchError
-from ..relation_core.model_sizes import ModelSizes, check_sizes
-from ..relation_core.relation import Relation
+from ..relation_core.relation.relation import Relation
 
 
 def check_model(model: Any, relation: Relation) -> None:

@@ -26,11 +26,11 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..relation_core.attention import relation_attention
 from ..relation_core.errors import ModelMismatchError
-from ..relation_core.keys_values import KeysValues
-from ..relation_core.positions import source_positions
-from ..relation_core.relation import Relation
+from ..relation_core.flux.attention import relation_attention
+from ..relation_core.flux.positions import source_positions
+from ..relation_core.relation.keys_values import KeysValues
+from ..relation_core.relation.relation import Relation
 from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached

@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 from PIL import Image
 
-from ..relation_core.comparison import comparison_sheet
-from ..relation_core.pictures import from_pil, to_pil
+from ..relation_core.pictures.comparison import comparison_sheet
+from ..relation_core.pictures.tensors import from_pil, to_pil
 from .sockets import CATEGORY
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..relation_core.empty_prompt import empty_prompt
+from ..relation_core.flux.empty_prompt import empty_prompt
 from .model_check import flux_sizes
 from .sockets import CATEGORY
 

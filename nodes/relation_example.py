@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..relation_core.pictures import from_pil
-from ..relation_core.synthetic.examples import MAX_SCENE, draw_example
-from ..relation_core.synthetic.relations import ALL
+from ..relation_core.pictures.tensors import from_pil
+from ..relation_core.scenes.examples import MAX_SCENE, draw_example
+from ..relation_core.scenes.relations import ALL
 from .sockets import CATEGORY
 
 

@@ -6,10 +6,10 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.exemplar import FITS, Fit
-from ..relation_core.pairs import encode_pairs, pair_passes, pair_up
-from ..relation_core.pictures import to_pil
-from ..relation_core.relation import Relation, join_relations
+from ..relation_core.pictures.tensors import to_pil
+from ..relation_core.relation.pairs import encode_pairs, pair_passes, pair_up
+from ..relation_core.relation.relation import Relation, join_relations
+from ..relation_core.vision.exemplar import FITS, Fit
 from .host_progress import HostProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
 

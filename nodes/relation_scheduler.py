@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..relation_core.schedule import relation_sigmas
+from ..relation_core.flux.schedule import relation_sigmas
 from .sockets import CATEGORY
 
 

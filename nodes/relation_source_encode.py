@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.source import check_latent, resize_source, source_size
+from ..relation_core.flux.source import check_latent, resize_source, source_size
 from .sockets import CATEGORY
 from .source_conditioning import with_source
 

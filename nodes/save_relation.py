@@ -7,8 +7,8 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..relation_core.relation import Relation
-from ..relation_core.relation_file import save_relation
+from ..relation_core.relation.relation import Relation
+from ..relation_core.relation.relation_file import save_relation
 from .folders import saved_relations_folder
 from .sockets import CATEGORY, RelationSocket
 

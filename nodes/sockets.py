@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from comfy_api.latest import io
 
-from ..relation_core.adapter import RelationAdapter
+from ..relation_core.adapter.adapter import RelationAdapter
 from .vision_tower import VisionTower
 
 CATEGORY = "RelationAdapter"

@@ -14,8 +14,8 @@ import comfy.ops
 import torch
 
 from ..relation_core.errors import CheckpointError
-from ..relation_core.vision import VisionConfig, VisionFile, open_vision
-from ..relation_core.vision_head import AttentionPoolingHead
+from ..relation_core.vision.pooling_head import AttentionPoolingHead
+from ..relation_core.vision.vision_file import VisionConfig, VisionFile, open_vision
 from .host_attention import host_attention
 
 

@@ -28,3 +28,7 @@ class ModelMismatchError(RelationAdapterError):
 
 class RelationMismatchError(RelationAdapterError):
     """Two relations, or a relation and an adapter, do not belong together."""
+
+
+class DatasetError(RelationAdapterError):
+    """A dataset, or what should be one, cannot be read or written at all."""

@@ -14,8 +14,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .comfyui_page import ComfyPage, open_page
-from .comfyui_server import PACK, ComfyServer
+from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.server import PACK, ComfyServer
+
 from .small_models import write_models
 
 NAME = "Relation Transfer"

@@ -15,14 +15,14 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from relation_core.commands.bar import progress_bar
-from relation_core.headless.models import ModelFiles, load_models
-from relation_core.headless.pipeline import RelationPipeline
-from relation_core.headless.settings import EditSettings
-from relation_core.opaque import read_opaque
-from relation_core.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_core.synthetic.examples import draw_example
-from relation_core.training.sample_sheet import Row, sample_sheet
+from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.scenes.examples import draw_example
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_tools.commands.bar import progress_bar
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.diffusers_host.settings import EditSettings
 
 from .demo_edits import EDITS, scenes_of
 

@@ -13,11 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from relation_core.opaque import read_opaque
-from relation_core.synthetic.examples import draw_example
-from relation_core.training.sample_sheet import Row, sample_sheet
+from comfyui_host.server import PACK, ComfyServer, Prompt, ServerError
+from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.scenes.examples import draw_example
 
-from .comfyui_server import PACK, ComfyServer, Prompt, ServerError
 from .demo_edits import EDITS, scenes_of
 from .workflow_to_api import workflow_to_api
 

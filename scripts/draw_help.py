@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from relation_core.comparison import comparison_sheet
-from relation_core.schedule import relation_sigmas
-from relation_core.synthetic.examples import draw_example
+from relation_core.flux.schedule import relation_sigmas
+from relation_core.pictures.comparison import comparison_sheet
+from relation_core.scenes.examples import draw_example
 
 from .drawing import FAINT, FINE, INK, ORANGE, PACK, TEAL, WHITE, Box, Sheet, photographs
 

@@ -1,10 +1,8 @@
-"""Loads the pack as ``relation_adapter``, so that its ``nodes`` never hides ComfyUI's; says what was not tested."""
+"""Says what was not tested."""
 
 from __future__ import annotations
 
-import importlib.util
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,25 +11,17 @@ ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 
-def _load_pack() -> None:
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    spec = importlib.util.spec_from_file_location(
-        "relation_adapter", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["relation_adapter"] = module
-    spec.loader.exec_module(module)
-
-
-_load_pack()
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in words what was not tested."""
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", ()) if "no ComfyUI was found" in str(report.longrepr)
-    ]
+    every = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    skipped = [reason for reason in every if "no ComfyUI was found" in reason]
+    without_gguf = sum("no ComfyUI-GGUF at" in reason for reason in every)
+    if without_gguf:
+        terminalreporter.section("ComfyUI-GGUF was NOT tested", sep="!", red=True, bold=True)
+        terminalreporter.line(
+            f"ComfyUI-GGUF was not found, so {without_gguf} tests with its quantised Flux were skipped. Put it at "
+            "~/ComfyUI-GGUF, or set COMFYUI_GGUF_PATH, to run them."
+        )
     if not skipped:
         return
     tests = "the 1 test that runs" if len(skipped) == 1 else f"all {len(skipped)} tests that run"

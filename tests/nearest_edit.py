@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from relation_adapter.relation_core.pictures import from_pil
-from relation_adapter.relation_core.synthetic.drawing import draw
-from relation_adapter.relation_core.synthetic.examples import SEED
-from relation_adapter.relation_core.synthetic.relations import ALL
-from relation_adapter.relation_core.synthetic.scene import quiet_scene
+from relation_core.pictures.tensors import from_pil
+from relation_core.scenes.drawing import draw
+from relation_core.scenes.examples import SEED
+from relation_core.scenes.relations import ALL
+from relation_core.scenes.scene import quiet_scene
 
 UNTOUCHED = "the source itself"
 

@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..comfyui_page import open_page
-from ..comfyui_server import PACK, ComfyServer
+from comfyui_host.page import open_page
+from comfyui_host.server import PACK, ComfyServer
+
 from ..small_extras import write_extra_models
 from ..small_models import write_models
 from . import TEMPLATES

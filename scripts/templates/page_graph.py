@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from ..comfyui_page import ComfyPage
+from comfyui_host.page import ComfyPage
+
 from .template import Template
 
 MIN_SCALE = 0.66

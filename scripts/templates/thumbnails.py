@@ -7,7 +7,7 @@ from functools import cache
 
 from PIL import Image, ImageFilter
 
-from relation_core.synthetic.examples import draw_example
+from relation_core.scenes.examples import draw_example
 
 from ..drawing import TEAL, Box, Sheet, photographs
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from find_comfyui import PACK
-
-from relation_adapter.scripts.comfyui_page import ComfyPage
+from comfyui_host.find import PACK
+from comfyui_host.page import ComfyPage
 
 SCREENSHOTS = PACK / "build" / "browser"
 OF_OTHERS = (

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from canvas import SCREENSHOTS, complaints, drop, faults, on_screen, place, widget_values
-from find_comfyui import PACK
 from light_server import WORKFLOW
 
-from relation_adapter.scripts.comfyui_page import ComfyPage, open_page
-from relation_adapter.scripts.comfyui_server import ComfyServer
-from relation_adapter.scripts.workflow_to_api import workflow_to_api
+from comfyui_host.find import PACK
+from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.server import ComfyServer
+from scripts.workflow_to_api import workflow_to_api
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ import pytest
 from canvas import SCREENSHOTS, complaints, drop, faults, kinds
 from shipped import NAMES, TEMPLATES, workflow_of
 
-from relation_adapter.scripts.comfyui_page import ComfyPage, open_page
-from relation_adapter.scripts.comfyui_server import ComfyServer
+from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.server import ComfyServer
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from canvas import SCREENSHOTS, complaints, on_screen, place
-from find_comfyui import PACK
 
-from relation_adapter.scripts.comfyui_page import ComfyPage, open_page
-from relation_adapter.scripts.comfyui_server import ComfyServer
+from comfyui_host.find import PACK
+from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.server import ComfyServer
 
 pytestmark = pytest.mark.browser
 

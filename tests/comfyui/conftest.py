@@ -12,8 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from edits import install_golden
-from find_comfyui import find_comfyui
-from host import Host
+
+from comfyui_host.find import find_comfyui
+from comfyui_host.host import Host
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,4 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if find_comfyui() is None:
         for item in items:
             if HERE in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason="no ComfyUI was found"))
+                item.add_marker(
+                    pytest.mark.skipif(True, reason="no ComfyUI was found"), append=False
+                )

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from graph import Graph, Node
-from host import Host
 from safetensors.torch import load_file, save_file
+
+from comfyui_host.graph import Graph, Node
+from comfyui_host.host import Host
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CASES = ("one_head", "two_heads")

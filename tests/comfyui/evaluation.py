@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from find_comfyui import PACK
 from light_server import changed, light_prompt, titled
 
-from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
+from comfyui_host.find import PACK
+from comfyui_host.server import ComfyServer, Prompt
 
-sys.path.insert(0, str(PACK / "tests" / "core" / "dataset"))
+sys.path.insert(0, str(PACK / "tests" / "tools" / "dataset"))
 
 from built import ROOT, command, run, samples
 from synthetic import Shape, categories, hub_dataset

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from edits import GOLDEN, random_state
-from host import Host
 from safetensors.torch import load_file, save_file
+
+from comfyui_host.host import Host
 
 PARAMS: dict[str, Any] = {
     "in_channels": 16,

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from find_comfyui import PACK, find_comfyui
 from PIL import Image
 
-from relation_adapter.scripts.comfyui_server import ComfyServer, Message, Outcome, Prompt
-from relation_adapter.scripts.small_models import CLIP_L_WIDTH, SmallSizes, write_models
-from relation_adapter.scripts.workflow_to_api import workflow_to_api
+from comfyui_host.find import PACK, find_comfyui
+from comfyui_host.server import ComfyServer, Message, Outcome, Prompt
+from scripts.small_models import CLIP_L_WIDTH, SmallSizes, write_models
+from scripts.workflow_to_api import workflow_to_api
 
 WORKFLOW = PACK / "workflows" / "relation_transfer.json"
 PICTURES = {"Before": "cat_before.jpg", "After": "cat_after.jpg", "Source": "coffee.jpg"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from host import Host
+from comfyui_host.host import Host
 
 
 def our_nodes(host: Host) -> set[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from edits import Edit
-from graph import Node
-from host import GraphError, Host
 from safetensors.torch import save_file
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
 
 
 def message_of(edit: Edit, node: Node, kind: str) -> str:

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from find_comfyui import PACK, find_comfyui
 from light_server import Run, started
 from PIL import Image
 
-from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
-from relation_adapter.scripts.small_extras import write_extra_models
-from relation_adapter.scripts.small_models import SmallSizes
-from relation_adapter.scripts.workflow_to_api import workflow_to_api
+from comfyui_host.find import PACK, find_comfyui
+from comfyui_host.server import ComfyServer, Prompt
+from scripts.small_extras import write_extra_models
+from scripts.small_models import SmallSizes
+from scripts.workflow_to_api import workflow_to_api
 
 TEMPLATES = sorted((PACK / "workflows").glob("*.json"))
 NAMES = [path.stem for path in TEMPLATES]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from edits import SCALE, SHIFT, Edit, relative_error
-from host import Host
+
+from comfyui_host.host import Host
 
 BOUND = 1e-5
 

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 import torch
-from host import Host
+
+from comfyui_host.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,9 +99,9 @@ def test_the_naive_way_is_the_same_method(benchmarks: ModuleType, folder: Path) 
     naive = benchmarks.naive.load_naively(folder / "adapter.bin", sizes.adapter, torch.float32)
     pooled = benchmarks.encoding._pooled(sizes)
     with torch.inference_mode():
-        adapter = sys.modules["relation_core.adapter"].open_adapter(folder / "adapter.bin")
+        adapter = sys.modules["relation_core.adapter.adapter"].open_adapter(folder / "adapter.bin")
         thumbnail = torch.zeros(1, 8, 16, 3, dtype=torch.uint8)
-        encode = sys.modules["relation_core.relation"].encode_relation
+        encode = sys.modules["relation_core.relation.relation"].encode_relation
         ours = encode(adapter, pooled, thumbnail, 1.0, "cpu", torch.float32).keys_values
         for block, projected in enumerate(naive(pooled[0])):
             heads = sizes.adapter.heads

@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 import pytest
-from find_comfyui import PACK
-from host import Host
+
+from comfyui_host.find import PACK
+from comfyui_host.host import Host
 
 BLUEPRINT = PACK / "subgraphs" / "Relation Transfer.json"
 WORKFLOW = PACK / "workflows" / "relation_transfer.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from find_comfyui import find_comfyui
 
-from relation_adapter.scripts.archive import write_archive
-from relation_adapter.scripts.check_pack import guard, lint, main
+from comfyui_host.find import find_comfyui
+from scripts.archive import write_archive
+from scripts.check_pack import guard, lint, main
 
 
 def test_the_pack_passes(caplog: pytest.LogCaptureFixture) -> None:

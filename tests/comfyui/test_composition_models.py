@@ -11,9 +11,10 @@ import pytest
 import torch
 from edits import GOLDEN, Edit, random_state, relative_error
 from flux_models import PARAMS, write_controlnet, write_flux
-from graph import Node
-from host import GraphError, Host
 from safetensors.torch import load_file, save_file
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
 
 BOUND = 1e-5
 APART = 1e-3

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from edits import Edit, relative_error
-from graph import Node
-from host import Host
+
+from comfyui_host.graph import Node
+from comfyui_host.host import Host
 
 BOUND = 1e-5
 APART = 1e-3

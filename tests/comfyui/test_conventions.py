@@ -8,9 +8,10 @@ import json
 import re
 from collections.abc import Iterator
 
-from find_comfyui import PACK
-from host import Host
 from object_info import our_nodes
+
+from comfyui_host.find import PACK
+from comfyui_host.host import Host
 
 TABLE = PACK / "docs" / "conventions.md"
 HOST = ("comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "nodes", "server")

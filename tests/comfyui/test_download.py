@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 import torch
 from edits import GOLDEN, Edit
-from find_comfyui import find_comfyui
-from graph import Node
-from host import GraphError, Host
 from safetensors.torch import load_file
 
-from relation_adapter.relation_core.config import RelationConfig
-from relation_adapter.scripts.comfyui_server import ComfyServer, Message, Outcome, Prompt
-from relation_adapter.tests.core.random_weights import random_weights, write_bin
-from relation_adapter.tests.local_hub import FILE, Faults, LocalHub
+from comfyui_host.find import find_comfyui
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
+from comfyui_host.server import ComfyServer, Message, Outcome, Prompt
+from relation_core.adapter.config import RelationConfig
+from tests.core.random_weights import random_weights, write_bin
+from tests.local_hub import FILE, Faults, LocalHub
 
 ENTRY = "download ip_adapter-100000.bin (5.3 GB)"
 ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"

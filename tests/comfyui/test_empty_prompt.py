@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from edits import Edit, relative_error
 from flux_models import write_flux
-from host import Host
+
+from comfyui_host.host import Host
 
 
 def test_zeros_in_the_models_own_widths(host: Host) -> None:

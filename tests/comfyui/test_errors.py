@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import torch
 from edits import GOLDEN, Edit, random_state
-from graph import Node
-from host import GraphError, Host
 from refusals import message_of, place
 from safetensors.torch import load_file
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
 
 ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"

@@ -25,12 +25,12 @@ from evaluation import (
     samples,
     wait_until,
 )
-from find_comfyui import PACK
 from light_server import LIGHT, changed, of_class, started, titled
 from PIL import Image
 
-from relation_adapter.scripts.comfyui_server import ComfyServer
-from relation_adapter.scripts.workflow_to_api import workflow_to_api
+from comfyui_host.find import PACK
+from comfyui_host.server import ComfyServer
+from scripts.workflow_to_api import workflow_to_api
 
 PATIENCE = 240.0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from edits import CASES, SCALE, SHIFT, Edit, relative_error
-from graph import Node
-from host import Host
+
+from comfyui_host.graph import Node
+from comfyui_host.host import Host
 
 BOUND = 1e-5
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import torch
 from edits import CASES, GOLDEN, SCALE, SHIFT, Edit, random_state, relative_error
-from graph import Node
-from host import Host
 from PIL import Image
 from safetensors.torch import save_file
 
-from relation_adapter.relation_core.headless.autoencoder import decode, encode, load_autoencoder
-from relation_adapter.relation_core.headless.models import ModelFiles, load_models
-from relation_adapter.relation_core.headless.pipeline import RelationPipeline
-from relation_adapter.relation_core.headless.settings import EditSettings
-from relation_adapter.relation_core.opaque import read_opaque
-from relation_adapter.relation_core.schedule import level_at
-from relation_adapter.scripts.small_models import SmallSizes, write_models
+from comfyui_host.graph import Node
+from comfyui_host.host import Host
+from relation_core.flux.schedule import level_at
+from relation_core.pictures.opaque import read_opaque
+from relation_tools.diffusers_host.autoencoder import decode, encode, load_autoencoder
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.diffusers_host.settings import EditSettings
+from scripts.small_models import SmallSizes, write_models
 
 BOUND = 1e-5
 SMALL = SmallSizes(text_dim=64)

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from find_comfyui import PACK
-from host import Host
 from object_info import info_of, inputs_of, our_nodes
 from PIL import Image
+
+from comfyui_host.find import PACK
+from comfyui_host.host import Host
 
 PAGES = PACK / "web" / "docs"
 PICTURE_BYTES = 100_000

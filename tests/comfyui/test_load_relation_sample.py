@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from evaluation import make_dataset, samples
-from graph import Graph
-from host import GraphError, Host
 from PIL import Image
+
+from comfyui_host.graph import Graph
+from comfyui_host.host import GraphError, Host
 
 OUTPUTS = ("before", "after", "source", "target", "instruction")
 

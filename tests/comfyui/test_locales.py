@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from find_comfyui import PACK
-from host import Host
 from object_info import info_of, inputs_of, our_nodes
+
+from comfyui_host.find import PACK
+from comfyui_host.host import Host
 
 LOCALES = PACK / "locales"
 CHARACTERS = {

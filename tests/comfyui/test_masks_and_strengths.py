@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from edits import Edit, relative_error
-from host import Host
+
+from comfyui_host.host import Host
 
 BOUND = 1e-5
 POSITIONS_ONLY = {"strength": 1e-30}

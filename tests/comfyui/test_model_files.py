@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from edits import GOLDEN, Edit
-from host import GraphError, Host
 from safetensors.torch import load_file, save_file
+
+from comfyui_host.host import GraphError, Host
 
 LISTED = ("a.bin", "b.safetensors", "c.pt", "d.sft", "e.ckpt", "f.pth", "within/g.BIN")
 UNLISTED = ("readme.md", "config.json", "notes.txt", "picture.png", "LICENSE", "a.bin.part", "model.gguf", ".hidden")

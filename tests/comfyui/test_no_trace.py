@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from edits import Edit
-from host import Host
+
+from comfyui_host.host import Host
 
 
 @pytest.mark.parametrize(

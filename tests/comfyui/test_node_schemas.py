@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from host import Host
 from object_info import info_of, inputs_of, our_nodes
+
+from comfyui_host.host import Host
 
 CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
     # node: inputs as (type, default) and "optional" or "advanced", outputs by name

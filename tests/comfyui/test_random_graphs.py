@@ -9,8 +9,9 @@ import pytest
 import torch
 from edits import Edit
 from flux_models import write_controlnet
-from graph import Node
-from host import Host
+
+from comfyui_host.graph import Node
+from comfyui_host.host import Host
 
 QUICK, ALL = 24, 500
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_sde", "lcm", "uni_pc", "res_multistep")

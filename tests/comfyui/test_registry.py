@@ -11,22 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from find_comfyui import PACK
-from host import Host
 from object_info import info_of, our_nodes
 from PIL import Image
 
-from relation_adapter.scripts.archive import pack_files, write_archive
+from comfyui_host.find import PACK
+from comfyui_host.host import Host
+from scripts.archive import pack_files, write_archive
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-TRAINING = (
-    "relation_core/training/",
-    *(f"relation_core/commands/{name}.py" for name in ("train", "pretrain", "measure")),
-)
 ARCHIVE_BYTES = 5_000_000
 """Without the small model."""
 MODULE = "archived_relation_adapter"
@@ -109,14 +105,21 @@ def test_nothing_has_to_be_installed() -> None:
 
 def test_the_archive_leaves_out_what_no_user_needs(archive: Path) -> None:
     left = {path.name for path in archive.iterdir()}
-    assert {"tests", "benchmarks", "scripts", "assets", ".github", "Makefile"} & left == set()
+    assert {
+        "tests",
+        "benchmarks",
+        "comfyui_host",
+        "relation_tools",
+        "scripts",
+        "assets",
+        ".github",
+        "Makefile",
+    } & left == set()
     files = [path for path in archive.rglob("*") if path.is_file() and "small_model" not in path.parts]
     assert sum(path.stat().st_size for path in files) < ARCHIVE_BYTES
     for folder in ("small_model", "nodes", "relation_core", "locales", "web", "workflows", "subgraphs", "pictures"):
         kept = {path.relative_to(archive).as_posix() for path in (archive / folder).rglob("*") if path.is_file()}
-        assert kept == {
-            name for name in pack_files() if name.startswith(f"{folder}/") and not name.startswith(TRAINING)
-        }
+        assert kept == {name for name in pack_files() if name.startswith(f"{folder}/")}
 
 
 def test_the_archive_works(host: Host, archive: Path) -> None:
@@ -139,6 +142,6 @@ def test_the_archive_works(host: Host, archive: Path) -> None:
         for name in [name for name in sys.modules if name.split(".")[0] == MODULE]:
             del sys.modules[name]
     asked = subprocess.run(
-        [sys.executable, "-m", "relation_core", "--help"], cwd=archive, capture_output=True, check=False
+        [sys.executable, "-m", "relation_tools", "--help"], cwd=archive, capture_output=True, check=False
     )
     assert asked.returncode == 0, asked.stderr

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from edits import GOLDEN, Edit
-from host import GraphError, Host
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from comfyui_host.host import GraphError, Host
 
 WEIGHTS = itertools.count(0.0625, 0.0625)
 
@@ -69,9 +70,9 @@ def test_a_fresh_process_gives_bit_identical_keys_and_values(host: Host, tmp_pat
 import sys, importlib.util, torch
 root, adapter, mode, file, out, dtype = sys.argv[1:]
 sys.path.insert(0, root)
-from relation_core.adapter import open_adapter
-from relation_core.relation import encode_relation
-from relation_core.relation_file import load_relation, save_relation
+from relation_core.adapter.adapter import open_adapter
+from relation_core.relation.relation import encode_relation
+from relation_core.relation.relation_file import load_relation, save_relation
 adapter = open_adapter(adapter)
 if mode == "save":
     pooled = torch.randn(2, 2, adapter.config.vision_dim, generator=torch.Generator().manual_seed(1))

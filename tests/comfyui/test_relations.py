@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from edits import GOLDEN, Edit, relative_error
-from graph import Node
-from host import GraphError, Host
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
 
 BOUND = 1e-5
 APART = 1e-3

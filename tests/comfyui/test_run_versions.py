@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from find_comfyui import find_comfyui
 
-from relation_adapter.scripts.run_versions import main, version_of
+from comfyui_host.find import find_comfyui
+from scripts.run_versions import main, version_of
 
 
 def test_a_folder_without_comfyui_fails_and_no_folder_is_no_success(

@@ -20,7 +20,7 @@ from light_server import (
     without_relation,
 )
 
-from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
+from comfyui_host.server import ComfyServer, Prompt
 
 PROMPTS, WARM_UP = 20, 5
 

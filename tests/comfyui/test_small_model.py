@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 from edits import Edit
-from find_comfyui import find_comfyui
-from host import GraphError, Host
 from light_server import Run, complaints, of_class, titled
 from shipped import prompt_of
 
-from relation_adapter.relation_core.headless.autoencoder import decode
-from relation_adapter.relation_core.headless.models import ModelFiles, load_models
-from relation_adapter.relation_core.headless.pipeline import RelationPipeline
-from relation_adapter.relation_core.headless.settings import EditSettings
-from relation_adapter.relation_core.opaque import read_opaque
-from relation_adapter.relation_core.pictures import from_pil
-from relation_adapter.relation_core.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_adapter.relation_core.synthetic.examples import draw_example
-from relation_adapter.relation_core.synthetic.relations import TRAINED
-from relation_adapter.scripts.comfyui_server import ComfyServer
-from relation_adapter.tests.nearest_edit import nearest_edit
+from comfyui_host.find import find_comfyui
+from comfyui_host.host import GraphError, Host
+from comfyui_host.server import ComfyServer
+from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.tensors import from_pil
+from relation_core.scenes.examples import draw_example
+from relation_core.scenes.relations import TRAINED
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_tools.diffusers_host.autoencoder import decode
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.diffusers_host.settings import EditSettings
+from tests.nearest_edit import nearest_edit
 
 SETTINGS = EditSettings(steps=STEPS, long_side=0)
 BOUND = 1e-4

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from edits import Edit, relative_error
-from graph import Node
-from host import GraphError, Host
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
 
 BOUND = 1e-5
 

@@ -14,7 +14,7 @@ from light_server import Run, complaints, of_class, titled
 from PIL import Image
 from shipped import NAMES, NOTES, SOURCES, TEMPLATES, furnished, prompt_of, workflow_of
 
-from relation_adapter.scripts.comfyui_server import ComfyServer, Prompt
+from comfyui_host.server import ComfyServer, Prompt
 
 TITLE = 30
 """Pixels of a node's title, above its body."""

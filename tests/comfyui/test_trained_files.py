@@ -9,21 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from graph import Graph
-from host import Host
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core" / "training"))
+from comfyui_host.graph import Graph
+from comfyui_host.host import Host
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "training"))
 
 from small_run import SmallRun
 
-from relation_adapter.relation_core.dataset.samples import read_samples
-from relation_adapter.relation_core.progress import Silent
-from relation_adapter.relation_core.training.accuracy import Question, make_questions
-from relation_adapter.relation_core.training.export import export
-from relation_adapter.relation_core.training.flow_sampling import edit_with
-from relation_adapter.relation_core.training.picture_cache import PictureCache, open_cache
-from relation_adapter.relation_core.training.randomness import generator_of
-from relation_adapter.relation_core.training.trainer import Trainer
+from relation_core.progress import Silent
+from relation_core.samples.samples import read_samples
+from relation_tools.training.accuracy import Question, make_questions
+from relation_tools.training.export import export
+from relation_tools.training.flow_sampling import edit_with
+from relation_tools.training.picture_cache import PictureCache, open_cache
+from relation_tools.training.randomness import generator_of
+from relation_tools.training.trainer import Trainer
 
 STEPS = 4
 

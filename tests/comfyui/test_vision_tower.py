@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 from edits import GOLDEN, Edit, relative_error
-from host import Host
 from safetensors.torch import load_file, save_file
+
+from comfyui_host.host import Host
 
 BOUND = 1e-5
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from find_comfyui import PACK
 from light_server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
 from PIL import Image
 
-from relation_adapter.scripts.comfyui_server import ComfyServer
-from relation_adapter.scripts.small_models import SmallSizes
-from relation_adapter.scripts.workflow_to_api import ConversionError, workflow_to_api
+from comfyui_host.find import PACK
+from comfyui_host.server import ComfyServer
+from scripts.small_models import SmallSizes
+from scripts.workflow_to_api import ConversionError, workflow_to_api
 
 API_FORM = Path(__file__).with_name("relation_transfer.api.json")
 

@@ -16,7 +16,7 @@ from corruption import READ, Corruption, file_of
 from random_weights import random_weights
 from safetensors.torch import save
 
-from relation_adapter.relation_core.config import RelationConfig
+from relation_core.adapter.config import RelationConfig
 
 CONFIG = RelationConfig(blocks=2, heads=1, head_dim=128, tokens=3, text_dim=10, vision_dim=6, projection_dim=7)
 NAMES = tuple(random_weights(CONFIG))

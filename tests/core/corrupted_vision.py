@@ -16,8 +16,8 @@ from corruption import DANGLING_LINK, EITHER, FOLDER, LOOPED_LINK, NOWHERE, READ
 from random_weights import SMALL, small_adapter
 from safetensors.torch import save
 
-from relation_adapter.relation_core.adapter import RelationAdapter
-from relation_adapter.relation_core.vision import VisionConfig, expected_vision_shapes
+from relation_core.adapter.adapter import RelationAdapter
+from relation_core.vision.vision_file import VisionConfig, expected_vision_shapes
 
 CONFIG = VisionConfig(
     hidden_size=8,

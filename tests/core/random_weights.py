@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from relation_adapter.relation_core.adapter import RelationAdapter, open_adapter
-from relation_adapter.relation_core.config import RelationConfig, expected_shapes
-from relation_adapter.relation_core.relation import Relation, encode_relation
+from relation_core.adapter.adapter import RelationAdapter, open_adapter
+from relation_core.adapter.config import RelationConfig, expected_shapes
+from relation_core.relation.relation import Relation, encode_relation
 
 SMALL = RelationConfig(blocks=3, heads=2, head_dim=16, tokens=4, text_dim=24, vision_dim=12, projection_dim=20)
 

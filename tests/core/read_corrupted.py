@@ -54,7 +54,7 @@ def read_adapter(path: Path) -> None:
     import torch
     from random_weights import random_relation
 
-    from relation_adapter.relation_core.adapter import open_adapter
+    from relation_core.adapter.adapter import open_adapter
 
     relation = random_relation(open_adapter(path))
     for part in (relation.tokens, relation.keys_values.keys, relation.keys_values.values):
@@ -66,10 +66,10 @@ def read_vision(path: Path) -> None:
     import torch
     from corrupted_vision import matching_adapter
 
-    from relation_adapter.relation_core.attention import torch_attention
-    from relation_adapter.relation_core.relation import encode_relation
-    from relation_adapter.relation_core.vision import open_vision
-    from relation_adapter.relation_core.vision_head import AttentionPoolingHead
+    from relation_core.flux.attention import torch_attention
+    from relation_core.relation.relation import encode_relation
+    from relation_core.vision.pooling_head import AttentionPoolingHead
+    from relation_core.vision.vision_file import open_vision
 
     vision = open_vision(path)
     head = AttentionPoolingHead(vision.config, torch.nn, torch_attention, "cpu", torch.float32)
@@ -96,7 +96,7 @@ def read_unsafely(path: Path) -> None:
 
 def outcome_of(read: Callable[[Path], None], path: Path) -> tuple[str, str]:
     """What reading a file came to, in a word and in the words of the error."""
-    from relation_adapter.relation_core.errors import RelationAdapterError
+    from relation_core.errors import RelationAdapterError
 
     try:
         read(path)

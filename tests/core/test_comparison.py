@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relation_adapter.relation_core.comparison import comparison_sheet
+from relation_core.pictures.comparison import comparison_sheet
 
 COLOURS = ((220, 90, 90), (90, 200, 90), (90, 120, 230), (220, 190, 80))
 WHITE = (255, 255, 255)

@@ -17,12 +17,12 @@ import filelock
 import pytest
 from random_weights import random_weights, write_bin
 
-from relation_adapter.relation_core.adapter import open_adapter
-from relation_adapter.relation_core.config import RelationConfig
-from relation_adapter.relation_core.download import ADAPTER_FILE, REPOSITORY, download_adapter
-from relation_adapter.relation_core.errors import CheckpointError, DownloadError
-from relation_adapter.tests import local_hub
-from relation_adapter.tests.local_hub import COMMIT, Faults, LocalHub
+from relation_core.adapter.adapter import open_adapter
+from relation_core.adapter.config import RelationConfig
+from relation_core.adapter.download import ADAPTER_FILE, REPOSITORY, download_adapter
+from relation_core.errors import CheckpointError, DownloadError
+from tests import local_hub
+from tests.local_hub import COMMIT, Faults, LocalHub
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
@@ -429,7 +429,7 @@ def test_two_at_once(hub: LocalHub, folder: Path) -> None:
 def command(hub: LocalHub, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Start the command line's download in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "relation_core", "weights", "download", "--to", str(folder)],
+        [sys.executable, "-m", "relation_tools", "weights", "download", "--to", str(folder)],
         cwd=ROOT,
         env={**os.environ, "HF_ENDPOINT": hub.address, **environment},
         stdout=subprocess.PIPE,
@@ -493,7 +493,7 @@ LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
 sys.argv[1:] = ["weights", "download", "--to", sys.argv[1]]
-runpy.run_module("relation_core", run_name="__main__", alter_sys=True)
+runpy.run_module("relation_tools", run_name="__main__", alter_sys=True)
 """
 
 
@@ -513,11 +513,14 @@ import importlib, pkgutil, sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
 import relation_core
+import relation_tools
 names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
-with_diffusers = [name for name in names if name.startswith(("relation_core.headless.", "relation_core.training."))]
+names += [module.name for module in pkgutil.walk_packages(relation_tools.__path__, "relation_tools.")]
+diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.")
+with_diffusers = [name for name in names if name.startswith(diffusers)]
 for name in sorted(set(names) - set(with_diffusers)):
     importlib.import_module(name)
-from relation_core.__main__ import main
+from relation_tools.__main__ import main
 assert main(["weights", "inspect", sys.argv[1]]) == 1  # an adapter too small for FLUX.1
 assert seen == [], seen
 assert "huggingface_hub" not in sys.modules

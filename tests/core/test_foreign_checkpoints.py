@@ -10,9 +10,9 @@ import torch
 from foreign_checkpoints import EACH, SIGLIP_HEADLESS
 from safetensors.torch import save_file
 
-from relation_adapter.relation_core.adapter import open_adapter
-from relation_adapter.relation_core.errors import CheckpointError
-from relation_adapter.relation_core.vision import open_vision
+from relation_core.adapter.adapter import open_adapter
+from relation_core.errors import CheckpointError
+from relation_core.vision.vision_file import open_vision
 
 
 def written(path: Path, names: tuple[str, ...]) -> Path:

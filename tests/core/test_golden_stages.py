@@ -12,17 +12,17 @@ from PIL import Image, ImageChops
 from random_weights import relative_error
 from safetensors.torch import load_file, save_file
 
-from relation_adapter.relation_core.adapter import RelationAdapter, open_adapter
-from relation_adapter.relation_core.attention import torch_attention
-from relation_adapter.relation_core.exemplar import resize_exemplar, vision_pixels
-from relation_adapter.relation_core.pictures import from_pil, to_pil
-from relation_adapter.relation_core.positions import source_positions
-from relation_adapter.relation_core.progress import Silent
-from relation_adapter.relation_core.relation import Relation, encode_relation
-from relation_adapter.relation_core.schedule import relation_sigmas
-from relation_adapter.relation_core.tokens import exemplar_tokens
-from relation_adapter.relation_core.vision import open_vision
-from relation_adapter.relation_core.vision_head import AttentionPoolingHead
+from relation_core.adapter.adapter import RelationAdapter, open_adapter
+from relation_core.flux.attention import torch_attention
+from relation_core.flux.positions import source_positions
+from relation_core.flux.schedule import relation_sigmas
+from relation_core.pictures.tensors import from_pil, to_pil
+from relation_core.progress import Silent
+from relation_core.relation.relation import Relation, encode_relation
+from relation_core.relation.tokens import exemplar_tokens
+from relation_core.vision.exemplar import resize_exemplar, vision_pixels
+from relation_core.vision.pooling_head import AttentionPoolingHead
+from relation_core.vision.vision_file import open_vision
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 BOUND = 1e-5

@@ -1,7 +1,4 @@
-"""The core stands alone: no host, no diffusers, no transformers, and nothing of the nodes.
-
-The package ``headless`` is what brings diffusers, and only to those who import it.
-"""
+"""Imports point one way: ``nodes`` and ``relation_tools`` know ``relation_core``; it knows neither, and no host."""
 
 from __future__ import annotations
 
@@ -9,46 +6,83 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CORE = ROOT / "relation_core"
-FILES = sorted(CORE.rglob("*.py"))
-HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "nodes", "server"}
-FOREIGN = HOST | {"diffusers", "transformers"}
-WITH_DIFFUSERS = ("relation_core.headless.", "relation_core.training.")
+PACKAGES = ("relation_core", "relation_tools", "nodes")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CORE = [path for path in FILES if path.is_relative_to(ROOT / "relation_core")]
+HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "server"}
+FOREIGN = HOST | {"diffusers", "transformers", "nodes", "relation_tools"}
+FORBIDDEN = {"relation_core": FOREIGN, "relation_tools": HOST | {"nodes"}, "nodes": {"relation_tools", "diffusers"}}
+TOP = {"__init__.py", "errors.py", "progress.py"}
 
-IMPORT_ALL = f"""
+IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 import relation_core
 names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
 for name in names:
-    if not name.startswith({WITH_DIFFUSERS}):
-        importlib.import_module(name)
+    importlib.import_module(name)
 print(json.dumps([names, sorted(sys.modules)]))
 """
+
+
+def dotted(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
+
+
+MODULES = {dotted(path) for path in FILES}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, anywhere in it, by its absolute name."""
+    folders = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = folders[: len(folders) - node.level + 1] if node.level else ()
+            assert node.level <= len(folders) + 1, f"line {node.lineno} leaves the pack"
+            module = ".".join((*above, *((node.module,) if node.module else ())))
+            for alias in node.names:
+                yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in MODULES else module
+
+
+def room(module: str) -> str:
+    """The package of a module of the core, such as ``weights``; a module at its top stands for itself."""
+    return module.split(".")[1] if "." in module else module
 
 
 def test_importing_every_module_brings_no_host() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     names, loaded = json.loads(done.stdout)
-    modules = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in FILES}
-    assert {name.removesuffix(".__init__") for name in modules} == {"relation_core", *names}
+    assert {"relation_core", *names} == {dotted(path) for path in CORE}
     assert {name.partition(".")[0] for name in loaded} & FOREIGN == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CORE).as_posix())
-def test_no_file_ever_imports_the_nodes_or_the_host(path: Path) -> None:
-    depth = len(path.relative_to(CORE).parts)  # dots that reach the core's own package
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level <= depth, f"line {node.lineno} leaves relation_core"
-            names = [node.module or ""] if node.level == 0 else []
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        assert {name.partition(".")[0] for name in names} & HOST == set(), f"line {node.lineno}"
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_file_imports_upward(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    assert {name.partition(".")[0] for name in imported(path)} & FORBIDDEN[package] == set()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {dotted(path): {name for name in imported(path) if name in MODULES} for path in FILES}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert set(order) == MODULES
+
+
+def test_the_folders_of_the_core_are_ordered_too() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in CORE:
+        here = room(dotted(path))
+        there = {room(name) for name in imported(path) if name.startswith("relation_core.")}
+        graph.setdefault(here, set()).update(there - {here})
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("weights") < order.index("adapter") < order.index("relation")
+    assert {path.name for path in (ROOT / "relation_core").glob("*.py")} == TOP

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from relation_adapter.relation_core.errors import ExemplarError
-from relation_adapter.relation_core.exemplar import REGULAR_RATIOS, pad_to_regular_ratio, resize_exemplar, vision_pixels
-from relation_adapter.relation_core.pictures import flatten_alpha, from_pil, to_pil
-from relation_adapter.relation_core.thumbnails import pair_thumbnail
+from relation_core.errors import ExemplarError
+from relation_core.pictures.tensors import flatten_alpha, from_pil, to_pil
+from relation_core.pictures.thumbnails import pair_thumbnail
+from relation_core.vision.exemplar import REGULAR_RATIOS, pad_to_regular_ratio, resize_exemplar, vision_pixels
 
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
 

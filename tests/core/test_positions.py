@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from relation_adapter.relation_core.positions import source_positions
+from relation_core.flux.positions import source_positions
 
 GRIDS = [(4, 6), (7, 4), (8, 12), (3, 3), (16, 5), (2, 2), (32, 32), (31, 17)]
 

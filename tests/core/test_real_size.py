@@ -11,12 +11,12 @@ import pytest
 import torch
 from random_weights import relative_error
 
-from relation_adapter.relation_core.adapter import open_adapter
-from relation_adapter.relation_core.attention import relation_attention, torch_attention
-from relation_adapter.relation_core.config import RelationConfig, expected_shapes
-from relation_adapter.relation_core.keys_values import compute_keys_values
-from relation_adapter.relation_core.progress import Silent
-from relation_adapter.relation_core.relation import encode_passes, encode_relation
+from relation_core.adapter.adapter import open_adapter
+from relation_core.adapter.config import RelationConfig, expected_shapes
+from relation_core.flux.attention import relation_attention, torch_attention
+from relation_core.progress import Silent
+from relation_core.relation.keys_values import compute_keys_values
+from relation_core.relation.relation import encode_passes, encode_relation
 
 CONFIG = RelationConfig(
     blocks=2, heads=24, head_dim=128, tokens=128, text_dim=4096, vision_dim=1152, projection_dim=2304

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from relation_adapter.relation_core.config import RelationConfig
-from relation_adapter.relation_core.keys_values import KeysValues
-from relation_adapter.relation_core.relation import Relation
-from relation_adapter.relation_core.relation_file import relation_thumbnails, save_relation
+from relation_core.adapter.config import RelationConfig
+from relation_core.relation.keys_values import KeysValues
+from relation_core.relation.relation import Relation
+from relation_core.relation.relation_file import relation_thumbnails, save_relation
 
 RELEASED = RelationConfig(
     blocks=57, heads=24, head_dim=128, tokens=128, text_dim=4096, vision_dim=1152, projection_dim=2304

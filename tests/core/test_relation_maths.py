@@ -10,12 +10,12 @@ import pytest
 import torch
 from random_weights import SMALL, random_relation, relative_error, small_adapter
 
-from relation_adapter.relation_core.adapter import RelationAdapter
-from relation_adapter.relation_core.attention import relation_attention, torch_attention
-from relation_adapter.relation_core.errors import RelationAdapterError, RelationMismatchError
-from relation_adapter.relation_core.keys_values import KeysValues, compute_keys_values
-from relation_adapter.relation_core.progress import Silent
-from relation_adapter.relation_core.relation import (
+from relation_core.adapter.adapter import RelationAdapter
+from relation_core.errors import RelationAdapterError, RelationMismatchError
+from relation_core.flux.attention import relation_attention, torch_attention
+from relation_core.progress import Silent
+from relation_core.relation.keys_values import KeysValues, compute_keys_values
+from relation_core.relation.relation import (
     Relation,
     average_relations,
     concat_relations,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from random_weights import SMALL, random_relation, random_weights, relative_error, write_bin, write_safetensors
 
-from relation_adapter.relation_core.adapter import open_adapter
-from relation_adapter.relation_core.config import RelationConfig, expected_shapes
-from relation_adapter.relation_core.errors import CheckpointError
+from relation_core.adapter.adapter import open_adapter
+from relation_core.adapter.config import RelationConfig, expected_shapes
+from relation_core.errors import CheckpointError
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 

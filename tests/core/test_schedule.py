@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from relation_adapter.relation_core.errors import RelationAdapterError
-from relation_adapter.relation_core.schedule import relation_sigmas, token_shift
+from relation_core.errors import RelationAdapterError
+from relation_core.flux.schedule import relation_sigmas, token_shift
 
 
 def test_the_shift_is_that_of_the_authors() -> None:

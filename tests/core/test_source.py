@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from relation_adapter.relation_core.errors import ExemplarError
-from relation_adapter.relation_core.source import check_latent, resize_source, source_size
+from relation_core.errors import ExemplarError
+from relation_core.flux.source import check_latent, resize_source, source_size
 
 
 def random_sizes(seed: int, count: int = 4000) -> list[tuple[int, int]]:

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from random_weights import SMALL, random_relation, random_weights, relative_error, write_bin, write_safetensors
 
-from relation_adapter.relation_core import streaming
-from relation_adapter.relation_core.adapter import RelationAdapter, open_adapter
-from relation_adapter.relation_core.config import RelationConfig
-from relation_adapter.relation_core.keys_values import KeysValues
-from relation_adapter.relation_core.relation import encode_passes, encode_relation
-from relation_adapter.relation_core.streaming import streamed_linear
+from relation_core.adapter.adapter import RelationAdapter, open_adapter
+from relation_core.adapter.config import RelationConfig
+from relation_core.relation import streaming
+from relation_core.relation.keys_values import KeysValues
+from relation_core.relation.relation import encode_passes, encode_relation
+from relation_core.relation.streaming import streamed_linear
 
 MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
 WIDE = RelationConfig(blocks=2, heads=1, head_dim=128, tokens=64, text_dim=4096, vision_dim=16, projection_dim=512)

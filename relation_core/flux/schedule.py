@@ -1,0 +1,53 @@
+"""The authors' noise schedule: flow matching, shifted by the number of image tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..errors import RelationAdapterError
+
+BASE_TOKENS, BASE_SHIFT = 256, 0.5
+MAX_TOKENS, MAX_SHIFT = 4096, 1.15
+
+
+def token_shift(tokens: int) -> float:
+    """The shift mu for a number of image tokens, linear as in FLUX.1's own pipeline."""
+    slope = (MAX_SHIFT - BASE_SHIFT) / (MAX_TOKENS - BASE_TOKENS)
+    return BASE_SHIFT + slope * (tokens - BASE_TOKENS)
+
+
+def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> torch.Tensor:
+    """Noise levels from 1 down to 0, shifted for target and source tokens together, as the authors count them.
+
+    Args:
+        steps: sampling steps.
+        target_tokens: tokens of the picture to be made; a source of the same size is counted in.
+        denoise: share of the schedule's end that is kept, in [0, 1]; the number of steps stays.
+
+    Returns:
+        (steps + 1,) float32; empty for ``denoise`` 0.
+
+    Raises:
+        RelationAdapterError: ``steps`` is below 1 or ``denoise`` outside [0, 1].
+    """
+    if steps < 1 or not 0.0 <= denoise <= 1.0:
+        raise RelationAdapterError(f"Got {steps} steps and denoise {denoise}; expected at least 1 step, and 0 to 1.")
+    if denoise == 0.0:
+        return torch.empty(0)
+    total = max(steps, int(steps / denoise))
+    shift = math.exp(token_shift(2 * target_tokens))
+    linear = torch.arange(steps, 0, -1, dtype=torch.float64) / total  # the end of linspace(1, 1 / total, total)
+    sigmas = shift / (shift + 1.0 / linear - 1.0)
+    return torch.cat((sigmas, sigmas.new_zeros(1))).float()
+
+
+def level_at(percent: float) -> float:
+    """The noise level at a share of sampling, as ComfyUI counts it for FLUX.1: with a shift of 1.15 at any size."""
+    if percent <= 0.0:
+        return 1.0
+    if percent >= 1.0:
+        return 0.0
+    shift = math.exp(MAX_SHIFT)
+    return shift / (shift + 1.0 / (1.0 - percent) - 1.0)

@@ -1,0 +1,56 @@
+"""The size that a source picture is brought to before it is encoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..errors import ExemplarError
+from ..pictures.tensors import flatten_alpha, to_pil
+from .sizes import LATENT_CHANNELS, TOKEN_SIDE
+
+
+def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> tuple[int, int]:
+    """Find the size to encode a picture at.
+
+    Proportions are kept but for the last pixels: each side is cut down to a multiple of 16, as in the
+    authors' pipeline, and never below 16.
+
+    Args:
+        width: of the picture.
+        height: of the picture.
+        long_side: pixels of the longer side; 0 keeps the picture's size.
+        scale: applied to both sides afterwards.
+
+    Returns:
+        Width and height.
+    """
+    factor = scale * (long_side / max(width, height) if long_side else 1.0)
+    # Rounding to whole pixels first keeps a side such as 511.99999 from losing 16 of them.
+    columns, rows = (max(1, round(side * factor) // TOKEN_SIDE) for side in (width, height))
+    return TOKEN_SIDE * columns, TOKEN_SIDE * rows
+
+
+def resize_source(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize a batch of pictures (B, height, width, 1 to 4 channels) to RGB of ``size`` (Lanczos, as the authors).
+
+    Pictures that have the size already keep their exact values.
+    """
+    if (image.shape[2], image.shape[1]) == size:
+        return flatten_alpha(image)
+    resized = [np.asarray(picture.resize(size, Image.Resampling.LANCZOS)) for picture in to_pil(image)]
+    return torch.from_numpy(np.stack(resized)).float().div(255.0)
+
+
+def check_latent(latent: torch.Tensor) -> None:
+    """Refuse the latent of an autoencoder that is not FLUX.1's.
+
+    Raises:
+        ExemplarError: it does not have 16 channels and two axes of space.
+    """
+    if latent.ndim != 4 or latent.shape[1] != LATENT_CHANNELS:
+        raise ExemplarError(
+            f"The VAE made a latent of shape {tuple(latent.shape)}; FLUX.1 expects (batch, {LATENT_CHANNELS}, height, "
+            "width). Load FLUX.1's autoencoder, ae.safetensors, from models/vae."
+        )

@@ -1,0 +1,1 @@
+"""Pictures: reading them, turning them into tensors, and drawing sheets of them."""

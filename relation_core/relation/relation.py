@@ -1,0 +1,224 @@
+"""A relation: what exemplar pairs say, ready for a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+
+from ..adapter.adapter import RelationAdapter
+from ..adapter.config import RelationConfig
+from ..adapter.keys import ADAPTER_ADDRESS
+from ..errors import CheckpointError, ExemplarError, RelationMismatchError
+from ..progress import Progress, Silent
+from ..weights.kinds import shortened
+from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
+from .tokens import exemplar_tokens, token_passes
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What P exemplar pairs say: an immutable value without any module.
+
+    N is the adapter's number of tokens a picture, D its text width.
+    """
+
+    config: RelationConfig
+    fingerprint: str
+    """Of the adapter that made it."""
+    tokens: torch.Tensor
+    """(P, 2N, D): before, then after, on the CPU in the dtype of the keys."""
+    weights: tuple[float, ...]
+    """One a pair; a weight w adds log w to the pair's logits."""
+    thumbnails: torch.Tensor
+    """(P, height, width, 3) uint8: before and after, side by side."""
+    keys_values: KeysValues
+    """Of the tokens of all pairs, side by side: T = P * 2N."""
+
+    @property
+    def pairs(self) -> int:
+        """Number of exemplar pairs (P)."""
+        return len(self.weights)
+
+    def present(self) -> Relation | None:
+        """The relation without its pairs of weight 0; None if no pair is left."""
+        kept = [index for index, weight in enumerate(self.weights) if weight > 0.0]
+        if len(kept) == self.pairs:
+            return self
+        if not kept:
+            return None
+        return replace(
+            self,
+            tokens=self.tokens[kept],
+            weights=tuple(self.weights[index] for index in kept),
+            thumbnails=self.thumbnails[kept],
+            keys_values=select_pairs(self.keys_values, self.pairs, kept),
+        )
+
+    def token_bias(self) -> torch.Tensor | None:
+        """Logarithms of the tokens' weights, (T,) float32; None where all are equal and so change nothing.
+
+        Every weight must be above 0.
+        """
+        if len(set(self.weights)) == 1:
+            return None
+        largest = max(self.weights)
+        logs = torch.tensor([math.log(weight / largest) for weight in self.weights])
+        return logs.repeat_interleave(self.tokens.shape[1])
+
+
+def encode_passes(config: RelationConfig) -> int:
+    """How often :func:`encode_relation` reports progress."""
+    return token_passes(config) + config.blocks
+
+
+def encode_relation(
+    adapter: RelationAdapter,
+    pooled: torch.Tensor,
+    thumbnails: torch.Tensor,
+    weight: float,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> Relation:
+    """Turn pooled vision features of exemplar pairs into a relation, streaming the adapter from disk.
+
+    Args:
+        adapter: the adapter.
+        pooled: (P, 2, vision_dim), of before and after.
+        thumbnails: (P, height, width, 3) uint8.
+        weight: of every one of these pairs, at least 0.
+        device: where to compute; the result is kept on the CPU.
+        dtype: of tokens, keys and values: the model's compute dtype.
+        progress: called :func:`encode_passes` times; it may raise to stop.
+
+    Raises:
+        ExemplarError: the vision model is not the adapter's, or gave values that are not finite.
+        CheckpointError: the adapter holds values that are not finite, or changed on disk.
+    """
+    config = adapter.config
+    if pooled.ndim != 3 or pooled.shape[1:] != (2, config.vision_dim):
+        raise ExemplarError(
+            f"The vision model gave features of shape {tuple(pooled.shape)}; the adapter {adapter.path.name} expects "
+            f"(pairs, 2, {config.vision_dim}). Load the SigLIP vision model that the adapter was trained with."
+        )
+    if not bool(pooled.isfinite().all()):
+        raise ExemplarError(
+            "The vision model gave values that are not finite; expected numbers only. Check the exemplar pictures and "
+            "the vision model's file."
+        )
+    check_weight(weight)
+    weights = adapter.weights()
+    pictures = exemplar_tokens(pooled.flatten(0, 1), weights, config, device, progress or Silent())
+    tokens = rearrange(pictures, "(p two) n d -> p (two n) d", two=2).to("cpu", dtype)
+    return relation_of_tokens(adapter, tokens, (weight,) * len(pooled), thumbnails, device, progress)
+
+
+def relation_of_tokens(
+    adapter: RelationAdapter,
+    tokens: torch.Tensor,
+    pair_weights: tuple[float, ...],
+    thumbnails: torch.Tensor,
+    device: torch.device | str,
+    progress: Progress | None = None,
+) -> Relation:
+    """Compute the keys and values of exemplar tokens, streaming the adapter from disk.
+
+    Args:
+        adapter: the adapter.
+        tokens: (P, 2N, D) on the CPU, in the dtype that keys and values shall have.
+        pair_weights: one a pair.
+        thumbnails: (P, height, width, 3) uint8.
+        device: where to compute; the result is kept on the CPU.
+        progress: called once for every attention block; it may raise to stop.
+
+    Raises:
+        CheckpointError: the adapter holds values that are not finite, or changed on disk.
+    """
+    weights = adapter.weights()
+    keys_values = compute_keys_values(tokens.flatten(0, 1), weights, adapter.config, device, progress or Silent())
+    if not keys_values.is_finite():
+        raise CheckpointError(_not_finite(adapter, weights))
+    return Relation(adapter.config, adapter.fingerprint, tokens, pair_weights, thumbnails, keys_values)
+
+
+def check_weight(weight: float) -> None:
+    """Refuse a pair weight that has no meaning."""
+    if not (math.isfinite(weight) and weight >= 0.0):
+        raise ExemplarError(f"Got the weight {weight} for exemplar pairs; expected a number from 0 on.")
+
+
+def join_relations(relations: list[Relation]) -> Relation:
+    """Put the pairs of several relations side by side, each with its own weight.
+
+    Raises:
+        RelationMismatchError: they were made with different adapters.
+    """
+    first = relations[0]
+    for other in relations[1:]:
+        check_same_adapter(first, other)
+    dtype = first.tokens.dtype
+    return replace(
+        first,
+        tokens=torch.cat([part.tokens.to(dtype) for part in relations]),
+        weights=tuple(weight for part in relations for weight in part.weights),
+        thumbnails=torch.cat([part.thumbnails for part in relations]),
+        keys_values=join_tokens([part.keys_values.to("cpu", dtype) for part in relations]),
+    )
+
+
+def concat_relations(first: Relation, second: Relation, ratio: float) -> Relation:
+    """Put the pairs of two relations side by side, with their weights times ``1 - ratio`` and ``ratio``.
+
+    Raises:
+        RelationMismatchError: they were made with different adapters.
+    """
+    return join_relations([_reweighted(first, 1.0 - ratio), _reweighted(second, ratio)])
+
+
+def average_relations(first: Relation, second: Relation, ratio: float) -> Relation:
+    """Mix the tokens of two relations: ``(1 - ratio) * first + ratio * second``.
+
+    Raises:
+        RelationMismatchError: they were made with different adapters, or have different numbers of pairs.
+    """
+    check_same_adapter(first, second)
+    if first.pairs != second.pairs:
+        raise RelationMismatchError(
+            f"Averaging mixes relations pair by pair, but relation_1 has {first.pairs} exemplar pairs and relation_2 "
+            f"has {second.pairs}; expected as many in both. Add pairs to one of them, or choose the mode 'concat'."
+        )
+    if ratio in (0.0, 1.0):
+        return second if ratio else first
+    return replace(
+        first,
+        tokens=torch.lerp(first.tokens.float(), second.tokens.float(), ratio).to(first.tokens.dtype),
+        weights=tuple((1 - ratio) * a + ratio * b for a, b in zip(first.weights, second.weights, strict=True)),
+        thumbnails=first.thumbnails if ratio < 0.5 else second.thumbnails,
+        keys_values=mix_tokens(first.keys_values, second.keys_values, ratio),
+    )
+
+
+def check_same_adapter(first: Relation, second: Relation) -> None:
+    """Refuse to put relations of two adapters together: their keys mean different things."""
+    if first.fingerprint != second.fingerprint:
+        raise RelationMismatchError(
+            f"These relations were made with different adapters ({first.fingerprint} and {second.fingerprint}); "
+            "expected one. Encode both with the same adapter, or give each an Apply RelationAdapter node of its own."
+        )
+
+
+def _reweighted(relation: Relation, factor: float) -> Relation:
+    return replace(relation, weights=tuple(factor * weight for weight in relation.weights))
+
+
+def _not_finite(adapter: RelationAdapter, weights: Mapping[str, torch.Tensor]) -> str:
+    bad = [name for name, tensor in weights.items() if not bool(tensor.isfinite().all())]
+    where = f"in {shortened(bad)}" if bad else "once it is applied to these pictures"
+    return (
+        f"{adapter.path} has values that are not finite {where}; expected numbers only. The file is damaged: "
+        f"fetch it again from {ADAPTER_ADDRESS}."
+    )

@@ -1,0 +1,147 @@
+"""Samples of a run-ready dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from ..errors import DatasetError
+from .json_values import Located, Unreadable, read_values
+
+PICTURE_KEYS = ("cond1", "cond2", "source", "target")
+TASKS = "tasks.json"
+PROBLEMS = "problems.jsonl"
+"""What a build found wrong with its input; it lies beside the samples and holds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample; its pictures' paths are relative to the file's folder, with forward slashes."""
+
+    index: int
+    """Its place in the file, counted from 0."""
+    cond1: str
+    cond2: str
+    source: str
+    target: str
+    text: str
+
+    @property
+    def pictures(self) -> tuple[str, str, str, str]:
+        """Exemplar before and after, source, target."""
+        return self.cond1, self.cond2, self.source, self.target
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenSample:
+    """A line that is no sample."""
+
+    index: int
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A sample's task and its category, which is empty where none is known."""
+
+    name: str
+    category: str
+
+
+def scan_samples(file: Path) -> Iterator[Sample | BrokenSample]:
+    """Yield the samples of a run-ready ``.jsonl`` or ``.json``, and what is wrong with those that are broken.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    try:
+        for index, located in enumerate(read_values(file)):
+            yield _sample(index, located)
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot read '{file}': {error.strerror or error}. Give the .jsonl file of a run-ready dataset."
+        ) from error
+
+
+def read_samples(file: Path) -> Iterator[Sample]:
+    """Yield the samples of a file.
+
+    Raises:
+        DatasetError: the file cannot be read, or a sample in it is broken.
+    """
+    for found in scan_samples(file):
+        if isinstance(found, BrokenSample):
+            raise _broken(file, found)
+        yield found
+
+
+def read_sample(file: Path, index: int) -> Sample:
+    """Read one sample.
+
+    Raises:
+        DatasetError: there is none at this index, or it is broken.
+    """
+    found = next(islice(scan_samples(file), max(index, 0), None), None)
+    if found is None or index < 0:
+        count = sum(1 for _ in scan_samples(file))
+        raise DatasetError(
+            f"'{file.name}' has {count} samples; there is none with index {index}. Choose one from 0 to {count - 1}."
+        )
+    if isinstance(found, BrokenSample):
+        raise _broken(file, found)
+    return found
+
+
+def _broken(file: Path, found: BrokenSample) -> DatasetError:
+    return DatasetError(
+        f"Sample {found.index} of '{file.name}' (line {found.line}) is broken: {found.reason}. "
+        "`python -m relation_tools dataset validate` lists all that are."
+    )
+
+
+def _sample(index: int, located: Located) -> Sample | BrokenSample:
+    value = located.value
+    if isinstance(value, Unreadable):
+        return BrokenSample(index, located.line, value.reason)
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    missing = [key for key in (*PICTURE_KEYS, "text") if not isinstance(fields.get(key), str)]
+    if missing:
+        hint = "; this is an entry of a paired dataset, build a run-ready one of it" if "img_name" in fields else ""
+        return BrokenSample(index, located.line, f"expected an object with text for {', '.join(missing)}{hint}")
+    for key in PICTURE_KEYS:
+        path = PurePosixPath(fields[key])
+        if path.is_absolute() or not path.name or ".." in path.parts or {"\\", "\0"} & set(fields[key]):
+            reason = f"'{key}' is '{fields[key]}'; expected a path inside the file's folder"
+            return BrokenSample(index, located.line, reason)
+    return Sample(index, **{key: fields[key] for key in (*PICTURE_KEYS, "text")})
+
+
+class TaskTable:
+    """Tells the task of a sample from the folder of its source, with the help of ``tasks.json`` where there is one."""
+
+    def __init__(self, file: Path) -> None:
+        table = file.parent / TASKS
+        self._tasks: dict[str, Task] = {}
+        if table.exists():
+            for name, fields in _load_table(table).items():
+                self._tasks[fields["folder"]] = Task(name, fields["category"])
+
+    def task(self, sample: Sample) -> Task:
+        """Give the sample's task."""
+        folder = str(PurePosixPath(sample.source).parent)
+        return self._tasks.get(folder, Task(folder, ""))
+
+
+def _load_table(table: Path) -> dict[str, dict[str, str]]:
+    try:
+        tasks = json.loads(table.read_bytes())
+        return {name: {key: str(fields[key]) for key in ("folder", "category")} for name, fields in tasks.items()}
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"Cannot use '{table}': {error!r}. Expected the file that `dataset build` writes; build anew, or remove it."
+        ) from error

@@ -1,0 +1,205 @@
+"""SigLIP's vision model as a file: its sizes, and the names and shapes of its tensors."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ..adapter.config import FLOAT_DTYPES
+from ..errors import CheckpointError
+from ..weights.checkpoint import read_checkpoint
+from ..weights.kinds import described, quoted, recognise, shortened
+
+VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
+
+HEAD_PREFIX = "vision_model.head."
+_IGNORED = re.compile(r"text_model\..*|logit_scale|logit_bias|vision_model\.embeddings\.position_ids")
+"""Parts of a full SigLIP that the vision model does not need: its text tower and similarity scale."""
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Sizes of a SigLIP vision model, under the names of its Hugging Face configuration."""
+
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    image_size: int = 224
+    patch_size: int = 16
+    num_channels: int = 3
+    layer_norm_eps: float = 1e-6
+    hidden_act: str = "gelu_pytorch_tanh"
+
+
+SO400M = VisionConfig(
+    hidden_size=1152,
+    intermediate_size=4304,
+    num_hidden_layers=27,
+    num_attention_heads=16,
+    image_size=384,
+    patch_size=14,
+)
+"""google/siglip-so400m-patch14-384."""
+
+
+@dataclass(frozen=True)
+class VisionFile:
+    """A vision model on disk, whole: its sizes and its tensors, of the trunk and of the pooling head."""
+
+    path: Path
+    config: VisionConfig
+    trunk: Mapping[str, torch.Tensor]
+    """Names as in the file, ``vision_model.*``."""
+    head: Mapping[str, torch.Tensor]
+    """Names as in the file, below ``vision_model.head.``."""
+
+
+def open_vision(path: str | Path) -> VisionFile:
+    """Map a SigLIP vision model with its pooling head into memory.
+
+    Its sizes come from a Hugging Face ``config.json`` beside it where that describes the file, and are
+    those of so400m where the shapes say so.
+
+    Raises:
+        CheckpointError: the file is damaged, another model, without its head, of unknown sizes, or holds values
+            that are not finite (some of which attention would turn into zeros, unnoticed).
+    """
+    path = Path(path)
+    checkpoint = read_checkpoint(path)
+    _check_kind(checkpoint.tensors, path)
+    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if not _IGNORED.fullmatch(name)}
+    _check_dtypes(tensors, path)
+    config = _find_config(tensors, path)
+    _check_finite(tensors, path)
+    return VisionFile(
+        path,
+        config,
+        trunk={name: tensor for name, tensor in tensors.items() if not name.startswith(HEAD_PREFIX)},
+        head={name[len(HEAD_PREFIX) :]: tensor for name, tensor in tensors.items() if name.startswith(HEAD_PREFIX)},
+    )
+
+
+def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a SigLIP vision model of these sizes, by its name in the file."""
+    width, hidden = config.hidden_size, config.intermediate_size
+    linear = {"fc1": (hidden, width), "fc2": (width, hidden)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.patch_embedding.weight": (width, config.num_channels, config.patch_size, config.patch_size),
+        "embeddings.patch_embedding.bias": (width,),
+        "embeddings.position_embedding.weight": ((config.image_size // config.patch_size) ** 2, width),
+        "head.probe": (1, 1, width),
+        "head.attention.in_proj_weight": (3 * width, width),
+        "head.attention.in_proj_bias": (3 * width,),
+    }
+    layers = [f"encoder.layers.{index}." for index in range(config.num_hidden_layers)]
+    norms = ["post_layernorm", "head.layernorm", *(f"{layer}layer_norm{i}" for layer in layers for i in (1, 2))]
+    matrices = {"head.attention.out_proj": (width, width)}
+    for owner in ("head.", *layers):
+        matrices |= {f"{owner}mlp.{name}": shape for name, shape in linear.items()}
+    for layer in layers:
+        matrices |= {f"{layer}self_attn.{name}_proj": (width, width) for name in ("q", "k", "v", "out")}
+    for norm in norms:
+        shapes |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
+    for name, shape in matrices.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return {f"vision_model.{name}": shape for name, shape in shapes.items()}
+
+
+def _check_kind(names: Collection[str], path: Path) -> None:
+    kind = recognise(names)
+    if kind is None or kind[0] != "a SigLIP vision model":
+        raise CheckpointError(f"{path} holds {described(names)}; expected a SigLIP vision model. {_remedy()}")
+    if not any(name.startswith(HEAD_PREFIX) for name in names):
+        raise CheckpointError(
+            f"{path} is a SigLIP vision model without its attention-pooling head (no '{HEAD_PREFIX}*' in it); the "
+            f"relation is read from that head's output. Expected the whole model. {_remedy()}"
+        )
+
+
+def _check_dtypes(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOAT_DTYPES:
+            raise CheckpointError(
+                f"{quoted(name)} in {path} is stored as {tensor.dtype}; expected bfloat16, float16 or float32. "
+                f"{_remedy()}"
+            )
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    bad = [name for name, tensor in tensors.items() if not all(bound.isfinite() for bound in tensor.aminmax())]
+    if bad:
+        raise CheckpointError(
+            f"{path} has values that are not finite in {shortened(bad)}; expected numbers only. The file is damaged: "
+            f"fetch it again. {_remedy()}"
+        )
+
+
+def _find_config(tensors: Mapping[str, torch.Tensor], path: Path) -> VisionConfig:
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    beside = _config_beside(path)
+    for config in (beside, SO400M):
+        if config is not None and expected_vision_shapes(config) == shapes:
+            return config
+    expected = expected_vision_shapes(beside or SO400M)
+    source = "its config.json" if beside else "so400m-patch14-384 (there is no usable config.json beside the file)"
+    parts = [f"{path} does not have the tensors that are expected of {source}."]
+    for label, names in (("Missing", expected.keys() - shapes.keys()), ("Unknown", shapes.keys() - expected.keys())):
+        if names:
+            parts.append(f"{label}: {shortened(sorted(names))}.")
+    wrong = [name for name in expected if name in shapes and shapes[name] != expected[name]]
+    if wrong:
+        compared = "; ".join(f"'{name}' is {shapes[name]} for {expected[name]}" for name in wrong[:3])
+        parts.append(f"{len(wrong)} of the wrong shape: {compared}.")
+    raise CheckpointError(" ".join([*parts, _remedy()]))
+
+
+def config_file(path: Path) -> Path:
+    """Where the configuration of a weights file lies, if it has one."""
+    return path.with_name("config.json")
+
+
+def _config_beside(path: Path) -> VisionConfig | None:
+    """Read a Hugging Face configuration beside a weights file; None if there is none that describes a SigLIP."""
+    file = config_file(path)
+    if not file.is_file():
+        return None
+    try:
+        content: object = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    values = _mapping(content)
+    values = _mapping(values.get("vision_config", values))
+    if values.get("model_type") != "siglip_vision_model":
+        return None
+    config = VisionConfig(**{field.name: values.get(field.name, field.default) for field in fields(VisionConfig)})
+    return config if _is_sound(config) else None
+
+
+def _mapping(content: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+
+
+def _is_sound(config: VisionConfig) -> bool:
+    sizes = [value for name, value in vars(config).items() if name not in ("layer_norm_eps", "hidden_act")]
+    if not all(type(size) is int and 0 < size <= 65536 for size in sizes):
+        return False
+    return (
+        isinstance(config.layer_norm_eps, float)
+        and 0.0 < config.layer_norm_eps < 1.0
+        and config.hidden_size % config.num_attention_heads == 0
+        and config.hidden_act == "gelu_pytorch_tanh"
+        and config.num_channels == 3
+        and config.num_hidden_layers <= 256
+        and config.patch_size <= config.image_size
+    )
+
+
+def _remedy() -> str:
+    return f"Use sigclip_vision_patch14_384.safetensors from {VISION_ADDRESS}."

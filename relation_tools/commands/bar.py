@@ -1,0 +1,40 @@
+"""A progress bar on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from relation_core.progress import ByteProgress, Progress
+
+from .extras import require
+
+
+class _Bar:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def step(self) -> None:
+        self._bar.update()
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None, extra: str) -> Generator[Progress]:
+    """Show how far the work in the block is; ``total`` is None where it is not known."""
+    tqdm = require("tqdm", "tqdm", extra)
+    with tqdm.tqdm(total=total, desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
+        yield _Bar(bar)
+
+
+@contextmanager
+def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
+    """Show how many bytes of a download have arrived, and how fast."""
+    tqdm = require("tqdm", "tqdm", extra)
+    with tqdm.tqdm(desc=what, unit="B", unit_scale=True, delay=0.5, dynamic_ncols=True) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield report

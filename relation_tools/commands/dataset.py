@@ -1,0 +1,170 @@
+"""``python -m relation_tools dataset``: build, validate, count and look at datasets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+from relation_core.errors import DatasetError
+from relation_core.samples.samples import PROBLEMS
+from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
+
+from ..dataset.build import BuildOptions, build
+from ..dataset.sheet import choose_samples, draw_sheet
+from ..dataset.statistics import Statistics, statistics
+from ..dataset.synthesis import write_dataset
+from ..dataset.validation import run_ready_files, validate
+from .bar import progress_bar
+
+EXTRA = "dataset"
+_LOG = logging.getLogger(__name__)
+
+
+def add_commands(group: argparse.ArgumentParser) -> None:
+    """Describe the commands."""
+    commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_build(commands.add_parser("build", help="make a run-ready dataset of side-by-side pictures"))
+    for name, run, summary in (
+        ("validate", _validate, "check a run-ready dataset; list what is wrong"),
+        ("stats", _stats, "count samples by task and category, sizes, duplicates"),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("path", type=Path, metavar="PATH", help="a run-ready .jsonl, or the folder of a build")
+        command.set_defaults(run=run)
+    _add_sheet(commands.add_parser("sheet", help="draw samples on a contact sheet"))
+    _add_synthesize(commands.add_parser("synthesize", help="draw small scenes and relations as a paired dataset"))
+
+
+def _add_build(command: argparse.ArgumentParser) -> None:
+    defaults = BuildOptions()
+    command.add_argument(
+        "pairs", type=Path, metavar="PAIRS", help="a folder with <task>/Group1/labels.json, or a .jsonl or .json file"
+    )
+    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write; run again to go on after a kill")
+    command.add_argument("--per-task", type=int, default=defaults.per_task, help="most samples a task (%(default)s)")
+    command.add_argument(
+        "--test-pairs", type=int, default=defaults.test_pairs, help="pictures a task held out for testing (%(default)s)"
+    )
+    command.add_argument("--seed", type=int, default=defaults.seed, help="of the drawing (%(default)s)")
+    command.add_argument("--categories", type=Path, help="a .json that maps tasks to categories")
+    command.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="(all processors)")
+    command.set_defaults(run=_build)
+
+
+def _add_sheet(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a run-ready .jsonl")
+    command.add_argument("picture", type=Path, metavar="PICTURE", help="the picture file to write")
+    command.add_argument("--count", type=int, default=12, help="samples on it (%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
+    command.add_argument("--task", help="samples of this task only")
+    command.set_defaults(run=_sheet)
+
+
+def _add_synthesize(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write, for `dataset build` to read")
+    command.add_argument("--scenes", type=int, default=200, help="(%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="of the scenes (%(default)s)")
+    command.add_argument(
+        "--relations",
+        choices=("trained", "held-out", "all"),
+        default="trained",
+        help="held-out: the combinations that are kept out of training (%(default)s)",
+    )
+    command.set_defaults(run=_synthesize)
+
+
+def _build(options: argparse.Namespace) -> None:
+    drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
+    categories = read_categories(options.categories) if options.categories else {}
+    with progress_bar("pictures", None, EXTRA) as progress:
+        summary = build(options.pairs, options.out, drawing, categories, max(options.processes, 1), progress)
+    _LOG.info(
+        "%d tasks, %d pictures: %d samples to train on, %d to test with.",
+        *(summary.tasks, summary.pictures, summary.train_samples, summary.test_samples),
+    )
+    if summary.broken or summary.duplicates or summary.notes:
+        _LOG.info(
+            "%d entries are broken, %d are duplicates, and there are %d notes: see %s.",
+            *(summary.broken, summary.duplicates, summary.notes, options.out / PROBLEMS),
+        )
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    held_out = [relation for relation in ALL if relation.name in HELD_OUT]
+    relations = {"trained": TRAINED, "held-out": held_out, "all": ALL}[options.relations]
+    with progress_bar("scenes", options.scenes, EXTRA) as progress:
+        write_dataset(options.out, relations, options.scenes, options.seed, progress)
+    _LOG.info("%d relations of %d scenes in %s.", len(relations), options.scenes, options.out)
+
+
+def read_categories(file: Path) -> dict[str, str]:
+    """Read a table of tasks and their categories.
+
+    Raises:
+        DatasetError: the file is not such a table.
+    """
+    try:
+        table = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"Cannot read '{file}': {error}. Expected a JSON object of tasks and categories.") from error
+    pairs = cast("dict[object, object]", table).items() if isinstance(table, dict) else [(None, None)]
+    if not all(isinstance(name, str) and isinstance(category, str) for name, category in pairs):
+        raise DatasetError(f'\'{file}\' is not a table of categories. Expected {{"task": "category", ...}}.')
+    return cast("dict[str, str]", table)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    files = run_ready_files(options.path)
+    with progress_bar("pictures", None, EXTRA) as progress:
+        found = validate(files, progress)
+    lines = [*found.problems]
+    for file in found.files:
+        balance = "balanced" if file.imbalance <= 1 else f"uneven: uses of a task's pictures differ by {file.imbalance}"
+        lines.append(f"{file.file.name}: {file.samples} samples of {len(file.pictures)} pictures; rotation {balance}")
+    lines.append(f"{len(found.problems)} problems" if found.problems else "No problems.")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if found.problems else 0
+
+
+def _stats(options: argparse.Namespace) -> None:
+    files = run_ready_files(options.path)
+    with progress_bar("pictures", None, EXTRA) as progress:
+        found = statistics(files, progress)
+    sys.stdout.write("\n".join(_table(found, [file.name for file in files])) + "\n")
+
+
+def _table(found: Statistics, files: list[str]) -> list[str]:
+    wide = max([len(task.name) for task in found.samples] + [24]) + 2
+    lines = ["task".ljust(wide) + "pictures".rjust(12) + "".join(name.rjust(14) for name in files)]
+
+    def row(name: str, pictures: int, samples: list[int]) -> str:
+        return name.ljust(wide) + f"{pictures:12,}" + "".join(f"{count:14,}" for count in samples)
+
+    for category, tasks in found.categories().items():
+        for task in tasks:
+            counts = [found.samples[task].get(name, 0) for name in files]
+            lines.append(row(f"  {task.name}", found.pictures[task], counts))
+        counts = [sum(found.samples[task].get(name, 0) for task in tasks) for name in files]
+        lines.append(row(f"{category}: {len(tasks)}", sum(found.pictures[task] for task in tasks), counts))
+    lines += ["", "sizes of the halves: " + ", ".join(f"{size} ({n:,})" for size, n in list(found.sizes.items())[:12])]
+    lines.append(f"files with the same pixels: {len(found.duplicates)} groups")
+    lines += ["  " + ", ".join(group) for group in found.duplicates[:20]]
+    lines += [f"unreadable: {name}" for name in found.unreadable]
+    return lines
+
+
+def _sheet(options: argparse.Namespace) -> None:
+    samples = choose_samples(options.file, options.count, options.seed, options.task)
+    sheet = draw_sheet(options.file.parent, samples)
+    try:
+        sheet.save(options.picture)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"Cannot write '{options.picture}': {error}. Give a name that ends in .jpg or .png."
+        ) from error
+    _LOG.info("%d samples on %s", len(samples), options.picture)

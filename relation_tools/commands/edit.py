@@ -1,0 +1,99 @@
+"""``python -m relation_tools edit``: the edit that exemplar pairs show, applied to pictures without ComfyUI."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..diffusers_host.settings import EditSettings
+from .bar import progress_bar
+from .extras import require
+
+EXTRA = "headless"
+_SETTINGS = {
+    "steps": "sampling steps",
+    "guidance": "distilled guidance",
+    "strength": "how strongly the relation acts; 0 is the model without it",
+    "double_strength": "times the strength, in the double-stream blocks",
+    "single_strength": "times the strength, in the single-stream blocks",
+    "start": "share of sampling at which the relation begins to act",
+    "end": "share of sampling at which it stops to act",
+    "seed": "of the noise, which is ComfyUI's for that seed",
+    "long_side": "pixels of the result's longer side; 0 keeps the source's size",
+    "source_scale": "below 1 the model sees the source smaller",
+}
+
+
+def add_commands(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    _add_pictures(command.add_argument_group("pictures"))
+    _add_models(command.add_argument_group("models"))
+    sampling = command.add_argument_group("sampling; the defaults are the authors'")
+    defaults: dict[str, float] = asdict(EditSettings())
+    for name, default in defaults.items():
+        sampling.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            metavar="NUMBER",
+            help=f"{_SETTINGS[name]} (%(default)s)",
+        )
+    command.set_defaults(run=_run)
+
+
+def _add_pictures(group: Any) -> None:
+    for name, what in (("before", "the exemplar before the edit"), ("after", "the same picture after it")):
+        group.add_argument(
+            f"--{name}", action="append", required=True, type=Path, metavar="FILE", help=f"{what}; once for every pair"
+        )
+    group.add_argument(
+        "--weight",
+        action="append",
+        type=float,
+        metavar="NUMBER",
+        help="of a pair beside others; once for every pair (1)",
+    )
+    group.add_argument(
+        "--fit", choices=("pad", "stretch"), default="pad", help="how an exemplar is made square (%(default)s)"
+    )
+    group.add_argument(
+        "--source", required=True, type=Path, metavar="PATH", help="the picture to edit, or a folder of pictures"
+    )
+    group.add_argument(
+        "-o", "--out", required=True, type=Path, metavar="PATH", help="the result's file, or a folder for the results"
+    )
+    group.add_argument("--prompt", default="", help="what the edit is, in words")
+    group.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    group.add_argument("--no-comparison", action="store_true", help="write no sheet of A : A' :: B : B'")
+
+
+def _add_models(group: Any) -> None:
+    for name, required, what in (
+        ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
+        ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
+        ("vision", True, "SigLIP, such as sigclip_vision_patch14_384.safetensors"),
+        ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
+        ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
+    ):
+        group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
+    group.add_argument(
+        "--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; may be given several times"
+    )
+    group.add_argument("--lora-strength", type=float, default=1.0, metavar="NUMBER", help="of every LoRA (%(default)s)")
+    group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best there is)")
+    group.add_argument(
+        "--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto", help="(float32 on a CPU)"
+    )
+    group.add_argument(
+        "--offload", action="store_true", help="keep only the model that computes on the device: less of its memory"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    for library in ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft"):
+        require(library, library, EXTRA)
+    from ..diffusers_host.command import edit_pictures  # noqa: PLC0415 - loads all of them
+
+    return edit_pictures(options, lambda what, total: progress_bar(what, total, EXTRA))

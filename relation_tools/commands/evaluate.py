@@ -1,0 +1,136 @@
+"""``python -m relation_tools evaluate``: run, score and report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relation_core.samples.samples import Sample, read_samples
+
+from ..evaluation.errors import EvaluationError
+from ..evaluation.journal import Journal
+from ..evaluation.judge import ADDRESS, KEY, MODEL, Endpoint
+from ..evaluation.judging import judge_samples
+from ..evaluation.report import ReportOptions, render_report
+from ..evaluation.run_folder import RunFolder
+from ..evaluation.runner import Runner, RunOptions, RunSummary
+from ..evaluation.scores import METRICS, finished_samples, read_scores, score_samples
+from ..evaluation.server import Server
+from ..evaluation.template import SHIPPED, load_template
+from .bar import progress_bar
+from .extras import require
+
+if TYPE_CHECKING:
+    from ..evaluation.clip_similarity import ClipSimilarity
+
+EXTRA = "evaluation"
+_LOG = logging.getLogger(__name__)
+
+
+def add_commands(group: argparse.ArgumentParser) -> None:
+    """Describe the commands."""
+    commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the samples of a file through ComfyUI servers")
+    score = commands.add_parser("score", help="score the results against their targets")
+    report = commands.add_parser("report", help="write the scores and the best and worst samples as one HTML page")
+    for command in (run, score, report):
+        command.add_argument("file", type=Path, metavar="FILE", help="a run-ready .jsonl, usually the test file")
+        command.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are kept")
+    _add_run(run)
+    score.add_argument("--clip", type=Path, help="a folder with a CLIP model, for CLIP-I")
+    score.add_argument(
+        "--judge", action="store_true", help=f"ask the judge given by {ADDRESS}, {MODEL} and {KEY} in the environment"
+    )
+    score.set_defaults(run=_score)
+    defaults = ReportOptions()
+    report.add_argument("page", type=Path, metavar="PAGE", help="the .html file to write")
+    report.add_argument("--title", default=defaults.title, help="(%(default)s)")
+    report.add_argument("--rank-by", choices=METRICS, default=defaults.ranked_by, help="(%(default)s)")
+    report.add_argument("--shown", type=int, default=defaults.shown, help="best and worst samples (%(default)s each)")
+    report.set_defaults(run=_report)
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    defaults = RunOptions()
+    command.add_argument(
+        "--workflow", type=Path, default=SHIPPED, help="a template in API form; see docs/evaluation.md (the pack's own)"
+    )
+    command.add_argument(
+        "--server", action="append", required=True, help="address of a ComfyUI, such as 127.0.0.1:8188; may be repeated"
+    )
+    command.add_argument("--limit", type=int, help="only the first so many samples")
+    command.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
+    command.add_argument("--attempts", type=int, default=defaults.attempts, help="tries of a sample (%(default)s)")
+    command.add_argument(
+        "--give-up", type=float, default=defaults.give_up, help="seconds to wait for a lost server (%(default)s)"
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    require("aiohttp", "aiohttp", EXTRA)
+    samples = list(read_samples(options.file))[: options.limit]
+    run = RunFolder(options.folder)
+    template = load_template(options.workflow)
+    run.open(options.file, options.workflow, options.seed)
+    settings = RunOptions(seed=options.seed, attempts=options.attempts, give_up=options.give_up)
+    with Journal(run.journal) as journal, progress_bar("samples", len(samples), EXTRA) as progress:
+        runner = Runner(template, run, journal, settings, progress)
+        found = asyncio.run(_run_on_servers(runner, samples, options.file.parent, options.server))
+    _LOG.info("%d of %d samples have a result.", found.done, len(samples))
+    for index, message in list(found.failed.items())[:10]:
+        _LOG.info("Sample %d failed: %s", index, message)
+    if found.failed:
+        _LOG.info("%d samples failed; run again to try them again.", len(found.failed))
+    return 1 if found.failed else 0
+
+
+async def _run_on_servers(runner: Runner, samples: list[Sample], folder: Path, addresses: list[str]) -> RunSummary:
+    import aiohttp  # noqa: PLC0415 - optional
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
+        servers = [Server(address, session) for address in dict.fromkeys(addresses)]
+        return await runner.run(samples, folder, servers)
+
+
+def _score(options: argparse.Namespace) -> int:
+    require("skimage", "scikit-image", EXTRA)
+    run = RunFolder(options.folder)
+    run.check_samples(options.file)
+    samples = finished_samples(read_samples(options.file), run)
+    failed: dict[int, str] = {}
+    if options.judge:
+        require("aiohttp", "aiohttp", EXTRA)
+        endpoint = Endpoint.from_environment()
+        with progress_bar("judged", len(samples), EXTRA) as progress:
+            failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
+    clip = _clip(options.clip) if options.clip else None
+    with progress_bar("scored", len(samples), EXTRA) as progress:
+        score_samples(samples, options.file, run, clip, progress)
+    _LOG.info("%d samples scored: %s", len(samples), run.scores)
+    for index, reason in failed.items():
+        _LOG.info("Sample %d has no judgement: %s", index, reason)
+    return 1 if failed else 0
+
+
+def _clip(folder: Path) -> ClipSimilarity:
+    require("transformers", "transformers", EXTRA)
+    from ..evaluation.clip_similarity import ClipSimilarity  # noqa: PLC0415 - loads torch
+
+    return ClipSimilarity(folder)
+
+
+def _report(options: argparse.Namespace) -> None:
+    require("jinja2", "Jinja2", EXTRA)
+    run = RunFolder(options.folder)
+    run.check_samples(options.file)
+    settings = ReportOptions(options.title, options.rank_by, options.shown)
+    page = render_report(read_scores(run), list(read_samples(options.file)), options.file.parent, run, settings)
+    try:
+        options.page.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise EvaluationError(f"Cannot write '{options.page}': {error.strerror or error}.") from error
+    _LOG.info("The report is in %s", options.page)

@@ -1,0 +1,26 @@
+"""``python -m relation_tools train``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .extras import require
+
+EXTRA = "training"
+
+
+def add_commands(group: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    group.add_argument("settings", type=Path, metavar="CONFIG.toml", help="what to train; see docs/training.md")
+    group.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    for library in ("diffusers", "peft", "accelerate", "transformers"):
+        require(library, library, EXTRA)
+    from ..training.settings import RunSettings  # noqa: PLC0415 - optional
+    from ..training.settings_file import read_settings  # noqa: PLC0415
+    from ..training.trainer import Trainer  # noqa: PLC0415
+
+    Trainer(read_settings(options.settings, RunSettings)).run()

@@ -1,0 +1,95 @@
+"""``python -m relation_tools weights``: download and convert weights files, and tell what they are."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from relation_core.adapter.adapter import open_adapter
+from relation_core.adapter.download import ADAPTER_FILE, download_adapter
+
+from ..weights.conversion import conversion_passes, convert_adapter
+from ..weights.inspection import inspect_file
+from .bar import byte_bar, progress_bar
+from .extras import require
+
+EXTRA = "weights"
+_LOG = logging.getLogger(__name__)
+
+
+def add_commands(group: argparse.ArgumentParser) -> None:
+    """Describe the commands."""
+    commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_download(commands.add_parser("download", help="fetch the released adapter from huggingface.co"))
+    _add_convert(commands.add_parser("convert", help="rewrite an adapter as one .safetensors file"))
+    _add_inspect(commands.add_parser("inspect", help="tell what a weights file is and whether it fits FLUX.1-dev"))
+
+
+def _add_download(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        f"Fetch {ADAPTER_FILE} (5.3 GB), unless it is there. A download that was cut off or interrupted is continued. "
+        "HF_ENDPOINT names another server; HF_HUB_OFFLINE forbids all."
+    )
+    command.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to put it (here)")
+    command.set_defaults(run=_download)
+
+
+def _add_convert(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Rewrite an adapter (.bin or .safetensors) as one .safetensors file: the same values in the same dtype, "
+        "streamed, compared bit for bit, and there only when it is whole."
+    )
+    command.add_argument("source", type=Path, metavar="IN", help="the adapter, such as ip_adapter-100000.bin")
+    command.add_argument("target", type=Path, metavar="OUT", help="the .safetensors file to write")
+    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    command.set_defaults(run=_convert)
+
+
+def _add_inspect(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Tell what a weights file is: kind, sizes, dtype and fingerprint. The exit status is 1 if it does not fit "
+        "FLUX.1-dev."
+    )
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="an adapter, a SigLIP vision model or a saved relation"
+    )
+    command.set_defaults(run=_inspect)
+
+
+def _download(options: argparse.Namespace) -> None:
+    for library in ("huggingface_hub", "requests"):
+        require(library, library, EXTRA)
+    with byte_bar(ADAPTER_FILE, EXTRA) as progress:
+        adapter = download_adapter(options.to, progress)
+    _LOG.info("%s is a RelationAdapter, fingerprint %s.", adapter.path, adapter.fingerprint)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    adapter = open_adapter(options.source)
+    with _ending_cleanly(), progress_bar("write and compare", conversion_passes(adapter), EXTRA) as progress:
+        converted = convert_adapter(adapter, options.target, options.overwrite, progress)
+    _LOG.info("Wrote %s: the same weights, fingerprint %s.", converted.path, converted.fingerprint)
+
+
+@contextmanager
+def _ending_cleanly() -> Generator[None]:
+    """Treat a request to end like Ctrl-C, so that the unfinished file is removed."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    sys.stdout.write(inspect_file(options.file) + "\n")

@@ -1,0 +1,46 @@
+"""Looks into the pictures of a run-ready dataset, each once, several at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from relation_core.pictures.opaque import read_opaque
+from relation_core.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A picture's size and a digest of its pixels, or why it cannot be read."""
+
+    width: int = 0
+    height: int = 0
+    digest: bytes = b""
+    error: str = ""
+
+
+def look_into(folder: Path, names: Collection[str], progress: Progress) -> dict[str, Content]:
+    """Decode pictures given by their paths relative to ``folder``."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(_look, (folder / name for name in names))
+        return dict(_reported(zip(names, found, strict=True), progress))
+
+
+def _reported(found: Iterator[tuple[str, Content]], progress: Progress) -> Iterator[tuple[str, Content]]:
+    for item in found:
+        progress.step()
+        yield item
+
+
+def _look(path: Path) -> Content:
+    try:
+        pixels = read_opaque(path)
+    except Exception as error:  # a decoder meeting damaged data raises whatever it happens to run into
+        return Content(error=f"{type(error).__name__}: {error}")
+    return Content(
+        pixels.width, pixels.height, blake2b(repr(pixels.size).encode() + pixels.tobytes(), digest_size=16).digest()
+    )

@@ -1,0 +1,172 @@
+"""Splits all pictures of a dataset into halves on disk, in several processes, resumably."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from relation_core.errors import DatasetError, ExemplarError
+from relation_core.pictures.opaque import opaque
+from relation_core.progress import Progress
+
+from .halves import Halves, split_halves
+from .outcomes import Folders, Job, Outcome, record_chunk, recorded_chunk
+
+CHUNK = 64
+"""Pictures whose outcomes are recorded together; a killed build does at most so many a process again."""
+
+
+def split_all(jobs: Sequence[Job], folders: Folders, processes: int, progress: Progress) -> list[Outcome]:
+    """Split every picture and return the outcomes in the order of the jobs.
+
+    Args:
+        jobs: pictures, none twice.
+        folders: where from and where to.
+        processes: how many to work in; with 1 it is this one.
+        progress: told of every picture.
+
+    Raises:
+        DatasetError: the results cannot be written, or a process was killed. What is done by then is not done again.
+    """
+    chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
+    done: dict[int, list[Outcome]] = {}
+    waiting: list[int] = []
+    for index, chunk in enumerate(chunks):
+        recorded = recorded_chunk(folders, index, chunk)
+        if recorded is None:
+            waiting.append(index)
+        else:
+            done[index] = recorded
+            _step(progress, len(chunk))
+    try:
+        for index, outcomes in _split_chunks(chunks, waiting, folders, processes):
+            done[index] = outcomes
+            _step(progress, len(outcomes))
+    except OSError as error:
+        raise DatasetError(f"Cannot write to '{folders.out}': {error}. Make room there and run again.") from error
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "A process of the build was killed, perhaps for want of memory. Run again with fewer --processes; what is "
+            "done stays done."
+        ) from error
+    return [outcome for index in range(len(chunks)) for outcome in done[index]]
+
+
+def _step(progress: Progress, count: int) -> None:
+    for _ in range(count):
+        progress.step()
+
+
+def _split_chunks(
+    chunks: list[Sequence[Job]], waiting: list[int], folders: Folders, processes: int
+) -> Iterator[tuple[int, list[Outcome]]]:
+    if processes == 1 or len(waiting) < 2:
+        for index in waiting:
+            yield index, split_chunk(chunks[index], index, folders)
+        return
+    with _pool(min(processes, len(waiting))) as pool:
+        futures = {pool.submit(split_chunk, chunks[index], index, folders): index for index in waiting}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+
+
+@contextmanager
+def _pool(processes: int) -> Generator[Executor]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_follow_parent)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """End this process when its parent is killed, and leave an interrupt from the keyboard to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def split_chunk(chunk: Sequence[Job], index: int, folders: Folders) -> list[Outcome]:
+    """Split the pictures of a chunk, then record their outcomes."""
+    outcomes = [_split(job, folders) for job in chunk]
+    record_chunk(folders, index, chunk, outcomes)
+    return outcomes
+
+
+def _split(job: Job, folders: Folders) -> Outcome:
+    try:
+        halves, encoding, notes = _read(folders.pairs / job.picture)
+    except Exception as error:  # a decoder meeting damaged data raises whatever it happens to run into
+        return Outcome(error=_reason(error))
+    suffix = ".jpg" if encoding == "JPEG" else ".png"
+    names = f"{job.halves}_before{suffix}", f"{job.halves}_after{suffix}"
+    pictures = halves.before, halves.after
+    lengths = [
+        _write(picture, encoding, folders.out / name, folders) for picture, name in zip(pictures, names, strict=True)
+    ]
+    return Outcome(
+        notes=(*notes, *halves.notes),
+        before=names[0],
+        after=names[1],
+        bytes=(lengths[0], lengths[1]),
+        size=halves.before.size,
+        digests=(_digest(halves.before), _digest(halves.after)),
+    )
+
+
+def _read(path: Path) -> tuple[Halves, str, list[str]]:
+    """Read and split a picture; JPEGs stay JPEGs, everything else becomes PNG."""
+    notes: list[str] = []
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")
+    with warnings.catch_warnings(), closing(Image.open(path)) as picture:
+        warnings.simplefilter("ignore")  # large pictures, odd metadata; what matters raises
+        encoding = "JPEG" if picture.format in ("JPEG", "MPO") else "PNG"
+        if getattr(picture, "n_frames", 1) > 1 and encoding == "PNG":
+            notes.append("it has several frames; the first was taken")
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return split_halves(opaque(upright)), encoding, notes
+
+
+def _write(picture: Image.Image, encoding: str, path: Path, folders: Folders) -> int:
+    buffer = BytesIO()
+    if encoding == "JPEG":
+        picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    else:
+        picture.save(buffer, "PNG")
+    folders.scratch.write(path, buffer.getvalue())
+    return buffer.tell()
+
+
+def _digest(picture: Image.Image) -> str:
+    return blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "the file is not a picture of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the picture cannot be read: {error.strerror}"
+    if isinstance(error, ExemplarError):
+        return f"the picture cannot be split: {error}"
+    return f"the picture cannot be read: {error or type(error).__name__}"

@@ -1,0 +1,78 @@
+"""Writes synthetic relations as a paired dataset, in the layout of Relation252K."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from relation_core.errors import DatasetError
+from relation_core.progress import Progress
+from relation_core.scenes.drawing import draw
+from relation_core.scenes.relations import Relation
+from relation_core.scenes.scene import Scene, quiet_scene
+from relation_core.weights.atomic import appearing
+
+from .entries import DESCRIPTIONS, INSTRUCTION, PICTURE
+
+
+def write_dataset(out: Path, relations: Sequence[Relation], scenes: int, seed: int, progress: Progress) -> None:
+    """Draw every relation of every scene, before on the left and after on the right, with a ``labels.json`` a relation.
+
+    The same scenes stand under all relations, so that a source has a target of each: `measure` needs that, and
+    `dataset build` holds a scene out of all of them at once. The same arguments give the same files.
+
+    Args:
+        out: the folder to write ``<relation>/Group1/`` in.
+        relations: the relations.
+        scenes: how many scenes.
+        seed: of the scenes.
+        progress: told of every scene.
+
+    Raises:
+        DatasetError: there is nothing to write, or ``out`` cannot be written.
+    """
+    if scenes < 1 or not relations:
+        raise DatasetError(f"Got {scenes} scenes and {len(relations)} relations; expected at least one of each.")
+    folders = {relation.name: out / relation.name / "Group1" for relation in relations}
+    try:
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+        for index in range(scenes):
+            _write_scene(quiet_scene(seed, index), relations, folders, _name(index))
+            progress.step()
+        for relation in relations:
+            _write_labels(folders[relation.name], relation, scenes)
+    except OSError as error:
+        raise DatasetError(f"Cannot write to '{out}': {error}. Give a folder that can be written.") from error
+
+
+def _name(index: int) -> str:
+    return f"scene_{index:06d}.png"
+
+
+def _write_scene(scene: Scene, relations: Sequence[Relation], folders: dict[str, Path], name: str) -> None:
+    before = draw(scene)
+    for relation in relations:
+        after = relation.edit(scene)
+        both = Image.new("RGB", (before.width + after.width, before.height))
+        both.paste(before, (0, 0))
+        both.paste(after, (before.width, 0))
+        both.save(folders[relation.name] / name)
+
+
+def _write_labels(folder: Path, relation: Relation, scenes: int) -> None:
+    left, right = DESCRIPTIONS
+    entries = [
+        {
+            left: "A small scene.",
+            right: f"The same scene, edited: {relation.name}.",
+            INSTRUCTION: relation.instruction,
+            PICTURE: _name(index),
+        }
+        for index in range(scenes)
+    ]
+    with appearing(folder / "labels.json") as unfinished:
+        unfinished.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,158 @@
+"""FLUX.1's autoencoder from a file or a folder, and pictures through it.
+
+Its latents are those that the transformer works on: (z - shift) * scale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers.loaders import single_file_utils
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+from relation_core.errors import CheckpointError
+from relation_core.flux.sizes import LATENT_CHANNELS, LATENT_SCALE, LATENT_SHIFT
+from relation_core.flux.source import check_latent
+from relation_core.weights.checkpoint import read_checkpoint
+from relation_core.weights.kinds import described
+
+from .folders import has_config, open_folder
+from .strict_load import load_strictly
+
+Autoencoder = AutoencoderKL | AutoencoderTiny
+_Tensors = dict[str, torch.Tensor]
+
+
+def load_autoencoder(path: Path, dtype: torch.dtype) -> Autoencoder:
+    """Load an autoencoder.
+
+    Args:
+        path: a folder in diffusers' form, that of a whole pipeline or of the autoencoder alone; ``ae.safetensors``;
+            or a tiny autoencoder as one file, in the layout that ComfyUI's VAE loader knows.
+        dtype: what it computes in.
+
+    Raises:
+        CheckpointError: there is no autoencoder of FLUX.1's latents.
+    """
+    path = path / "vae" if has_config(path / "vae") else path
+    model = _open_folder(path, dtype) if path.is_dir() else _load_file(path, dtype)
+    if model.config["latent_channels"] != LATENT_CHANNELS:
+        raise CheckpointError(
+            f"{path} makes latents of {model.config['latent_channels']} channels; those of FLUX.1 have "
+            f"{LATENT_CHANNELS}. Use ae.safetensors, FLUX.1's autoencoder."
+        )
+    return model.eval().requires_grad_(False)
+
+
+def encode(autoencoder: Autoencoder, image: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+    """Encode pictures.
+
+    Args:
+        autoencoder: the autoencoder.
+        image: (B, height, width, 3) in [0, 1].
+        device: where it computes; where it is, unless given.
+
+    Returns:
+        (B, 16, height / 8, width / 8) float32, on that device.
+    """
+    pixels = image.movedim(-1, 1).to(device or autoencoder.device, autoencoder.dtype).mul(2).sub(1)
+    encoded: Any = autoencoder.encode(pixels)
+    latent = encoded.latents if isinstance(autoencoder, AutoencoderTiny) else encoded.latent_dist.mode()
+    check_latent(latent)
+    return (latent.float() - autoencoder.config["shift_factor"]) * autoencoder.config["scaling_factor"]
+
+
+def decode(autoencoder: Autoencoder, latent: torch.Tensor) -> torch.Tensor:
+    """Decode latents (B, 16, rows, columns) to pictures (B, 8 * rows, 8 * columns, 3) in [0, 1], float32 on the CPU.
+
+    The latents are where the autoencoder computes.
+    """
+    latent = latent.float() / autoencoder.config["scaling_factor"] + autoencoder.config["shift_factor"]
+    return (
+        cast("Any", autoencoder)
+        .decode(latent.to(autoencoder.dtype))
+        .sample.movedim(1, -1)
+        .float()
+        .cpu()
+        .add(1)
+        .div(2)
+        .clamp(0, 1)
+    )
+
+
+def _open_folder(folder: Path, dtype: torch.dtype) -> Autoencoder:
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    except (OSError, ValueError, AttributeError):
+        kind = None
+    return open_folder(AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL, folder, dtype)
+
+
+def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
+    tensors = dict(read_checkpoint(path).tensors)
+    try:
+        if "taesd_decoder.1.weight" in tensors:
+            model, state = _tiny(tensors)
+        elif "decoder.conv_in.weight" in tensors:
+            model, state = _full(tensors)
+        else:
+            raise CheckpointError(
+                f"{path} holds {described(tensors)}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one."
+            )
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is not a whole autoencoder ({error}). Fetch the file again.") from error
+    return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
+
+
+def _tiny(tensors: _Tensors) -> tuple[AutoencoderTiny, _Tensors]:
+    """Take TAESD's layout: its latents are the model's, but for the scale and the shift in the file."""
+    scale = float(tensors.pop("vae_scale", torch.tensor(1.0)))
+    shift = float(tensors.pop("vae_shift", torch.tensor(0.0)))
+    with torch.device("meta"):
+        model = AutoencoderTiny(
+            latent_channels=tensors["taesd_decoder.1.weight"].shape[1],
+            # z = encoded / scale + shift is what ComfyUI's loader gives, before it becomes the model's latent.
+            scaling_factor=LATENT_SCALE / scale,
+            shift_factor=scale * (LATENT_SHIFT - shift),  # type: ignore[arg-type]
+        )
+    return model, {_tiny_name(name): tensor for name, tensor in tensors.items()}
+
+
+def _tiny_name(name: str) -> str:
+    part, index, rest = re.split(r"\.", name, maxsplit=2)
+    # The decoder's first layer has no weights, and is no layer in diffusers.
+    return f"{part.removeprefix('taesd_')}.layers.{int(index) - (part == 'taesd_decoder')}.{rest}"
+
+
+def _full(tensors: _Tensors) -> tuple[AutoencoderKL, _Tensors]:
+    """Take the layout of ``ae.safetensors``, or diffusers' names in one file."""
+    original = "encoder.down.0.block.0.conv1.weight" in tensors
+    level, block = ("encoder.down", "block") if original else ("encoder.down_blocks", "resnets")
+    widths: list[int] = []
+    while f"{level}.{len(widths)}.{block}.0.conv1.weight" in tensors:
+        widths.append(tensors[f"{level}.{len(widths)}.{block}.0.conv1.weight"].shape[0])
+    config: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * len(widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(widths),
+        "block_out_channels": tuple(widths),
+        "layers_per_block": sum(
+            1 for name in tensors if re.fullmatch(rf"{level}\.0\.{block}\.\d+\.conv1\.weight", name)
+        ),
+        "latent_channels": tensors["decoder.conv_in.weight"].shape[1],
+        "scaling_factor": LATENT_SCALE,
+        "shift_factor": LATENT_SHIFT,
+        "use_quant_conv": False,
+        "use_post_quant_conv": False,
+    }
+    if original:
+        tensors = cast("Any", single_file_utils).convert_ldm_vae_checkpoint(tensors, config)
+    with torch.device("meta"):
+        model = AutoencoderKL(**config)
+    return model, tensors

@@ -1,0 +1,152 @@
+"""The authors' edit from pictures to a picture, with diffusers as the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from PIL import Image
+
+from relation_core.errors import ExemplarError
+from relation_core.flux.empty_prompt import empty_prompt
+from relation_core.flux.schedule import level_at, relation_sigmas
+from relation_core.flux.source import resize_source, source_size
+from relation_core.pictures.tensors import from_pil, to_pil
+from relation_core.progress import Progress, Silent
+from relation_core.relation.pairs import Pair, encode_pairs
+from relation_core.relation.relation import Relation, check_weight
+from relation_core.vision.exemplar import Fit
+
+from .attention import ExemplarAttention
+from .autoencoder import decode, encode
+from .models import Models, no_text_encoder
+from .sampling import Prompt, draw_noise, sample, token_grid
+from .settings import EditSettings
+
+
+class RelationPipeline:
+    """Edits pictures.
+
+    Args:
+        models: the models, on the CPU.
+        device: where to compute.
+        offload: whether to hold only the model that is computing there, by accelerate.
+    """
+
+    def __init__(self, models: Models, device: torch.device | str, offload: bool = False) -> None:
+        self._flux: Any = models.flux
+        self._adapter, self._vision = models.adapter, models.vision
+        self._device = torch.device(device)
+        self._dtype: torch.dtype = models.flux.transformer.dtype
+        if offload:
+            self._flux.enable_model_cpu_offload(device=self._device)
+        else:
+            self._flux.to(self._device)
+
+    def relation(
+        self, pairs: list[Pair], weights: list[float], fit: Fit = "pad", progress: Progress | None = None
+    ) -> Relation:
+        """Turn exemplar pairs into a relation.
+
+        Args:
+            pairs: pictures before and after, RGB.
+            weights: one a pair, at least 0.
+            fit: how a picture is brought to the vision model's square.
+            progress: called :func:`relation_core.pairs.pair_passes` times; it may raise to stop.
+
+        Raises:
+            ExemplarError: there are no pairs or not as many weights, or the vision model is not the adapter's.
+            CheckpointError: the adapter changed on disk.
+        """
+        if not pairs or len(weights) != len(pairs):
+            raise ExemplarError(
+                f"Got {len(pairs)} exemplar pairs and {len(weights)} weights; expected at least one pair, and as many "
+                "weights. Give every pair its weight, or none."
+            )
+        for weight in weights:
+            check_weight(weight)
+        self._vision.model.to(self._device)
+        try:
+            relation = encode_pairs(
+                self._adapter,
+                self._vision.pooled,
+                self._vision.config.image_size,
+                pairs,
+                fit,
+                1.0,
+                self._device,
+                self._dtype,
+                progress or Silent(),
+            )
+        finally:
+            self._vision.model.to("cpu")
+        return replace(relation, weights=tuple(weights))
+
+    @torch.no_grad()
+    def prompt(self, text: str) -> Prompt:
+        """Encode a prompt; where the model has no text encoders, give zeros for an empty one.
+
+        Raises:
+            RelationAdapterError: there is a text, and nothing to encode it with.
+        """
+        if self._flux.text_encoder is not None:
+            embedded, pooled, _ = self._flux.encode_prompt(prompt=text, prompt_2=None, device=self._device)
+            return Prompt(embedded, pooled)
+        if text:
+            raise no_text_encoder(text)
+        sizes = self._flux.transformer.config
+        return Prompt(*empty_prompt(sizes["joint_attention_dim"], sizes["pooled_projection_dim"]))
+
+    def edit(
+        self,
+        relation: Relation,
+        source: Image.Image,
+        prompt: Prompt,
+        settings: EditSettings,
+        progress: Progress | None = None,
+    ) -> Image.Image:
+        """Edit a picture.
+
+        Args:
+            relation: from :meth:`relation`.
+            source: the picture, RGB.
+            prompt: from :meth:`prompt`.
+            settings: how to sample.
+            progress: called once a step; it may raise to stop.
+        """
+        with torch.no_grad():
+            latent = self.edit_latent(relation, source, prompt, settings, progress)
+            edited = decode(self._flux.vae, latent)
+        self._flux.maybe_free_model_hooks()
+        return to_pil(edited)[0]
+
+    @torch.no_grad()
+    def edit_latent(
+        self,
+        relation: Relation,
+        source: Image.Image,
+        prompt: Prompt,
+        settings: EditSettings,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """Edit a picture, as :meth:`edit` does, up to the latent (1, 16, rows, columns), float32 where it computes."""
+        image = from_pil(source)
+        full = source_size(source.width, source.height, settings.long_side)
+        small = source_size(source.width, source.height, settings.long_side, settings.source_scale)
+        clean = encode(self._flux.vae, resize_source(image, small), self._device)
+        noise = draw_noise((1, clean.shape[1], full[1] // 8, full[0] // 8), settings.seed).to(self._device)
+        rows, columns = token_grid(noise)
+        double, single = (settings.strength * part for part in (settings.double_strength, settings.single_strength))
+        exemplars = ExemplarAttention.of_relation(relation, self._device, self._dtype, double, single)
+        return sample(
+            self._flux.transformer,
+            prompt,
+            clean,
+            noise,
+            relation_sigmas(settings.steps, rows * columns),
+            settings.guidance,
+            exemplars,
+            (level_at(settings.start), level_at(settings.end)),
+            progress,
+        )

@@ -1,0 +1,136 @@
+"""FLUX.1's transformer from a file or a folder, in diffusers' names or in those that ComfyUI's users have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers.loaders import single_file_utils
+from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+
+from relation_core.adapter.config import FLOAT_DTYPES
+from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.flux.sizes import HEAD_DIM, TOKEN_CHANNELS
+from relation_core.weights.checkpoint import read_checkpoint
+from relation_core.weights.kinds import described, shortened
+
+from .folders import has_config, open_folder
+from .strict_load import load_strictly
+
+_Tensors = dict[str, torch.Tensor]
+_ORIGINAL, _DIFFUSERS = "double_blocks.0.img_attn.qkv.weight", "transformer_blocks.0.attn.to_q.weight"
+_PREFIX = "model.diffusion_model."
+"""Where a whole checkpoint, with text encoders and autoencoder, keeps its transformer."""
+_FLOATS = (*FLOAT_DTYPES, torch.float8_e4m3fn, torch.float8_e5m2)
+_DIFFUSERS_HIDDEN = 3072
+
+
+def load_transformer(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
+    """Load a transformer.
+
+    Sizes come from the folder's ``config.json``, or else from the tensors. Nothing is fetched.
+
+    Args:
+        path: a folder in diffusers' form, that of a whole pipeline or of the transformer alone; or one file, in
+            diffusers' names or in the original ones that ComfyUI's files have.
+        dtype: what it computes in.
+
+    Raises:
+        CheckpointError: there is no whole FLUX.1 transformer.
+        ModelMismatchError: it takes more than a noisy latent, as FLUX.1-Fill does, or is another kind of Flux.
+    """
+    path = path / "transformer" if has_config(path / "transformer") else path
+    if path.is_dir():
+        model: FluxTransformer2DModel = open_folder(FluxTransformer2DModel, path, dtype)
+        _check_channels(model.config["in_channels"], path)
+    else:
+        model = _load_file(path, dtype)
+    return model.eval().requires_grad_(False)
+
+
+def _check_channels(channels: int, path: Path) -> None:
+    if channels != TOKEN_CHANNELS:
+        raise ModelMismatchError(
+            f"{path} takes {channels} channels a token; expected {TOKEN_CHANNELS}. FLUX.1-Fill, -Canny and -Depth take "
+            "further pictures beside the latent: use FLUX.1-dev or a fine-tune of it."
+        )
+
+
+def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
+    tensors = dict(read_checkpoint(path).tensors)
+    if any(name.startswith(_PREFIX) for name in tensors):
+        tensors = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
+    if not ({_ORIGINAL, _DIFFUSERS} & tensors.keys()):
+        raise CheckpointError(
+            f"{path} holds {described(tensors)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
+        )
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _FLOATS:
+            raise CheckpointError(
+                f"'{name}' in {path} is stored as {tensor.dtype}; expected floating-point numbers. Use a file that is "
+                "not quantised, or one in float8."
+            )
+    tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    try:
+        if _ORIGINAL in tensors:
+            tensors = _in_diffusers_names(tensors, path)
+        config = _infer_config(tensors, path)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole FLUX.1 transformer ({error}). Fetch the file again, or use the original one."
+        ) from error
+    with torch.device("meta"):
+        model = FluxTransformer2DModel(**config)
+    return load_strictly(model, tensors, path)
+
+
+def _infer_config(tensors: _Tensors, path: Path) -> dict[str, Any]:
+    """Read the sizes from tensors in diffusers' names."""
+
+    def blocks(kind: str) -> int:
+        return len({name.split(".")[1] for name in tensors if name.startswith(f"{kind}.")})
+
+    head_dim = tensors["transformer_blocks.0.attn.norm_q.weight"].shape[0]
+    if head_dim != HEAD_DIM:
+        raise ModelMismatchError(
+            f"The attention heads in {path} are {head_dim} wide; expected {HEAD_DIM}, as in every FLUX.1. Use "
+            "FLUX.1-dev or a fine-tune of it."
+        )
+    hidden, channels = tensors["x_embedder.weight"].shape
+    _check_channels(channels, path)
+    return {
+        "in_channels": channels,
+        "num_layers": blocks("transformer_blocks"),
+        "num_single_layers": blocks("single_transformer_blocks"),
+        "num_attention_heads": hidden // head_dim,
+        "joint_attention_dim": tensors["context_embedder.weight"].shape[1],
+        "pooled_projection_dim": tensors["time_text_embed.text_embedder.linear_1.weight"].shape[1],
+        "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in tensors,
+    }
+
+
+def _in_diffusers_names(tensors: _Tensors, path: Path) -> _Tensors:
+    """Convert with diffusers' own table.
+
+    It takes a hidden size of 3072 for granted in one place: where the single-stream blocks' first matrix is taken
+    apart. So that matrix goes past it, and in its stead comes one of that height and without values.
+    """
+    hidden = tensors["img_in.weight"].shape[0]
+    parts = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+    apart: _Tensors = {}
+    for name in [name for name in tensors if ".linear1." in name]:
+        _, index, _, kind = name.split(".")
+        split = torch.split(tensors[name], [hidden, hidden, hidden, 4 * hidden])
+        apart |= {
+            f"single_transformer_blocks.{index}.{part}.{kind}": value for part, value in zip(parts, split, strict=True)
+        }
+        tensors[name] = torch.empty(7 * _DIFFUSERS_HIDDEN, device="meta")
+    library = cast("Any", single_file_utils)  # untyped
+    converted: _Tensors = library.convert_flux_transformer_checkpoint_to_diffusers(tensors)
+    if tensors:  # the table takes out what it knows
+        raise CheckpointError(
+            f"{path} has tensors that no FLUX.1 has: {shortened(sorted(tensors))}. Use FLUX.1-dev or a fine-tune of it "
+            "in bfloat16, float16, float32 or plain float8."
+        )
+    return {**converted, **apart}

@@ -1,0 +1,25 @@
+"""What can go wrong between samples and servers."""
+
+from __future__ import annotations
+
+from relation_core.errors import RelationAdapterError
+
+
+class EvaluationError(RelationAdapterError):
+    """The evaluation cannot go on."""
+
+
+class ServerDownError(EvaluationError):
+    """A server does not answer."""
+
+
+class PromptRefusedError(EvaluationError):
+    """A server does not take a prompt: the workflow does not fit it."""
+
+
+class PromptFailedError(EvaluationError):
+    """A node failed while a prompt was executed, or it was interrupted."""
+
+
+class PromptLostError(EvaluationError):
+    """A server knows nothing of a prompt that it had taken: it was restarted."""

@@ -1,0 +1,153 @@
+"""Editing consistency and accuracy, 1 to 5, judged by a vision-language model (paper, section 4.4 and figure 10).
+
+The paper shows GPT-4o a composite of A, A1, B and two results of different methods, and has it score both in one reply.
+Here there is one result, so its scores are not strictly those of the paper: a judge that sees two results is also told
+to set them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, cast
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from relation_core.pictures.opaque import WHITE
+
+from .errors import EvaluationError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+ADDRESS, MODEL, KEY = "RELATION_JUDGE_URL", "RELATION_JUDGE_MODEL", "RELATION_JUDGE_KEY"
+LOWEST, HIGHEST = 1, 5
+QUESTION = """The picture has two columns. On the left, from top to bottom: A, an original; A1, an edited version \
+of A; B, another original. On the right: B1, which an editor made of B and which should show the same edit as A1 does.
+
+Score B1 in two respects, each from 1 (worst) to 5 (best); fractions are allowed.
+consistency: how far B1 keeps what the edit should leave alone in B: its objects, colours and structure.
+accuracy: how far the change from B to B1 is the change from A to A1, in kind, place and degree.
+
+Be critical, and keep 4 and 5 for results that are highly consistent or accurate. Reply with JSON alone: \
+{"B1": {"consistency": <1-5>, "accuracy": <1-5>}}"""
+_SIDE, _MARGIN, _LABEL = 384, 16, 28
+_JSON = re.compile(r"\{.*\}", re.DOTALL)
+_BUSY = (408, 409, 429)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge said."""
+
+    consistency: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An OpenAI-compatible server of a vision-language model."""
+
+    address: str
+    """The base address, such as ``https://host/v1``."""
+    model: str
+    key: str = ""
+
+    @staticmethod
+    def from_environment() -> Endpoint:
+        """Read the endpoint from the environment.
+
+        Raises:
+            EvaluationError: it is not given there.
+        """
+        address, model = os.environ.get(ADDRESS, ""), os.environ.get(MODEL, "")
+        if not address or not model:
+            raise EvaluationError(
+                f"No judge is given. Set {ADDRESS} (the base address of an OpenAI-compatible server, such as "
+                f"https://host/v1), {MODEL} and, where it wants one, {KEY}."
+            )
+        return Endpoint(address.rstrip("/"), model, os.environ.get(KEY, ""))
+
+
+def composite(before: Image.Image, after: Image.Image, source: Image.Image, result: Image.Image) -> Image.Image:
+    """Lay out A, A1 and B in the left column and B1 in the right one, labelled."""
+    cell = _SIDE + _MARGIN + _LABEL
+    sheet = Image.new("RGB", (2 * _SIDE + 3 * _MARGIN, 3 * cell + _MARGIN), WHITE)
+    draw = ImageDraw.Draw(sheet)
+    for name, picture, column, row in (
+        ("A", before, 0, 0),
+        ("A1", after, 0, 1),
+        ("B", source, 0, 2),
+        ("B1", result, 1, 2),
+    ):
+        left, top = _MARGIN + column * (_SIDE + _MARGIN), _MARGIN + row * cell
+        draw.text((left, top), name, (0, 0, 0), ImageFont.load_default(size=20))
+        small = ImageOps.contain(picture, (_SIDE, _SIDE))
+        sheet.paste(small, (left + (_SIDE - small.width) // 2, top + _LABEL + (_SIDE - small.height) // 2))
+    return sheet
+
+
+def request_body(endpoint: Endpoint, picture: Image.Image) -> dict[str, Any]:
+    """Give the body of a chat completion that asks for the scores of a composite."""
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=92)
+    address = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    content = [{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": address}}]
+    return {"model": endpoint.model, "temperature": 0, "messages": [{"role": "user", "content": content}]}
+
+
+def parse_reply(reply: dict[str, Any]) -> Judgement:
+    """Read the scores from a chat completion.
+
+    Raises:
+        EvaluationError: they are not in it, or out of range.
+    """
+    try:
+        text = reply["choices"][0]["message"]["content"]
+        found = _JSON.search(text)
+        scores = json.loads(found[0] if found else text)["B1"]
+        judgement = Judgement(float(scores["consistency"]), float(scores["accuracy"]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"The judge's reply holds no scores ({error!r}): expected {{'B1': {{'consistency', 'accuracy'}}}}."
+        ) from error
+    if not all(LOWEST <= score <= HIGHEST for score in (judgement.consistency, judgement.accuracy)):
+        raise EvaluationError(f"The judge's scores {judgement} are out of range; expected {LOWEST} to {HIGHEST}.")
+    return judgement
+
+
+async def ask(
+    session: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    body: dict[str, Any],
+    attempts: int = 5,
+    first_pause: float = 1.0,
+) -> dict[str, Any]:
+    """Send a request, again after a growing pause where the judge is busy or away; return its reply.
+
+    Raises:
+        EvaluationError: the judge refuses, or stays away.
+    """
+    import aiohttp  # noqa: PLC0415 - optional
+
+    headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    address = f"{endpoint.address}/chat/completions"
+    said = ""
+    for attempt in range(attempts):
+        if attempt:
+            await asyncio.sleep(first_pause * 2 ** (attempt - 1))
+        try:
+            async with session.post(address, json=body, headers=headers) as answer:
+                said = f"{answer.status}: {(await answer.text())[:500]}"
+                if answer.status == 200:
+                    return cast("dict[str, Any]", await answer.json(content_type=None))
+                if answer.status < 500 and answer.status not in _BUSY:
+                    break
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
+            said = repr(error)
+    raise EvaluationError(f"The judge at {address} did not give a reply: {said}. Check {ADDRESS}, {MODEL} and {KEY}.")

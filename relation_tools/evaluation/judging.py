@@ -1,0 +1,86 @@
+"""Has many samples judged, each once; keeps every request, reply and what was read from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relation_core.pictures.opaque import read_opaque
+from relation_core.progress import Progress
+from relation_core.samples.samples import Sample
+
+from .errors import EvaluationError
+from .judge import Endpoint, Judgement, ask, composite, parse_reply, request_body
+from .run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import aiohttp
+
+AT_A_TIME = 4
+
+
+async def judge_samples(
+    samples: Sequence[Sample], folder: Path, run: RunFolder, endpoint: Endpoint, progress: Progress
+) -> dict[int, str]:
+    """Have every sample judged that has not been; return those without usable scores, with the reason.
+
+    Each sample gets ``judgements/<index>.json`` with the request, the reply and the scores.
+
+    Raises:
+        EvaluationError: the judge refuses, or stays away. What is judged stays judged.
+    """
+    import aiohttp  # noqa: PLC0415 - optional
+
+    gate = asyncio.Semaphore(AT_A_TIME)
+    failed: dict[int, str] = {}
+
+    async def judge(sample: Sample, session: aiohttp.ClientSession) -> None:
+        async with gate:
+            if read_judgement(run, sample.index) is None:
+                reason = await _judge(sample, folder, run, endpoint, session)
+                if reason:
+                    failed[sample.index] = reason
+            progress.step()
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=300)) as session:
+        tasks = [asyncio.create_task(judge(sample, session)) for sample in samples]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return failed
+
+
+async def _judge(
+    sample: Sample, folder: Path, run: RunFolder, endpoint: Endpoint, session: aiohttp.ClientSession
+) -> str:
+    before, after, source = (read_opaque(folder / name) for name in sample.pictures[:3])
+    body = request_body(endpoint, composite(before, after, source, read_opaque(run.result(sample.index))))
+    reply = await ask(session, endpoint, body)
+    record: dict[str, Any] = {"address": endpoint.address, "request": body, "reply": reply}
+    reason = ""
+    try:
+        record["scores"] = asdict(parse_reply(reply))
+    except EvaluationError as error:
+        record["error"] = reason = str(error)
+    run.scratch.write(_path(run, sample.index), json.dumps(record, ensure_ascii=False, indent=1).encode())
+    return reason
+
+
+def read_judgement(run: RunFolder, index: int) -> Judgement | None:
+    """Give a sample's scores, where it has been judged and the reply could be read."""
+    path = _path(run, index)
+    if not path.exists():
+        return None
+    scores = json.loads(path.read_bytes()).get("scores")
+    return None if scores is None else Judgement(**scores)
+
+
+def _path(run: RunFolder, index: int) -> Path:
+    return run.judgements / f"{index:06d}.json"

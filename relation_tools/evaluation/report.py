@@ -1,0 +1,121 @@
+"""One HTML page, with nothing outside it: tables beside the paper's, and the best and worst samples."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from relation_core.pictures.opaque import read_opaque
+from relation_core.samples.samples import Sample
+
+from .journal import last_entries, read_journal
+from .published import OVERALL, SOURCE, published_category
+from .run_folder import RunFolder
+from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
+from .summary import extremes, summarise
+
+LABELS = {
+    "mse": "MSE",
+    "clip_i": "CLIP-I",
+    "consistency": "Consistency",
+    "accuracy": "Accuracy",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+}
+_DIGITS = {"psnr": 2}
+_SIDE = 288
+"""Longest side of an embedded picture, in pixels."""
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample as the page shows it."""
+
+    scores: SampleScores
+    text: str
+    pictures: tuple[tuple[str, str, str], ...]
+    """Label, data address, and the sign that stands after the picture."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report shows."""
+
+    title: str = "RelationAdapter evaluation"
+    ranked_by: str = "mse"
+    """Metric that the best and worst samples are chosen by."""
+    shown: int = 6
+    """Samples that are shown as best, and as worst."""
+
+
+def render_report(
+    scores: Sequence[SampleScores], samples: Sequence[Sample], folder: Path, run: RunFolder, options: ReportOptions
+) -> str:
+    """Make the page.
+
+    Args:
+        scores: of the samples that have a result.
+        samples: all of the file.
+        folder: what the samples' paths are relative to.
+        run: where the results lie.
+        options: what to show.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - optional
+
+    by_index = {sample.index: sample for sample in samples}
+    best, worst = (
+        [_shown(by_index[one.index], one, folder, run) for one in chosen]
+        for chosen in extremes(scores, options.ranked_by, options.shown, lambda one: by_index[one.index].source)
+    )
+    summary = summarise(scores)
+    last = last_entries(read_journal(run.journal))
+    failed = {index: entry.message for index, entry in sorted(last.items()) if entry.event == "failed"}
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.jinja").render(
+        title=options.title,
+        scored=len(scores),
+        total=len(samples),
+        summary=summary,
+        failed=failed,
+        source=SOURCE,
+        overall=OVERALL,
+        published_category=published_category,
+        metrics=[metric for metric in METRICS if metric in summary.overall.spreads],
+        labels=LABELS,
+        arrows={name: "\u2191" if better else "\u2193" for name, better in HIGHER_IS_BETTER.items()},
+        number=format_number,
+        ranked_label=LABELS[options.ranked_by],
+        best=best,
+        worst=worst,
+    )
+
+
+def format_number(metric: str, value: float) -> str:
+    """Write a score with as many digits as the paper does."""
+    return f"{value:.{_DIGITS.get(metric, 3)}f}"
+
+
+def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -> ShownSample:
+    files = [
+        ("A", folder / sample.cond1, ":"),
+        ("A'", folder / sample.cond2, "::"),
+        ("B", folder / sample.source, ":"),
+        ("B' (result)", run.result(sample.index), ":"),
+        ("target", folder / sample.target, ""),
+    ]
+    pictures = tuple((label, _data_address(read_opaque(path)), sign) for label, path, sign in files)
+    return ShownSample(scores, sample.text, pictures)
+
+
+def _data_address(picture: Image.Image) -> str:
+    small = ImageOps.contain(picture, (_SIDE, _SIDE)) if max(picture.size) > _SIDE else picture
+    buffer = BytesIO()
+    small.save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

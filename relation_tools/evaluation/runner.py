@@ -1,0 +1,233 @@
+"""Runs samples through servers: several at a time, each once, over crashes of either side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from PIL import Image
+
+from relation_core.pictures.opaque import opaque
+from relation_core.progress import Progress
+from relation_core.samples.samples import Sample
+
+from .errors import EvaluationError, PromptFailedError, PromptLostError, PromptRefusedError, ServerDownError
+from .journal import Entry, Journal, last_entries, read_journal
+from .run_folder import RunFolder
+from .server import Server, result_picture
+from .template import Template, Values
+
+REFUSALS = 2
+"""How often a sample is tried that a server refuses; before the second time its pictures are uploaded again."""
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How an evaluation deals with servers."""
+
+    seed: int = 1000
+    """The authors' seed (paper, appendix A.2), the same for every sample."""
+    queued: int = 2
+    """Samples that a server has at a time: one that it works on, and the next."""
+    attempts: int = 3
+    """How often a sample is tried that fails in a node."""
+    losses: int = 10
+    """How often a sample is taken up again that a restarted server has forgotten."""
+    first_pause: float = 1.0
+    """Seconds before the second try; doubled before each further one."""
+    give_up: float = 600.0
+    """Seconds without an answer after which a server is no longer waited for."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How an evaluation ended."""
+
+    done: int
+    failed: dict[int, str]
+    """Samples that failed, with their last message."""
+
+
+@dataclass
+class _Work:
+    """What is left to do; shared by all workers."""
+
+    folder: Path
+    waiting: deque[Sample]
+    returning: dict[str, deque[tuple[Sample, str]]]
+    """By server: samples that an earlier run had submitted there, with their prompt's id."""
+    unfinished: int
+    done: int = 0
+    failed: dict[int, str] = field(default_factory=dict[int, str])
+    losses: Counter[int] = field(default_factory=Counter[int])
+
+    def finish(self) -> None:
+        self.unfinished -= 1
+
+
+class Runner:
+    """Runs the samples of one file."""
+
+    def __init__(
+        self, template: Template, run: RunFolder, journal: Journal, options: RunOptions, progress: Progress
+    ) -> None:
+        self._template = template
+        self._run = run
+        self._journal = journal
+        self._options = options
+        self._progress = progress
+
+    async def run(self, samples: Sequence[Sample], folder: Path, servers: Sequence[Server]) -> RunSummary:
+        """Run every sample that has no result yet.
+
+        Args:
+            samples: of one file.
+            folder: what their paths are relative to.
+            servers: ready to be used.
+
+        Raises:
+            EvaluationError: the workflow fits no server, or all servers are gone. Run again to go on.
+        """
+        work = self._plan(samples, folder, servers)
+        async with AsyncExitStack() as stack:
+            for server in servers:
+                await stack.enter_async_context(server.listening())
+            workers = [
+                asyncio.create_task(self._serve(server, work))
+                for server in servers
+                for _ in range(self._options.queued)
+            ]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+        if work.unfinished:
+            raise EvaluationError(
+                f"{work.unfinished} samples are left, but no server answers any more. Start one and run again."
+            )
+        return RunSummary(work.done, work.failed)
+
+    def _plan(self, samples: Sequence[Sample], folder: Path, servers: Sequence[Server]) -> _Work:
+        last = last_entries(read_journal(self._run.journal))
+        work = _Work(folder, deque(), {server.address: deque() for server in servers}, 0)
+        for sample in samples:
+            entry = last.get(sample.index)
+            if self._run.result(sample.index).exists():
+                work.done += 1
+                self._progress.step()
+                continue
+            work.unfinished += 1
+            if entry is not None and entry.event == "submitted" and entry.server in work.returning:
+                work.returning[entry.server].append((sample, entry.prompt))
+            else:
+                work.waiting.append(sample)
+        return work
+
+    async def _serve(self, server: Server, work: _Work) -> None:
+        """Take samples to one server until none is left, or the server is gone."""
+        while work.unfinished:
+            returning = work.returning[server.address]
+            if not returning and not work.waiting:
+                await asyncio.sleep(0.1)  # others may hand samples back
+                continue
+            sample, prompt = returning.popleft() if returning else (work.waiting.popleft(), None)
+            try:
+                message = await self._try(server, sample, prompt, work)
+            except PromptLostError as error:
+                work.losses[sample.index] += 1
+                if work.losses[sample.index] < self._options.losses:
+                    work.waiting.append(sample)  # at the end: the sample that takes servers down parts from the others
+                    continue
+                message = f"{error} It was lost {self._options.losses} times: it may be what takes servers down."
+            except ServerDownError as error:
+                _LOG.warning("%s Its samples go to the others.", error)
+                work.waiting.appendleft(sample)
+                work.waiting.extend(one for one, _ in returning)
+                returning.clear()
+                return
+            if message is None:
+                work.done += 1
+            else:
+                work.failed[sample.index] = message
+                self._journal.add(Entry("failed", sample.index, server.address, message=message))
+            work.finish()
+            self._progress.step()
+
+    async def _try(self, server: Server, sample: Sample, prompt: str | None, work: _Work) -> str | None:
+        """Run a sample, several times if need be; return why it failed, or None.
+
+        An id stays with its sample until it is known what became of it: where an answer was lost, the server is asked.
+
+        Raises:
+            PromptLostError: the server was restarted meanwhile.
+            PromptRefusedError: no sample has been taken yet: it is the workflow that does not fit.
+            ServerDownError: the server stays away.
+        """
+        failures = 0
+        while True:
+            try:
+                if prompt is None:
+                    filled = await self._fill(server, sample, work)
+                    prompt = self._announce(server, sample)
+                    await server.submit(filled, prompt)
+                picture = result_picture(await server.wait(prompt), self._template.result_node)
+                self._keep(sample, await server.fetch(picture), server)
+            except ServerDownError as error:  # noqa: PERF203 - trying again is what the loop is for
+                await self._wait_for(server, error)
+            except (PromptFailedError, PromptRefusedError) as error:
+                prompt, failures = None, failures + 1
+                refused = isinstance(error, PromptRefusedError)
+                if failures >= (REFUSALS if refused else self._options.attempts):
+                    if refused and not work.done:
+                        raise
+                    return str(error)
+                await asyncio.sleep(self._options.first_pause * 2 ** (failures - 1))
+            else:
+                return None
+
+    async def _fill(self, server: Server, sample: Sample, work: _Work) -> dict[str, Any]:
+        before, after, source = [await server.upload(work.folder / name) for name in sample.pictures[:3]]
+        return self._template.filled(Values(before, after, source, sample.text, self._options.seed))
+
+    def _announce(self, server: Server, sample: Sample) -> str:
+        prompt = str(uuid4())
+        self._journal.add(Entry("submitted", sample.index, server.address, prompt))
+        return prompt
+
+    def _keep(self, sample: Sample, data: bytes, server: Server) -> None:
+        buffer = BytesIO()
+        try:
+            with closing(Image.open(BytesIO(data))) as picture:
+                opaque(picture).save(buffer, "PNG")
+        except (OSError, ValueError) as error:
+            raise PromptFailedError(f"{server.address} sent a result that is no picture: {error}.") from error
+        self._run.scratch.write(self._run.result(sample.index), buffer.getvalue())
+        self._journal.add(Entry("done", sample.index, server.address))
+
+    async def _wait_for(self, server: Server, error: ServerDownError) -> None:
+        """Wait until a server answers again.
+
+        Raises:
+            ServerDownError: it does not.
+        """
+        _LOG.warning("%s Waiting for it.", error)
+        deadline = time.monotonic() + self._options.give_up
+        pause = self._options.first_pause
+        await asyncio.sleep(pause)
+        while not await server.answers():
+            if time.monotonic() > deadline:
+                raise ServerDownError(f"{server.address} has not answered for {self._options.give_up:.0f} seconds.")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 30.0)

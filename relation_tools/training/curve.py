@@ -1,0 +1,43 @@
+"""The curve of a run: one line of numbers after the other, and a picture of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from relation_core.weights.atomic import appearing
+
+
+class Curve:
+    """A CSV file with a row for every time that something was recorded.
+
+    Args:
+        path: the file.
+        columns: their names, ``step`` first.
+        step: where the run goes on; rows beyond it belong to steps that will be taken again, and are dropped.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
+        self._path = path
+        self._columns = columns
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [row for row in read_curve(path) if float(row["step"]) <= step]
+        with appearing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def add(self, row: Mapping[str, float | int | str]) -> None:
+        """Append a row; columns that it lacks stay empty."""
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+
+def read_curve(path: Path) -> list[dict[str, str]]:
+    """The rows of a curve; none if there is no such file. A last line that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        return [row for row in reader if None not in row.values()]

@@ -1,0 +1,58 @@
+"""The curve of a run as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+
+from relation_core.weights.atomic import appearing
+
+from .curve import read_curve
+
+_SMOOTHED = 20
+"""Rows that the smooth line is averaged over."""
+
+
+def draw_curve(curve: Path, picture: Path) -> None:
+    """Draw the loss, each row's and a smooth one, and the accuracy where it was measured, over the steps.
+
+    Args:
+        curve: the CSV file.
+        picture: a ``.png``.
+    """
+    rows = read_curve(curve)
+    losses = _column(rows, "loss")
+    figure: Any = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(*_split(losses), color="#c9c9d6", linewidth=0.8)
+    axes.plot(*_split(_smooth(losses)), color="#3b4cc0", label="loss")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.set_yscale("log")
+    accuracies = _column(rows, "accuracy")
+    if accuracies:
+        beside = axes.twinx()
+        beside.plot(*_split(accuracies), color="#b40426", marker=".", label="accuracy")
+        beside.set_ylabel("accuracy")
+        beside.set_ylim(0, 1)
+    figure.legend(loc="outside upper center", ncols=2)
+    with appearing(picture) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
+def _column(rows: list[dict[str, str]], name: str) -> list[tuple[float, float]]:
+    return [(float(row["step"]), float(row[name])) for row in rows if row[name]]
+
+
+def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    smooth: list[tuple[float, float]] = []
+    for index, (step, _) in enumerate(points):
+        last = [value for _, value in points[max(0, index + 1 - _SMOOTHED) : index + 1]]
+        smooth.append((step, sum(last) / len(last)))
+    return smooth
+
+
+def _split(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [step for step, _ in points], [value for _, value in points]

@@ -1,0 +1,75 @@
+"""The accuracy of model files on a held-out dataset, beside what it would be without their exemplars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relation_core.progress import Progress
+
+from ..diffusers_host.models import ModelFiles, load_models
+from .accuracy import Accuracy, make_questions, measure
+from .adapter_module import AdapterModule
+from .flow import RelationFlow
+from .flow_sampling import Exemplars, edit_with
+from .models import load_encoders
+from .picture_cache import open_cache
+from .training_data import labelled_samples
+
+SHOWN: tuple[Exemplars, ...] = ("own", "wrong", "blank", "none")
+
+
+@dataclass(frozen=True)
+class MeasuringOptions:
+    """How the accuracy is measured."""
+
+    cache: Path
+    """A folder for latents and vision features of the dataset's pictures."""
+    samples: int = 500
+    tasks: tuple[str, ...] = ()
+    """Only samples of these tasks; other tasks' targets stay what a result can be mistaken for."""
+    long_side: int = 512
+    steps: int = 24
+    guidance: float = 3.5
+    seed: int = 0
+    device: str = "cpu"
+
+
+def measure_files(
+    file: Path, models: ModelFiles, options: MeasuringOptions, progress: Progress
+) -> dict[Exemplars, Accuracy]:
+    """Measure with a sample's own exemplars, with those of another relation, with white pictures, and at strength 0.
+
+    Args:
+        file: a run-ready ``.jsonl`` in which every source stands under several tasks.
+        models: what is measured; there is no text.
+        options: how.
+        progress: told of every picture of the dataset that is encoded.
+
+    Raises:
+        CheckpointError: a model file is not what it should be.
+        ModelMismatchError: the models do not fit each other.
+        DatasetError: the dataset cannot be used.
+    """
+    encoders = load_encoders(models.vae or models.model, models.vision, options.device)
+    flow = load_flow(models, options.guidance).to(options.device)
+    samples, tasks = labelled_samples(file)
+    cache = open_cache(options.cache, file.parent, samples, options.long_side, encoders, progress)
+    questions = make_questions(samples, tasks, cache, options.samples, options.seed, options.tasks)
+    found: dict[Exemplars, Accuracy] = {}
+    for shown in SHOWN:
+        edit = edit_with(flow, encoders, cache, options.steps, options.seed, shown)
+        found[shown] = measure(questions, cache, edit)
+    return found
+
+
+def load_flow(files: ModelFiles, guidance: float) -> RelationFlow:
+    """Load a transformer, with its LoRA, and the adapter, in float32."""
+    models = load_models(files, torch.float32)
+    adapter = AdapterModule(models.adapter.config, silent=False)
+    adapter.load(files.adapter)
+    transformer: Any = models.flux.transformer
+    return RelationFlow(transformer, adapter, guidance).eval().requires_grad_(False)

@@ -1,0 +1,168 @@
+"""The models of a run: what is trained, and what stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from peft import LoraConfig
+from torch import nn
+
+from relation_core.adapter.config import RelationConfig
+from relation_core.flux.sizes import HEAD_DIM, TOKEN_CHANNELS
+from relation_core.weights.checkpoint import read_checkpoint
+
+from ..diffusers_host.attention import add_relation_attention
+from ..diffusers_host.autoencoder import Autoencoder, decode, encode, load_autoencoder
+from ..diffusers_host.transformer_file import load_transformer
+from ..diffusers_host.vision_model import load_vision_model
+from .adapter_module import AdapterModule
+from .flow import RelationFlow
+from .settings import NewTransformer, RunSettings
+from .thin_autoencoder import ThinAutoencoder, thin_autoencoder
+
+LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj"]
+"""What the LoRA changes: the attention's projections, as the authors' does."""
+
+
+def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
+    """Make or load the transformer and the adapter, and set which of their weights are trained.
+
+    Trained weights are float32; frozen ones are bfloat16 where the run computes in that.
+
+    Raises:
+        CheckpointError: a file is not what it should be.
+        ModelMismatchError: it is another kind of model.
+    """
+    training, models = settings.training, settings.models
+    whole = training.trained == "everything"
+    low = torch.bfloat16 if training.precision == "bf16" and not whole else torch.float32
+    if models.new_transformer is not None:
+        transformer: Any = new_transformer(models.new_transformer)
+    else:
+        assert models.transformer is not None  # noqa: S101 - the settings have one or the other
+        transformer = load_transformer(models.transformer, low)
+    transformer.to(low).train().requires_grad_(whole)
+    if training.gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()
+    config = RelationConfig(
+        blocks=transformer.config["num_layers"] + transformer.config["num_single_layers"],
+        heads=transformer.config["num_attention_heads"],
+        head_dim=transformer.config["attention_head_dim"],
+        tokens=settings.adapter.tokens,
+        text_dim=transformer.config["joint_attention_dim"],
+        vision_dim=vision_dim,
+        projection_dim=settings.adapter.projection_dim,
+    )
+    adapter = AdapterModule(config, silent=not whole)
+    if models.adapter is not None:
+        adapter.load(models.adapter)
+    if training.trained == "adapter and lora":
+        _add_lora(transformer, training.lora_rank)
+    add_relation_attention(transformer)
+    return RelationFlow(transformer, adapter, training.guidance)
+
+
+def new_transformer(sizes: NewTransformer) -> FluxTransformer2DModel:
+    """Make a Flux with random weights.
+
+    Modulations and output start at zero, which trains better than the library's own start (arXiv 2212.09748,
+    section 3.2).
+    """
+    transformer: Any = FluxTransformer2DModel(
+        in_channels=TOKEN_CHANNELS,
+        num_layers=sizes.double_blocks,
+        num_single_layers=sizes.single_blocks,
+        attention_head_dim=HEAD_DIM,
+        num_attention_heads=sizes.heads,
+        joint_attention_dim=sizes.text_dim,
+        pooled_projection_dim=sizes.pooled_text_dim,
+        guidance_embeds=True,
+    )
+    silent = [transformer.norm_out.linear, transformer.proj_out]
+    for block in transformer.transformer_blocks:
+        silent += [block.norm1.linear, block.norm1_context.linear]
+    silent += [block.norm.linear for block in transformer.single_transformer_blocks]
+    for layer in silent:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return transformer
+
+
+def _add_lora(transformer: Any, rank: int) -> None:
+    transformer.add_adapter(
+        LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=LORA_LAYERS)
+    )
+    for parameter in transformer.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+@dataclass
+class FrozenEncoders:
+    """The autoencoder and the vision model of a run."""
+
+    autoencoder: Autoencoder
+    thin: ThinAutoencoder | None
+    vision: Any
+    fingerprint: str
+
+    @property
+    def vision_dim(self) -> int:
+        """Width of the vision model's pooled output."""
+        return self.vision.config.hidden_size
+
+    @property
+    def image_size(self) -> int:
+        """Side of what the vision model looks at."""
+        return self.vision.config.image_size
+
+    @torch.no_grad()
+    def latents(self, image: torch.Tensor) -> torch.Tensor:
+        """Encode pictures (B, height, width, 3) in [0, 1] to latents, float32 on the CPU."""
+        if self.thin is not None:
+            return self.thin.encode(image.movedim(-1, 1))
+        return encode(self.autoencoder, image).cpu()
+
+    @torch.no_grad()
+    def pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Encode pictures (B, 3, side, side) in [-1, 1] to (B, vision_dim), float32 on the CPU."""
+        return self.vision.pooled(pixels).clone().cpu()
+
+    @torch.no_grad()
+    def pictures(self, latents: torch.Tensor) -> torch.Tensor:
+        """Decode latents to pictures (B, height, width, 3) in [0, 1], float32 on the CPU."""
+        if self.thin is not None:
+            return self.thin.decode(latents).movedim(1, -1).clamp(0, 1)
+        return decode(self.autoencoder, latents)
+
+
+def load_encoders(vae: Path, vision: Path, device: torch.device | str) -> FrozenEncoders:
+    """Load the autoencoder and the vision model, in float32.
+
+    Raises:
+        CheckpointError: a file is not what it should be.
+    """
+    autoencoder: Any = load_autoencoder(vae, torch.float32)
+    autoencoder.to(device)
+    tower = load_vision_model(vision, torch.float32)
+    tower.model.to(device)
+    thin = None
+    if vae.suffix == ".safetensors" and torch.device(device).type == "cpu":
+        tensors = read_checkpoint(vae).tensors
+        thin = thin_autoencoder(tensors) if "taesd_decoder.1.weight" in tensors else None
+    return FrozenEncoders(autoencoder, thin, tower, f"{_digest(vae)} {_digest(vision)}")
+
+
+def _digest(path: Path) -> str:
+    files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    digest = blake2b(digest_size=8)
+    for file in files:
+        with file.open("rb") as stream:
+            while piece := stream.read(1 << 24):
+                digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,63 @@
+"""The state of a run on disk: whole files only, the newest one wins."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relation_core.errors import CheckpointError
+from relation_core.weights.atomic import appearing
+
+_NAME = re.compile(r"state-(\d{8,})\.pt")
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write the state after ``step`` steps, and remove all but the newest ``keep`` of the folder.
+
+    The file appears whole or not at all, whenever the process is killed.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there stays.
+    """
+    target = folder / f"state-{step:08d}.pt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob(".state-*.part"):  # of a process that was killed
+            unfinished.unlink()
+        with appearing(target) as unfinished:
+            torch.save({"step": step, **state}, unfinished)
+        for old in saved_states(folder)[:-keep]:
+            old.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # torch words a full disk as a RuntimeError
+        raise CheckpointError(
+            f"The state of step {step} could not be written to {folder} ({error}). Expected room for it: make room, "
+            "and start the same command again; it goes on from the last state."
+        ) from error
+    return target
+
+
+def saved_states(folder: Path) -> list[Path]:
+    """The states in a folder, oldest first."""
+    found = [path for path in folder.glob("state-*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("state-")))
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Read the newest state; None if there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    states = saved_states(folder)
+    if not states:
+        return None
+    try:
+        return torch.load(states[-1], map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling damaged bytes can raise almost anything
+        raise CheckpointError(
+            f"{states[-1]} cannot be read ({error}). Expected the state of a training run: remove it to go on from the "
+            "one before."
+        ) from error

@@ -1,0 +1,143 @@
+"""Encoded instructions: computed once and mapped from disk, or zeros for a model without text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
+
+from relation_core.errors import CheckpointError, DatasetError
+from relation_core.flux.empty_prompt import empty_prompt
+from relation_core.progress import Progress
+from relation_core.weights.atomic import appearing
+
+_INDEX = "texts.json"
+
+
+class Texts(Protocol):
+    """Gives texts as the transformer takes them."""
+
+    def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The texts (B, L, D) and the pooled texts (B, C), float32."""
+        ...
+
+
+class EmptyTexts:
+    """Zeros, whatever the text.
+
+    Args:
+        text_dim: the model's text width.
+        pooled_dim: the model's width of the pooled text.
+    """
+
+    def __init__(self, text_dim: int, pooled_dim: int) -> None:
+        self._text, self._pooled = empty_prompt(text_dim, pooled_dim)
+
+    def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Zeros, one row for each text."""
+        return self._text.expand(len(texts), -1, -1), self._pooled.expand(len(texts), -1)
+
+
+class TextCache:
+    """Texts that were encoded before, by :func:`open_texts`."""
+
+    def __init__(self, folder: Path, rows: dict[str, int]) -> None:
+        self._rows = rows
+        self._text = np.load(folder / "text.npy", mmap_mode="r")
+        self._pooled = np.load(folder / "pooled_text.npy", mmap_mode="r")
+
+    def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read them."""
+        rows = [self._rows[text] for text in texts]
+        return torch.from_numpy(self._text[rows]).float(), torch.from_numpy(self._pooled[rows]).float()
+
+
+def open_texts(
+    folder: Path, texts: Iterable[str], encoders: Path, tokens: int, device: torch.device | str, progress: Progress
+) -> TextCache:
+    """Encode every text that is not encoded yet, by FLUX.1's text encoders. Killed, the same call goes on.
+
+    They are kept in float16: 4 MB a text of 512 tokens.
+
+    Args:
+        folder: where the cache lies; made if need be.
+        texts: the texts.
+        encoders: a FLUX.1 pipeline's folder in diffusers' form.
+        tokens: length of an encoded text.
+        device: where to compute.
+        progress: told of every text.
+
+    Raises:
+        CheckpointError: there are no text encoders.
+        DatasetError: the cache cannot be written.
+    """
+    names = sorted(set(texts))
+    key = blake2b("\n".join((str(encoders.resolve()), str(tokens), *names)).encode(), digest_size=16).hexdigest()
+    rows = {text: row for row, text in enumerate(names)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = _done(folder, key)
+        if done < len(names):
+            _encode(folder, names, done, _pipeline(encoders, device), tokens, key, progress)
+    except OSError as error:
+        raise DatasetError(f"The cache '{folder}' could not be made: {error}. Make room, or name another.") from error
+    return TextCache(folder, rows)
+
+
+def _done(folder: Path, key: str) -> int:
+    """How many texts of these are encoded."""
+    index = folder / _INDEX
+    stored: dict[str, Any] = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    return stored["done"] if stored.get("key") == key else 0
+
+
+def _encode(
+    folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, key: str, progress: Progress
+) -> None:
+    arrays: list[Any] = []
+    for row in range(start, len(names)):
+        with torch.no_grad():
+            text, pooled, _ = pipeline.encode_prompt(prompt=names[row], prompt_2=None, max_sequence_length=tokens)
+        values = (text[0], pooled[0])
+        if not arrays:
+            arrays = [
+                _array(folder / f"{name}.npy", (len(names), *value.shape), new=start == 0)
+                for name, value in zip(("text", "pooled_text"), values, strict=True)
+            ]
+        for array, value in zip(arrays, values, strict=True):
+            array[row] = value.float().cpu().numpy().astype(np.float16)
+        if (row + 1) % 64 == 0 or row + 1 == len(names):
+            for array in arrays:
+                array.flush()
+            with appearing(folder / _INDEX) as unfinished:
+                unfinished.write_text(json.dumps({"key": key, "done": row + 1}), encoding="utf-8")
+        progress.step()
+
+
+def _array(path: Path, shape: tuple[int, ...], new: bool) -> Any:
+    if new:
+        return np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    return np.load(path, mmap_mode="r+")
+
+
+def _pipeline(folder: Path, device: torch.device | str) -> Any:
+    kind: Any = FluxPipeline
+    low = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    try:
+        pipeline = kind.from_pretrained(folder, transformer=None, vae=None, dtype=low, local_files_only=True)
+    except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
+        raise CheckpointError(
+            f"{folder} does not hold FLUX.1's text encoders ({error}). Expected a pipeline's folder with "
+            "model_index.json, text_encoder, text_encoder_2, tokenizer and tokenizer_2."
+        ) from error
+    if pipeline.text_encoder is None or pipeline.text_encoder_2 is None:
+        raise CheckpointError(
+            f"{folder} is a pipeline without text encoders. Expected FLUX.1's own, CLIP-L and T5-XXL."
+        )
+    return pipeline.to(device)

@@ -1,0 +1,213 @@
+"""The training of a run: steps, states to go on from, and what is written as it goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from relation_core.progress import Silent
+from relation_core.samples.samples import Sample, read_samples
+from relation_core.weights.atomic import appearing
+
+from .accuracy import Question, make_questions, measure
+from .curve import Curve
+from .curve_picture import draw_curve
+from .export import export
+from .flow import RelationFlow, draw_times
+from .flow_sampling import edit_with
+from .learning_rate import learning_rate_factor
+from .models import build_flow, load_encoders
+from .moving_average import MovingAverage
+from .picture_cache import PictureCache, open_cache
+from .randomness import generator_of
+from .run_state import load_state, save_state
+from .settings import RunSettings
+from .sheets import draw_results, one_of_each_task
+from .texts import EmptyTexts, Texts, open_texts
+from .training_data import TrainingData, labelled_samples
+
+CURVE = "curve.csv"
+COLUMNS = ("step", "loss", "learning_rate", "samples_per_second", "accuracy")
+Row = dict[str, str]
+_LOG = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One run.
+
+    Args:
+        settings: the run's.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.settings = settings
+        training = settings.training
+        self.accelerator: Any = Accelerator(cpu=settings.device == "cpu", mixed_precision=training.precision)
+        torch.manual_seed(settings.seed)  # the random start of new weights
+        self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
+        self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)
+        samples, tasks = labelled_samples(settings.data.train)
+        self.data = TrainingData(samples, tasks, self._cache(settings.data.train, samples), settings.data.exemplars)
+        self.texts = self._texts(samples)
+        self.parameters = self.flow.trained()
+        self.flow.to(self.accelerator.device)
+        optimizer = torch.optim.AdamW(
+            self.parameters.values(), training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        self.average = MovingAverage(self.parameters, training.ema)
+        self.step = self._resume(optimizer)
+        if training.compile:
+            self.flow.compile()
+        self.prepared, self.optimizer = self.accelerator.prepare(self.flow, optimizer)
+        self.questions, self.tests = self._test_questions()
+
+    def _cache(self, file: Path, samples: list[Sample]) -> PictureCache:
+        """Encode pictures, on the first process; the others wait and read."""
+        folder = self.settings.data.cache / file.stem
+        with self.accelerator.main_process_first():
+            return open_cache(folder, file.parent, samples, self.settings.data.long_side, self.encoders, Silent())
+
+    def _texts(self, samples: list[Sample]) -> Texts:
+        models, config = self.settings.models, self.flow.transformer.config
+        if models.text is None:
+            return EmptyTexts(config["joint_attention_dim"], config["pooled_projection_dim"])
+        texts = {sample.text for sample in samples}
+        if self.settings.data.test is not None:
+            texts |= {sample.text for sample in read_samples(self.settings.data.test)}
+        folder, device = self.settings.data.cache / "texts", self.accelerator.device
+        with self.accelerator.main_process_first():
+            return open_texts(folder, texts, models.text, models.text_tokens, device, Silent())
+
+    def _test_questions(self) -> tuple[list[Question], PictureCache | None]:
+        file, records = self.settings.data.test, self.settings.records
+        if file is None:
+            return [], None
+        samples, tasks = labelled_samples(file)
+        cache = self._cache(file, samples)
+        count = max(records.measured_samples, 20 * records.sheet_samples)
+        return make_questions(samples, tasks, cache, count, self.settings.seed), cache
+
+    def _resume(self, optimizer: torch.optim.Optimizer) -> int:
+        state = load_state(self.settings.output / "states")
+        if state is None:
+            return 0
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state["trained"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        self.average.load(state["average"])
+        _LOG.info("Going on after step %d.", state["step"])
+        return state["step"]
+
+    def run(self) -> None:
+        """Train to the last step."""
+        every = self.settings.records.record_every
+        curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.accelerator.is_main_process else None
+        losses, seconds, taken = torch.zeros((), device=self.accelerator.device), 0.0, 0
+        while self.step < self.settings.training.steps:
+            started = time.monotonic()
+            losses += self._take_step()
+            self.step += 1
+            self.average.update(self.step)
+            seconds, taken = seconds + time.monotonic() - started, taken + 1
+            recorded = self.step % every == 0
+            if recorded:
+                losses = self.accelerator.reduce(losses, "mean")
+            if curve is not None:
+                self._write(curve, self._row(losses / taken, taken / seconds) if recorded else {})
+            if recorded:
+                losses, seconds, taken = torch.zeros_like(losses), 0.0, 0
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, curve: Curve, row: Row) -> None:
+        """Write what is due after a step."""
+        records, output = self.settings.records, self.settings.output
+        if self._due(records.save_every):
+            self._save()
+        if self._due(records.export_every):
+            self._export()
+        if self.tests is not None and self._due(records.sheet_every):
+            row = {**row, **self._test(self.tests)}
+        if row:
+            curve.add({"step": self.step, **row})
+            _LOG.info("step %d: %s", self.step, ", ".join(f"{name} {value}" for name, value in row.items()))
+        if self._due(records.sheet_every):
+            draw_curve(output / CURVE, output / "curve.png")
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.training.steps
+
+    def _take_step(self) -> torch.Tensor:
+        training = self.settings.training
+        factor = learning_rate_factor(self.step, training.steps, training.warmup, training.decay)
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.learning_rate * factor
+        total = torch.zeros((), device=self.accelerator.device)
+        self.optimizer.zero_grad()
+        for part in range(training.accumulate):
+            last = part + 1 == training.accumulate
+            with nullcontext() if last else self.accelerator.no_sync(self.prepared):
+                loss = self._loss(part) / training.accumulate
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        self.accelerator.clip_grad_norm_(self.parameters.values(), training.max_gradient)
+        self.optimizer.step()
+        return total
+
+    def _loss(self, part: int) -> torch.Tensor:
+        training, device = self.settings.training, self.accelerator.device
+        # Which process computes a batch changes nothing in it.
+        number = part * self.accelerator.num_processes + self.accelerator.process_index
+        generator = generator_of(self.settings.seed, self.step, number)
+        batch = self.data.draw(training.batch_size, generator)
+        times = draw_times(len(batch.target), training.times, generator)
+        noise = torch.randn(batch.target.shape, generator=generator)
+        kept = torch.rand(len(batch.target), generator=generator) >= training.exemplar_dropout
+        pooled = batch.pooled * kept[:, None, None]
+        tensors = (pooled, batch.source, batch.target, noise, times, *self.texts.encoded(batch.texts))
+        return self.prepared(*(tensor.to(device) for tensor in tensors))
+
+    def _row(self, loss: torch.Tensor, steps_per_second: float) -> Row:
+        training = self.settings.training
+        samples = training.batch_size * training.accumulate * self.accelerator.num_processes
+        return {
+            "loss": f"{loss.item():.5f}",
+            "learning_rate": f"{self.optimizer.param_groups[0]['lr']:.3g}",
+            "samples_per_second": f"{samples * steps_per_second:.1f}",
+        }
+
+    def _save(self) -> None:
+        state = {
+            "trained": {name: parameter.detach() for name, parameter in self.parameters.items()},
+            "average": self.average.state(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_state(self.settings.output / "states", self.step, state, self.settings.records.keep)
+
+    def _export(self) -> None:
+        dtype = getattr(torch, self.settings.records.export_dtype)
+        with self.average.applied():
+            export(self.flow, self.settings.output / "exported", self.settings.training.trained, dtype)
+
+    def _test(self, cache: PictureCache) -> Row:
+        """Draw a sheet, and measure the accuracy if that is wanted."""
+        records, row = self.settings.records, Row()
+        edit = edit_with(self.flow, self.encoders, cache, records.sheet_steps, self.settings.seed, texts=self.texts)
+        self.flow.eval()
+        with self.average.applied(), self.accelerator.autocast():
+            sheet = draw_results(one_of_each_task(self.questions, records.sheet_samples), cache, edit)
+            if records.measured_samples:
+                found = measure(self.questions[: records.measured_samples], cache, edit)
+                row["accuracy"] = f"{found.share:.4f}"
+        self.flow.train()
+        folder = self.settings.output / "sheets"
+        folder.mkdir(exist_ok=True)
+        with appearing(folder / f"step-{self.step:08d}.jpg") as unfinished:
+            sheet.save(unfinished, "JPEG", quality=90)
+        return row

@@ -1,0 +1,1 @@
+"""Converting weights files, and telling what they hold."""

@@ -1,0 +1,119 @@
+"""Runs builds as a user does, kills them, and reads what they made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "relation_tools", *map(str, arguments)]
+
+
+def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr + done.stdout
+    return done
+
+
+def kill_after(seconds: float, *arguments: object, whole_group: bool) -> bool:
+    """Start a command and kill it without warning, with its helpers or alone; tell whether it still ran."""
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    running = process.poll() is None
+    if running:
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+    return running
+
+
+def group_is_gone(leader: int, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Give the digest of every file that a user sees."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".build" not in path.parts
+    }
+
+
+def samples(file: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def problems(out: Path) -> list[dict[str, str]]:
+    return samples(out / "problems.jsonl")
+
+
+def pixels(path: Path) -> bytes:
+    """Hash a picture by a way of its own, apart from the code under test."""
+    array = np.asarray(Image.open(path).convert("RGB"))
+    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).digest()
+
+
+def uses(file: Path) -> dict[str, dict[str, Counter[str]]]:
+    """Count, task by task, how often each picture is exemplar and source."""
+    found: dict[str, dict[str, Counter[str]]] = {}
+    for sample in samples(file):
+        task = sample["source"].split("/")[1]
+        assert sample["cond1"].split("/")[1] == task
+        roles = found.setdefault(task, {"exemplar": Counter(), "source": Counter()})
+        roles["exemplar"][sample["cond1"]] += 1
+        roles["source"][sample["source"]] += 1
+    return found
+
+
+def assert_balanced(file: Path, pictures: int) -> None:
+    """Every one of a task's pictures is exemplar, and source, equally often within one."""
+    for task, roles in uses(file).items():
+        names = set(roles["exemplar"]) | set(roles["source"])
+        assert len(names) == pictures, task
+        for role, count in roles.items():
+            times = [count[name] for name in names]
+            assert max(times) - min(times) <= 1, (task, role)
+
+
+def assert_no_leak(out: Path) -> None:
+    """No picture of the test file is in the training file, by name or by its pixels."""
+    sides: list[set[bytes]] = []
+    for name in ("train.jsonl", "test.jsonl"):
+        names = {sample[key] for sample in samples(out / name) for key in ("cond1", "cond2", "source", "target")}
+        assert names
+        sides.append({pixels(out / name) for name in names})
+    assert not sides[0] & sides[1]
+
+
+def summary(out: Path) -> dict[str, Any]:
+    return json.loads((out / "build.json").read_text())

@@ -1,0 +1,95 @@
+"""The small model that comes with the pack makes true edits, and the demo shows them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from relation_core.pictures.tensors import from_pil
+from relation_core.scenes.examples import draw_example
+from relation_core.scenes.relations import HELD_OUT, TRAINED
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.diffusers_host.settings import EditSettings
+from tests.nearest_edit import nearest_edit
+
+ROOT = Path(__file__).resolve().parents[3]
+SETTINGS = EditSettings(steps=STEPS, long_side=0)
+NAMES = [relation.name for relation in TRAINED]
+Picture = Image.Image
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> RelationPipeline:
+    return RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
+
+
+def found(pipeline: RelationPipeline, pair: tuple[Picture, Picture], source: int) -> str:
+    """The edit that a result is nearest to."""
+    relation = pipeline.relation([pair], [1.0])
+    result = pipeline.edit(relation, draw_example("blur", 0, source)[2], pipeline.prompt(""), SETTINGS)
+    return nearest_edit(from_pil(result)[0], source)
+
+
+def test_it_makes_the_edit_that_it_is_shown(pipeline: RelationPipeline) -> None:
+    """Each edit on a source of its own, and on a source that it shares with all others."""
+    for sources in ([1001 + 2 * number for number in range(len(NAMES))], [1000] * len(NAMES)):
+        pairs = [draw_example(name, 1000 + 2 * number, 0)[:2] for number, name in enumerate(NAMES)]
+        wrong = {
+            name: other
+            for name, pair, source in zip(NAMES, pairs, sources, strict=True)
+            if (other := found(pipeline, pair, source)) != name
+        }
+        assert len(wrong) <= 1, wrong
+
+
+def test_it_makes_edits_that_it_was_not_trained_on(pipeline: RelationPipeline) -> None:
+    """By the model card it makes 92.5 % of them: of 12 at most one in 5,000 draws would have fewer than 7 right."""
+    answers = [
+        found(pipeline, draw_example(name, number, 0)[:2], 1001 + number) == name
+        for name in HELD_OUT
+        for number in range(6)
+    ]
+    assert sum(answers) >= 7
+
+
+def test_a_blank_pair_chooses_no_edit(pipeline: RelationPipeline) -> None:
+    """Its result is the right one for at most the 15 % of edits that are allowed to be hit by accident."""
+    white = Image.new("RGB", (64, 64), "white")
+    results = [found(pipeline, (white, white), 1001 + number) for number in range(len(NAMES))]
+    for shift in range(len(NAMES)):
+        wanted = [*NAMES[shift:], *NAMES[:shift]]
+        assert sum(result == name for result, name in zip(results, wanted, strict=True)) <= 0.15 * len(NAMES)
+
+
+def test_it_is_as_small_as_the_model_card_says() -> None:
+    assert sum(path.stat().st_size for path in (FLUX, ADAPTER, VISION, AUTOENCODER)) < 11_500_000
+
+
+def test_the_demo_ends_in_a_sheet(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.demo", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "16 edits in " in done.stdout
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 2 * 5 * 128
+    names = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert len(names) == 16
+    for name in names:
+        result, target = (Image.open(tmp_path / name / f"{title}.png") for title in ("result", "target"))
+        error = (from_pil(result.convert("RGB")) - from_pil(target.convert("RGB"))).square().mean()
+        assert float(error) < 0.02, name

@@ -1,0 +1,197 @@
+"""Judged scores, by a judge that is a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+from finished_run import FinishedRun, make_run
+from PIL import Image, ImageOps
+
+from relation_tools.evaluation.errors import EvaluationError
+from relation_tools.evaluation.judge import Judgement, parse_reply
+
+
+@dataclass
+class Judge:
+    """Answers chat completions with scores that it makes of what it is shown."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    answers: list[tuple[int, str]] = field(default_factory=list)
+    """Answers to be given first: status and text."""
+    address: str = ""
+
+    def answer(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, str]:
+        self.requests.append(body)
+        self.keys.append(key)
+        if path != "/v1/chat/completions":
+            return 404, "no such path"
+        if self.answers:
+            status, text = self.answers.pop(0)
+            return (status, text) if status != 200 else (200, completion(text))
+        _, picture = body["messages"][0]["content"]
+        data = base64.b64decode(picture["image_url"]["url"].removeprefix("data:image/jpeg;base64,"))
+        self.pictures.append(np.asarray(Image.open(BytesIO(data))))
+        consistency, accuracy = scores_of(self.pictures[-1])
+        return 200, completion(f'```json\n{{"B1": {{"consistency": {consistency}, "accuracy": {accuracy}}}}}\n```')
+
+
+def completion(text: str) -> str:
+    return json.dumps({"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]})
+
+
+def scores_of(picture: np.ndarray) -> tuple[float, float]:
+    return round(1 + 4 * picture[..., 0].mean() / 255, 3), round(1 + 4 * picture[..., 2].mean() / 255, 3)
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    served = Judge()
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                status, text = served.answer(self.path, self.headers.get("Authorization"), body)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served.address = f"http://127.0.0.1:{server.server_port}/v1"
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> FinishedRun:
+    return make_run(tmp_path)
+
+
+def ask(made: FinishedRun, judge: Judge, status: int = 0, **more: str) -> str:
+    own = {"RELATION_JUDGE_URL": judge.address, "RELATION_JUDGE_MODEL": "critic", "RELATION_JUDGE_KEY": "secret-key"}
+    return run("evaluate", "score", made.file, made.folder, "--judge", status=status, environment={**own, **more})
+
+
+def test_every_result_is_judged_once_by_what_is_shown(made: FinishedRun, judge: Judge) -> None:
+    ask(made, judge)
+    assert len(judge.requests) == 11
+    assert {request["model"] for request in judge.requests} == {"critic"} and set(judge.keys) == {"Bearer secret-key"}
+    for one in made.scores():
+        record = json.loads((made.folder / "judgements" / f"{int(one['index']):06d}.json").read_text())
+        url = record["request"]["messages"][0]["content"][1]["image_url"]["url"]
+        shown = np.asarray(Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))))
+        assert (one["consistency"], one["accuracy"]) == scores_of(shown)
+        assert record["scores"] == {"consistency": one["consistency"], "accuracy": one["accuracy"]}
+        assert str(one["consistency"]) in record["reply"]["choices"][0]["message"]["content"]
+        sample = made.samples()[int(one["index"])]
+        places = [
+            (made.file.parent / sample[key], 16, 44 + 428 * row) for row, key in enumerate(("cond1", "cond2", "source"))
+        ]
+        for path, left, top in [*places, (made.result(int(one["index"])), 416, 900)]:
+            small = ImageOps.contain(Image.open(path), (384, 384))
+            x, y = left + (384 - small.width) // 2, top + (384 - small.height) // 2
+            part = shown[y : y + small.height, x : x + small.width].astype(int)
+            assert np.abs(part - np.asarray(small)).mean() < 4, path
+    ask(made, judge)
+    assert len(judge.requests) == 11
+
+
+def test_the_key_is_kept_nowhere(made: FinishedRun, judge: Judge) -> None:
+    said = ask(made, judge)
+    assert "secret-key" not in said
+    assert not [path for path in made.folder.rglob("*") if path.is_file() and b"secret-key" in path.read_bytes()]
+
+
+def test_no_judge_is_asked_by_default(made: FinishedRun, judge: Judge) -> None:
+    environment = {"RELATION_JUDGE_URL": judge.address, "RELATION_JUDGE_MODEL": "critic"}
+    run("evaluate", "score", made.file, made.folder, environment=environment)
+    assert judge.requests == []
+
+
+def test_without_an_endpoint_there_is_an_error(made: FinishedRun, judge: Judge) -> None:
+    said = ask(made, judge, status=1, RELATION_JUDGE_URL="")
+    assert "RELATION_JUDGE_URL" in said and judge.requests == []
+
+
+def test_a_busy_judge_is_asked_again(made: FinishedRun, judge: Judge) -> None:
+    judge.answers = [(429, "slow down"), (503, "away"), (500, "oops")]
+    ask(made, judge)
+    assert len(judge.requests) == 11 + 3
+    assert all(one["consistency"] is not None for one in made.scores())
+
+
+def test_a_judge_that_refuses_stops_the_run(made: FinishedRun, judge: Judge) -> None:
+    judge.answers = [(401, "who are you?")] * 4
+    said = ask(made, judge, status=1)
+    assert "401: who are you?" in said and "secret-key" not in said
+
+
+def test_replies_without_scores_are_kept_told_and_asked_for_again(made: FinishedRun, judge: Judge) -> None:
+    judge.answers = [(200, "I cannot judge this.")]
+    said = ask(made, judge, status=1)
+    assert said.count("has no judgement") == 1
+    (failed,) = [one for one in made.scores() if one["consistency"] is None]
+    record = json.loads((made.folder / "judgements" / f"{int(failed['index']):06d}.json").read_text())
+    assert record["reply"]["choices"][0]["message"]["content"] == "I cannot judge this."
+    assert "holds no scores" in record["error"] and "scores" not in record
+    ask(made, judge)
+    assert len(judge.requests) == 12
+    assert all(one["consistency"] is not None for one in made.scores())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"B1": {"consistency": 4, "accuracy": 2.5}}',
+        'Here you are:\n```json\n{"B1": {"consistency": "4", "accuracy": 2.5}}\n```\nGladly.',
+        '{\n  "B1": {"accuracy": 2.5, "consistency": 4.0, "reason": "{}"}\n}',
+    ],
+)
+def test_replies_that_hold_scores(text: str) -> None:
+    assert parse_reply(json.loads(completion(text))) == Judgement(4.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "4 and 2.5",
+        "{}",
+        '{"B1": 4}',
+        '{"B1": {"consistency": 4}}',
+        '{"B1": {"consistency": 4, "accuracy": null}}',
+        '{"B1": {"consistency": 4, "accuracy": "good"}}',
+        '{"B1": {"consistency": 0, "accuracy": 3}}',
+        '{"B1": {"consistency": 3, "accuracy": 5.5}}',
+        '{"B1": {"consistency": NaN, "accuracy": 3}}',
+        '{"B1": {"consistency": 3, "accuracy": 3}',
+    ],
+)
+def test_replies_that_hold_none(text: str) -> None:
+    with pytest.raises(EvaluationError):
+        parse_reply(json.loads(completion(text)))
+
+
+@pytest.mark.parametrize("reply", [{}, {"choices": []}, {"choices": [{"message": {"content": None}}]}, {"error": "x"}])
+def test_replies_of_another_form(reply: dict[str, Any]) -> None:
+    with pytest.raises(EvaluationError, match="holds no scores"):
+        parse_reply(reply)

@@ -1,0 +1,115 @@
+"""Pictures are encoded once, exactly as at inference, and a killed encoding goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_run import SmallRun
+
+from relation_core.errors import DatasetError
+from relation_core.pictures.tensors import from_pil
+from relation_core.progress import Silent
+from relation_core.samples.samples import Sample, read_samples
+from relation_core.vision.exemplar import resize_exemplar, vision_pixels
+from relation_tools.diffusers_host.autoencoder import encode, load_autoencoder
+from relation_tools.diffusers_host.vision_model import load_vision_model
+from relation_tools.training.models import FrozenEncoders, load_encoders
+from relation_tools.training.picture_cache import open_cache
+
+
+class Counting:
+    """Counts pictures, and stops the work after some."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.count = 0
+        self._stop_after = stop_after
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count >= self._stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def encoders(small_run: SmallRun) -> FrozenEncoders:
+    return load_encoders(small_run.settings.models.vae, small_run.settings.models.vision, "cpu")
+
+
+@pytest.fixture(scope="module")
+def samples(small_run: SmallRun) -> list[Sample]:
+    return list(read_samples(small_run.settings.data.train))
+
+
+@pytest.mark.parametrize("long_side", [0, 32])
+def test_it_holds_what_inference_would_compute(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path, long_side: int
+) -> None:
+    root = small_run.settings.data.train.parent
+    cache = open_cache(tmp_path, root, samples, long_side, encoders, Silent())
+    autoencoder = load_autoencoder(small_run.settings.models.vae, torch.float32)
+    vision = load_vision_model(small_run.settings.models.vision, torch.float32)
+    for name in samples[3].pictures:
+        row = np.array([cache.rows[name]])
+        picture = Image.open(root / name).convert("RGB")
+        seen = vision.pooled(vision_pixels([resize_exemplar(picture)], vision.config.image_size))
+        torch.testing.assert_close(cache.pooled(row), seen, rtol=1e-4, atol=1e-5)
+        shown = picture.resize((32, 32), Image.Resampling.LANCZOS) if long_side else picture
+        with torch.no_grad():
+            latent = encode(autoencoder, from_pil(shown))
+        torch.testing.assert_close(cache.latents(row), latent, rtol=1e-2, atol=1e-2)
+        assert np.array_equal(np.asarray(cache.picture(int(row[0]))), np.asarray(picture))
+
+
+def test_pictures_of_the_same_bytes_are_one_row(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    counting = Counting()
+    cache = open_cache(tmp_path, small_run.settings.data.train.parent, samples, 0, encoders, counting)
+    names = {name for sample in samples for name in sample.pictures}
+    assert len(names) == 3 * 4 * 2  # relations, scenes, halves
+    assert counting.count == len(set(cache.rows.values())) == 4 + 3 * 4  # the scenes are the same for all relations
+
+
+def test_a_killed_encoding_goes_on(
+    small_run: SmallRun,
+    encoders: FrozenEncoders,
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relation_tools.training.picture_cache._BATCH", 3)
+    root = small_run.settings.data.train.parent
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(tmp_path / "killed", root, samples, 0, encoders, Counting(stop_after=8))
+    rest = Counting()
+    again = open_cache(tmp_path / "killed", root, samples, 0, encoders, rest)
+    assert rest.count == 16 - 9  # batches of 3 were kept
+    whole = open_cache(tmp_path / "whole", root, samples, 0, encoders, Silent())
+    rows = np.arange(16)
+    assert torch.equal(again.latents(rows), whole.latents(rows))
+    assert torch.equal(again.pooled(rows), whole.pooled(rows))
+    nothing = Counting()
+    open_cache(tmp_path / "killed", root, samples, 0, encoders, nothing)
+    assert nothing.count == 0
+
+
+def test_other_settings_are_encoded_anew(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    root = small_run.settings.data.train.parent
+    open_cache(tmp_path, root, samples, 0, encoders, Silent())
+    counting = Counting()
+    cache = open_cache(tmp_path, root, samples, 32, encoders, counting)
+    assert counting.count == 16
+    assert cache.latents(np.arange(2)).shape == (2, 16, 4, 4)
+
+
+def test_a_picture_that_cannot_be_read_is_named(small_run: SmallRun, encoders: FrozenEncoders, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    sample = Sample(0, *["broken.png"] * 4, "text")
+    with pytest.raises(DatasetError, match=r"Cannot read the picture .*broken\.png.*dataset validate"):
+        open_cache(tmp_path / "cache", tmp_path, [sample], 0, encoders, Silent())
