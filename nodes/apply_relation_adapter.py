@@ -25,8 +25,7 @@ class ApplyRelationAdapter(io.ComfyNode):
             node_id="ApplyRelationAdapter",
             display_name="Apply RelationAdapter",
             category=CATEGORY,
-            description="Makes FLUX.1 apply the edit that the exemplar pairs show. The model that comes in is left "
-            "as it is.",
+            description="Makes FLUX.1 apply the edit that the exemplar pairs show. The input model stays unchanged.",
             search_aliases=["relation adapter", "edit transfer", "ip adapter", "image analogy", "in-context edit"],
             inputs=[
                 io.Model.Input(
@@ -39,7 +38,10 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=-MAX_STRENGTH,
                     max=MAX_STRENGTH,
                     step=0.05,
-                    tooltip="How strongly the relation acts. 0 leaves the model as it is; below 0 it turns away.",
+                    tooltip=(
+                        "How strongly the relation acts. 0 leaves the model unchanged; negative values push away"
+                        " from the edit."
+                    ),
                 ),
                 io.Float.Input(
                     "start_percent",
@@ -47,7 +49,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Where in sampling the relation begins to act.",
+                    tooltip="Where in sampling the relation starts to act.",
                 ),
                 io.Float.Input(
                     "end_percent",
@@ -55,7 +57,9 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Where in sampling it stops acting. At or before start_percent, it never acts.",
+                    tooltip=(
+                        "Where in sampling it stops acting. If it is not above start_percent, the relation never acts."
+                    ),
                 ),
                 io.Float.Input(
                     "double_strength",
@@ -63,7 +67,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=-MAX_STRENGTH,
                     max=MAX_STRENGTH,
                     step=0.05,
-                    tooltip="Times strength, in the double-stream blocks: layout and content.",
+                    tooltip="Multiplies strength in the double-stream blocks: layout and content.",
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -72,14 +76,15 @@ class ApplyRelationAdapter(io.ComfyNode):
                     min=-MAX_STRENGTH,
                     max=MAX_STRENGTH,
                     step=0.05,
-                    tooltip="Times strength, in the single-stream blocks: detail and finish.",
+                    tooltip="Multiplies strength in the single-stream blocks: detail and finish.",
                     advanced=True,
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where in the picture the relation acts: white fully, black not at all. Any size; a batch "
-                    "gives every picture its own. To keep the rest as it was, also mask the latent.",
+                    tooltip="Where in the picture the relation acts: fully in white, not at all in black. Any size; "
+                    "a batch gives each picture its own mask. To keep the rest unchanged, mask the latent "
+                    "too.",
                 ),
             ],
             outputs=[

@@ -18,7 +18,7 @@ class BlendRelations(io.ComfyNode):
             node_id="BlendRelations",
             display_name="Blend Relations",
             category=CATEGORY,
-            description="Makes one relation of two from the same adapter.",
+            description="Combines two relations from the same adapter into one.",
             search_aliases=["relation adapter", "mix", "merge", "interpolate", "combine relations"],
             inputs=[
                 RelationSocket.Input("relation_1", tooltip="The first relation."),
@@ -29,14 +29,15 @@ class BlendRelations(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much of the second relation: 0 is the first alone, 1 the second alone.",
+                    tooltip="The share of the second relation: 0 is the first alone, 1 the second alone.",
                 ),
                 io.Combo.Input(
                     "mode",
                     options=["average", "concat"],
                     default="average",
-                    tooltip="average: one edit between the two; both need the same number of exemplar pairs. concat: "
-                    "the pairs of both stand side by side, weighted, and every place in the picture picks what fits.",
+                    tooltip="average: makes one edit between the two; both need the same number of exemplar pairs. "
+                    "concat: keeps the weighted pairs of both, and each part of the picture attends to what "
+                    "fits.",
                 ),
             ],
             outputs=[

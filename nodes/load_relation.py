@@ -22,15 +22,15 @@ class LoadRelation(io.ComfyNode):
             node_id="LoadRelation",
             display_name="Load Relation",
             category=CATEGORY,
-            description="Loads a relation that Save Relation wrote, and shows its exemplar pairs. No vision model is "
-            "needed for it.",
+            description="Loads a relation that Save Relation wrote, and shows its exemplar pairs. It needs no vision"
+            " model.",
             search_aliases=["relation adapter", "import relation", "shared edit", "load embeds"],
             inputs=[
                 RelationAdapterSocket.Input("relation_adapter", tooltip="The adapter that the relation was made with."),
                 io.Combo.Input(
                     "relation_name",
                     options=folder_paths.get_filename_list(RELATIONS),
-                    tooltip="A file from models/relations, or from the output folder's relations.",
+                    tooltip="A file from models/relations, or from relations in the output folder.",
                 ),
             ],
             outputs=[

@@ -32,20 +32,21 @@ class LoadRelationAdapter(io.ComfyNode):
             node_id="LoadRelationAdapter",
             display_name="Load RelationAdapter",
             category=CATEGORY,
-            description="Opens a RelationAdapter and the SigLIP vision model that it sees the exemplar pair through.",
+            description="Opens a RelationAdapter and the SigLIP vision model that looks at the exemplar pair.",
             search_aliases=["relation adapter", "edit transfer", "visual prompt", "image analogy", "siglip"],
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
                     options=[*folder_paths.get_filename_list(ADAPTERS), DOWNLOAD],
-                    tooltip="The adapter, from models/relation_adapter: ip_adapter-100000.bin, as its authors publish "
-                    "it, or a .safetensors file converted from it. The last entry downloads it, if it is not there.",
+                    tooltip="The adapter, from models/relation_adapter: ip_adapter-100000.bin as published by its "
+                    "authors, or a .safetensors file converted from it. The last entry downloads it if it is"
+                    " missing.",
                 ),
                 io.Combo.Input(
                     "vision_name",
                     options=folder_paths.get_filename_list(VISION),
                     tooltip="The SigLIP vision model, from models/clip_vision: "
-                    "sigclip_vision_patch14_384.safetensors, the one that Flux Redux uses too.",
+                    "sigclip_vision_patch14_384.safetensors, which Flux Redux uses too.",
                 ),
             ],
             outputs=[

@@ -29,13 +29,13 @@ class LoadRelationSample(io.ComfyNode):
             display_name="Load Relation Sample",
             category=CATEGORY,
             description="Loads one sample of a run-ready dataset: an exemplar pair, a source, its target and the "
-            "instruction. Queue many prompts, and it goes through the file.",
+            "instruction. Queue several prompts to step through the file.",
             search_aliases=["relation adapter", "dataset", "jsonl", "Relation252K", "batch", "evaluate"],
             inputs=[
                 io.Combo.Input(
                     "dataset",
                     options=_datasets(),
-                    tooltip="A .jsonl file in the input folder, or in a folder in it. Press R to refresh the list.",
+                    tooltip="A .jsonl file in the input folder or a subfolder. Press R to refresh the list.",
                 ),
                 io.Int.Input(
                     "index",
@@ -43,14 +43,14 @@ class LoadRelationSample(io.ComfyNode):
                     min=0,
                     max=MAX_INDEX,
                     control_after_generate=io.ControlAfterGenerate.increment,
-                    tooltip="The sample's place in the file, counted from 0. An index after the last sample is an "
-                    "error, which ends a queue that goes through the file.",
+                    tooltip="The sample's position in the file, counted from 0. An index past the last sample is an "
+                    "error, which ends a queue that steps through the file.",
                 ),
             ],
             outputs=[
                 io.Image.Output("before", display_name="before", tooltip="A: the exemplar before the edit."),
                 io.Image.Output("after", display_name="after", tooltip="A': the exemplar after the edit."),
-                io.Image.Output("source", display_name="source", tooltip="B: the picture to be edited."),
+                io.Image.Output("source", display_name="source", tooltip="B: the picture to edit."),
                 io.Image.Output("target", display_name="target", tooltip="What the result should look like."),
                 io.String.Output("instruction", display_name="instruction", tooltip="The edit in words."),
             ],

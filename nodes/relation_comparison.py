@@ -21,19 +21,19 @@ class RelationComparison(io.ComfyNode):
             node_id="RelationComparison",
             display_name="Relation Comparison",
             category=CATEGORY,
-            description="Makes one labelled picture, A : A' :: B : B', to judge or to show an edit by.",
+            description="Makes one labelled picture, A : A' :: B : B', to judge an edit or to show it.",
             search_aliases=["relation adapter", "compare", "contact sheet", "side by side", "grid"],
             inputs=[
                 io.Image.Input("before", tooltip="A: the exemplar before the edit."),
                 io.Image.Input("after", tooltip="A': the exemplar after the edit."),
-                io.Image.Input("source", tooltip="B: the picture that was to be edited."),
-                io.Image.Input("result", tooltip="B': what came out. Its height sets the height of the row."),
+                io.Image.Input("source", tooltip="B: the picture that was edited."),
+                io.Image.Input("result", tooltip="B': the result. Its height sets the height of the row."),
             ],
             outputs=[
                 io.Image.Output(
                     "image",
                     display_name="image",
-                    tooltip="One row for every result; where there are fewer of the others, the last one is repeated.",
+                    tooltip="One row per result. If there are fewer of the other pictures, the last one is repeated.",
                 )
             ],
         )

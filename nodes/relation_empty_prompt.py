@@ -21,18 +21,21 @@ class RelationEmptyPrompt(io.ComfyNode):
             node_id="RelationEmptyPrompt",
             display_name="Empty Relation Prompt",
             category=CATEGORY,
-            description="No text, for models that were trained without any: zeros in the model's own text widths, and "
-            "no text encoder to load.",
+            description="An empty prompt for models trained without text: zeros in the model's text widths. It loads"
+            " no text encoder.",
             search_aliases=["relation adapter", "zero prompt", "no text", "unconditional", "small model"],
             is_experimental=True,
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="A Flux that was trained without text. FLUX.1-dev was not: give it a prompt."
+                    "model",
+                    tooltip=(
+                        "A Flux that was trained without text. FLUX.1-dev was trained with text and needs a prompt."
+                    ),
                 )
             ],
             outputs=[
                 io.Conditioning.Output(
-                    "conditioning", display_name="conditioning", tooltip="In the place of an encoded prompt."
+                    "conditioning", display_name="conditioning", tooltip="Use it instead of an encoded prompt."
                 )
             ],
         )

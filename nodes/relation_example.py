@@ -20,22 +20,24 @@ class RelationExample(io.ComfyNode):
             node_id="RelationExample",
             display_name="Example Pictures",
             category=CATEGORY,
-            description="Draws a small scene before and after an edit, and another scene to be edited the same way: "
-            "what the small model that comes with this pack was trained on.",
+            description="Draws a small scene before and after an edit, and another scene to edit the same way. The "
+            "small model that comes with this pack was trained on such scenes.",
             search_aliases=["relation adapter", "try", "demo", "small model", "synthetic"],
             is_experimental=True,
             inputs=[
                 io.Combo.Input(
                     "edit",
                     options=[relation.name for relation in ALL],
-                    tooltip="The edit. The small Flux was not trained to paint things cyan, or the background magenta.",
+                    tooltip=(
+                        "The edit. The small Flux was not trained to paint things cyan or the background magenta."
+                    ),
                 ),
                 io.Int.Input(
                     "exemplar_scene",
                     default=0,
                     min=0,
                     max=MAX_SCENE,
-                    tooltip="The number of the scene that is shown before and after.",
+                    tooltip="The number of the scene shown before and after.",
                 ),
                 io.Int.Input(
                     "source_scene",
@@ -43,13 +45,13 @@ class RelationExample(io.ComfyNode):
                     min=0,
                     max=MAX_SCENE,
                     control_after_generate=io.ControlAfterGenerate.increment,
-                    tooltip="The number of the scene that is to be edited.",
+                    tooltip="The number of the scene to edit.",
                 ),
             ],
             outputs=[
                 io.Image.Output("before", display_name="before", tooltip="A: the exemplar before the edit."),
                 io.Image.Output("after", display_name="after", tooltip="A': the exemplar after the edit."),
-                io.Image.Output("source", display_name="source", tooltip="B: the picture to be edited."),
+                io.Image.Output("source", display_name="source", tooltip="B: the picture to edit."),
                 io.Image.Output("target", display_name="target", tooltip="What the result should look like."),
             ],
         )

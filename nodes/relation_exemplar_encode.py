@@ -24,18 +24,18 @@ class RelationExemplarEncode(io.ComfyNode):
             node_id="RelationExemplarEncode",
             display_name="Encode Relation Exemplars",
             category=CATEGORY,
-            description="Looks at pictures before and after an edit and keeps what the edit is, as a relation.",
+            description="Looks at pictures before and after an edit and stores the edit as a relation.",
             search_aliases=["relation adapter", "exemplar pair", "before after", "edit transfer", "image analogy"],
             inputs=[
                 RelationAdapterSocket.Input("relation_adapter", tooltip="From Load RelationAdapter."),
                 io.Image.Input("before", tooltip="The picture before the edit. A batch gives several exemplar pairs."),
-                io.Image.Input("after", tooltip="The same picture after the edit; as many pictures as in before."),
+                io.Image.Input("after", tooltip="The same picture after the edit, with as many pictures as before."),
                 io.Combo.Input(
                     "fit",
                     options=list(FITS),
                     default="pad",
-                    tooltip="How a picture is brought to the vision model's square. pad: white is added up to the "
-                    "nearest regular ratio first, as the authors do. stretch: the picture alone is squashed.",
+                    tooltip="How to fit a picture into the vision model's square. pad: first adds white up to the "
+                    "nearest regular ratio, as the authors do. stretch: only squashes the picture.",
                 ),
                 io.Float.Input(
                     "weight",
@@ -43,8 +43,8 @@ class RelationExemplarEncode(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="How much these pairs count beside others. 0 leaves them out; alone, a weight changes "
-                    "nothing (use the strength of Apply RelationAdapter for that).",
+                    tooltip="How much these pairs count relative to others. 0 leaves them out. The weight of a "
+                    "single pair changes nothing: use the strength of Apply RelationAdapter.",
                 ),
                 RelationSocket.Input(
                     "relation",
@@ -54,7 +54,9 @@ class RelationExemplarEncode(io.ComfyNode):
             ],
             outputs=[
                 RelationSocket.Output(
-                    "relation", display_name="relation", tooltip="What the pairs show, for Apply RelationAdapter."
+                    "relation",
+                    display_name="relation",
+                    tooltip=("The edit that the pairs show, for Apply RelationAdapter."),
                 )
             ],
         )

@@ -20,13 +20,13 @@ class RelationScheduler(io.ComfyNode):
             node_id="RelationScheduler",
             display_name="Relation Scheduler",
             category=CATEGORY,
-            description="The noise schedule that the authors of RelationAdapter use, for SamplerCustomAdvanced.",
+            description="The noise schedule of RelationAdapter's authors, for SamplerCustomAdvanced.",
             search_aliases=["relation adapter", "sigmas", "flux scheduler", "flow match euler"],
             inputs=[
-                io.Int.Input("steps", default=24, min=1, max=10000, tooltip="Sampling steps; the authors take 24."),
+                io.Int.Input("steps", default=24, min=1, max=10000, tooltip="Sampling steps; the authors use 24."),
                 io.Latent.Input(
                     "latent",
-                    tooltip="The latent to be sampled. Its size sets the schedule, source tokens counted in.",
+                    tooltip="The latent to sample. Its size sets the schedule, including the source's tokens.",
                 ),
                 io.Float.Input(
                     "denoise",
@@ -34,7 +34,7 @@ class RelationScheduler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="1 starts from pure noise. Less keeps something of the latent, for a second pass.",
+                    tooltip="1 starts from pure noise. Lower values keep part of the latent, for a second pass.",
                 ),
             ],
             outputs=[io.Sigmas.Output("sigmas", display_name="sigmas", tooltip="Noise levels, from high to low.")],

@@ -24,13 +24,13 @@ class RelationSourceEncode(io.ComfyNode):
             node_id="RelationSourceEncode",
             display_name="Encode Relation Source",
             category=CATEGORY,
-            description="Encodes the picture to be edited and puts it beside the prompt, where the model sees it "
-            "clean at every step.",
+            description="Encodes the picture to edit and adds it to the prompt. The model sees it without noise at "
+            "every step.",
             search_aliases=["relation adapter", "reference latent", "in-context", "edit image", "kontext"],
             inputs=[
                 io.Conditioning.Input("conditioning", tooltip="The prompt that describes the edit."),
                 io.Vae.Input("vae", tooltip="FLUX.1's autoencoder (ae.safetensors)."),
-                io.Image.Input("image", tooltip="The picture to be edited. A batch gives a batch of results."),
+                io.Image.Input("image", tooltip="The picture to edit. A batch gives a batch of results."),
                 io.Int.Input(
                     "long_side",
                     default=512,
@@ -46,19 +46,19 @@ class RelationSourceEncode(io.ComfyNode):
                     min=0.1,
                     max=1.0,
                     step=0.05,
-                    tooltip="Below 1 the model sees the source smaller, with its places still where they belong: "
-                    "fewer tokens, faster steps, less detail kept. The result keeps its size.",
+                    tooltip="Below 1, the model sees a smaller source whose parts keep their positions: fewer "
+                    "tokens, faster steps, less detail. The result keeps its size.",
                     advanced=True,
                 ),
             ],
             outputs=[
                 io.Conditioning.Output(
-                    "conditioning", display_name="conditioning", tooltip="The prompt with the source beside it."
+                    "conditioning", display_name="conditioning", tooltip="The prompt with the source added."
                 ),
                 io.Latent.Output(
                     "latent",
                     display_name="latent",
-                    tooltip="The encoded source, to be sampled. At full denoise only its size counts.",
+                    tooltip="The encoded source, for the sampler. At full denoise only its size counts.",
                 ),
             ],
         )

@@ -23,17 +23,17 @@ class SaveRelation(io.ComfyNode):
             node_id="SaveRelation",
             display_name="Save Relation",
             category=CATEGORY,
-            description="Saves a relation to the output folder's relations/, about 2 MB an exemplar pair, to be used "
-            "again or shared. It holds small pictures of the pairs.",
+            description="Saves a relation to relations/ in the output folder, about 2 MB per exemplar pair, to reuse"
+            " or share it. The file contains small pictures of the pairs.",
             search_aliases=["relation adapter", "export relation", "share edit", "save embeds"],
             is_output_node=True,
             inputs=[
-                RelationSocket.Input("relation", tooltip="The relation to keep."),
+                RelationSocket.Input("relation", tooltip="The relation to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="relation",
-                    tooltip="The beginning of the file's name; a number follows. Folders and %date:yyyy-MM-dd% work as "
-                    "in Save Image.",
+                    tooltip="The start of the file name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
+                    "Save Image.",
                 ),
             ],
             outputs=[],

@@ -24,7 +24,10 @@ class SplitImagePair(io.ComfyNode):
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="Before on the left half, after on the right. A middle column of an odd width is left out.",
+                    tooltip=(
+                        "Before on the left half, after on the right. If the width is odd, the middle column is "
+                        "dropped."
+                    ),
                 )
             ],
             outputs=[
