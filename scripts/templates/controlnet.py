@@ -9,19 +9,18 @@ from .models_note import models_note
 from .template import Group, Node, Template, adapted, note
 from .transfer import GROUPS, NODES, RESULT, SAMPLING
 
-START_NOTE = """## Hold the outlines with a ControlNet
+START_NOTE = """## Keep the outlines with a ControlNet
 
-When an edit bends shapes that should stay, a ControlNet holds them: here the source's edges, found by *Canny*. \
-Everything else is as in *relation_transfer*.
+If an edit bends shapes that should stay, a ControlNet keeps them. Here it follows the source's edges, found by \
+*Canny*. Everything else is the same as in *relation_transfer*.
 
-**1** Fetch the models.  **2** Choose the pair, and the source.  **3** Press **Run**, and look at the edges: they \
-should show what must stay, and little else.
+**1** Get the models.  **2** Choose the pair and the source.  **3** Press **Run** and look at the edges: they should \
+show what must stay, and little else.
 """
 
-CONTROL_NOTE = """**Too stiff?** Lower *strength* to 0.3, or let *end_percent* stop it earlier: the first steps place \
-the shapes.
+CONTROL_NOTE = """**Too stiff?** Lower *strength* to 0.3, or lower *end_percent*: the first steps place the shapes.
 
-**Any ControlNet for FLUX.1-dev goes here**, such as one for depth. Not FLUX.1-Canny or -Depth: these models leave no \
+**Any ControlNet for FLUX.1-dev works here**, such as one for depth. FLUX.1-Canny and -Depth do not: they leave no \
 room for the source.
 """
 

@@ -9,12 +9,12 @@ DATASET = "relation_dataset/test.jsonl"
 
 START_NOTE = """## Run every sample of a dataset
 
-**1** Build a run-ready dataset into ComfyUI's input folder, as the pack's `docs/dataset.md` tells: \
-`python -m relation_tools dataset build PAIRS ComfyUI/input/relation_dataset`  **2** Press **R** and choose its file \
-in *Load Relation Sample*.  **3** Set *index* to 0, and queue as many runs as the file has samples, with the number \
-beside **Run**: the index counts up by itself, and after the last sample the queue ends with a message.
+**1** Build a run-ready dataset in ComfyUI's input folder, as described in the pack's `docs/dataset.md`: \
+`relation-adapter dataset build PAIRS ComfyUI/input/relation_dataset`  **2** Press **R** and choose its file in *Load \
+Relation Sample*.  **3** Set *index* to 0 and queue as many runs as the file has samples, with the number beside \
+**Run**. The index counts up by itself, and after the last sample the queue stops with a message.
 
-For scores, use `python -m relation_tools evaluate` instead: it goes on after a crash, and makes a report.
+For scores, use `relation-adapter evaluate` instead: it resumes after a crash and writes a report.
 """
 _SAMPLED = {"before": "sample.before", "after": "sample.after"}
 _LEFT_OUT = {*_SAMPLED, "source", "pair_note", "source_note"}

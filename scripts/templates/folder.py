@@ -11,19 +11,19 @@ SOURCES = "relation_sources"
 
 START_NOTE = f"""## A whole folder of pictures
 
-**1** Put the pictures into `input/{SOURCES}/`, or make a folder of your own there, press **R** and choose it in *Load \
-Image (from Folder)*.  **2** Choose the pair, and say the edit in a sentence.  **3** Press **Run** once: every picture \
-gets the edit, one after the other. The pair is encoded once.
+**1** Put the pictures into `input/{SOURCES}/`, or create your own folder there, press **R** and choose it in *Load \
+Image (from Folder)*.  **2** Choose the pair, and describe the edit in a sentence.  **3** Press **Run** once: it edits \
+every picture, one after the other. The pair is encoded once.
 
-Results and comparisons are in `output/relation_folder/`, numbered in the order in which the folder's files come.
+Results and comparisons are in `output/relation_folder/`, numbered in the order of the folder's files.
 """
 
-SOURCE_NOTE = """The pictures may be of any sizes: each is edited at its own proportions, with a long side of **512 \
-pixels**. All are decoded into memory first; take some hundreds at a time.
+SOURCE_NOTE = """The pictures may differ in size: each keeps its proportions, with a long side of **512 pixels**. All \
+are decoded into memory first, so use a few hundred at a time.
 
-**Which result is whose?** The comparisons show every source beside its result.
+**Which result belongs to which source?** The comparisons show each source beside its result.
 
-**Every picture another prompt?** Use the workflow *relation_dataset*.
+**A different prompt for each picture?** Use the workflow *relation_dataset*.
 """
 
 FOLDER = Template(

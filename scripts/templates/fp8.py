@@ -9,16 +9,16 @@ from .transfer import GROUPS, NODES
 
 START_NOTE = """## For graphics cards with 8 to 16 GB
 
-The same as *relation_transfer*, with FLUX.1 and T5 in 8 bits: 12 and 5 GB in place of 24 and 10. The relation itself \
-is computed and kept in 16 bits; it takes 180 MB, whatever the adapter's file takes on disk.
+The same as *relation_transfer*, with FLUX.1 and T5 in 8 bits: 12 and 5 GB instead of 24 and 10. The relation itself \
+stays in 16 bits and takes 180 MB, however large the adapter's file is.
 
-**1** Fetch the models.  **2** Choose the pair and the source.  **3** Press **Run**.
+**1** Get the models.  **2** Choose the pair and the source.  **3** Press **Run**.
 """
 
-SOURCE_NOTE = """**512 pixels** is the size the adapter knows.
+SOURCE_NOTE = """**512 pixels** is the size the adapter was trained at.
 
-**Still too slow, or out of memory?** Set *source_scale* to 0.5: the source takes a quarter of its tokens, and a step \
-about two thirds of the time. Fine detail of the source gets less sure.
+**Still too slow, or out of memory?** Set *source_scale* to 0.5: the source then uses a quarter of its tokens, and a \
+step takes about two thirds of the time. Fine detail of the source may get lost.
 """
 
 FP8 = Template(

@@ -14,7 +14,7 @@ def models_note(*models: ModelFile) -> str:
         lines.append(f"`{model.directory}/` [{model.name}]({page})")
         if model is ADAPTER:
             lines.append(
-                "5.3 GB. ComfyUI offers to fetch the others, but no `.bin`: choose *download* in *Load "
-                "RelationAdapter*, or fetch it by hand."
+                "5.3 GB. ComfyUI offers to download the others, but not a `.bin`: choose *download* in *Load "
+                "RelationAdapter*, or download it yourself."
             )
-    return "\n\n".join([*lines, "Then press **R**, and choose them above."]) + "\n"
+    return "\n\n".join([*lines, "Then press **R** and choose them above."]) + "\n"

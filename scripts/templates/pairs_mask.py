@@ -7,17 +7,17 @@ from .transfer import MODELS, NODES, SAMPLING
 
 START_NOTE = """## Two pairs, and only where you paint
 
-**1** Choose two pairs that show the same edit on different pictures: what they have in common is clearer than what \
-one says. *weight* says how much each counts.  **2** Choose the source. Right-click it, **Open in Mask Editor**, paint \
-where the edit shall show, and save.  **3** Press **Run**: the relation acts where you painted, and what you did not \
-paint is put back from the source.
+**1** Choose two pairs that show the same edit on different pictures: together they show the edit more clearly than \
+one. *weight* sets how much each counts.  **2** Choose the source. Right-click it, choose **Open in Mask Editor**, \
+paint where the edit should appear, and save.  **3** Press **Run**: the relation acts where you painted, and the rest \
+is restored from the source.
 
-Without a painted mask the result is the source itself. For the whole picture, disconnect *mask* from *Apply \
-RelationAdapter* and bypass *Put back what was not painted* (Ctrl+B). *Grow Mask* makes what you painted a little \
-larger, so that no edge of the old look stays.
+Without a painted mask, the result is the source itself. To edit the whole picture, disconnect *mask* from *Apply \
+RelationAdapter* and bypass *Put back what was not painted* (Ctrl+B). *Grow Mask* enlarges the painted area a little, \
+so that no edge of the old look remains.
 """
 
-PAIR_NOTE = """**More pairs?** Add another *Encode Relation Exemplars*, and give it the relation of the one before.
+PAIR_NOTE = """**More pairs?** Add another *Encode Relation Exemplars* and connect the previous one's relation to it.
 """
 
 _SECOND = {"before_2": "Before, second pair", "after_2": "After, second pair"}

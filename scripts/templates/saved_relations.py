@@ -10,34 +10,34 @@ from .transfer import MODELS, NODES, PAIR, SAMPLING, SOURCE
 PREFIX = "pencil"
 SAVED = f"{PREFIX}_00001_.safetensors"
 
-_SAVE_START = f"""## Keep a relation as a file
+_SAVE_START = f"""## Save a relation as a file
 
-**1** Choose a pair that shows the edit.  **2** Press **Run**: the relation is written to `output/relations/`, about \
-2 MB, with a small picture of the pair.  **3** The workflow *relation_reuse* uses it. The first file is called \
+**1** Choose a pair that shows the edit.  **2** Press **Run**: this writes the relation to `output/relations/`, about \
+2 MB, with a small picture of the pair.  **3** Use it in the workflow *relation_reuse*. The first file is called \
 `{SAVED}`; every run writes another.
 
-FLUX.1 is not needed for this. To share a relation, give the file to others: they put it into `models/relations/`.
+This does not need FLUX.1. To share a relation, give the file to others, who put it into `models/relations/`.
 """
 
-_SAVED_NOTE = """What the file holds: what the adapter saw in the pair, and small pictures of it. It fits every \
-FLUX.1-dev and its fine-tunes, and the adapter it was made with.
+_SAVED_NOTE = """The file holds what the adapter saw in the pair, and small pictures of it. It works with FLUX.1-dev \
+and its fine-tunes, and with the adapter it was made with.
 """
 
 _REUSE_START = f"""## Use a saved relation
 
-**1** Save a relation with the workflow *relation_save*, or put one that somebody gave you into `models/relations/`, \
-and press **R**.  **2** Choose it in *Load Relation*: the node shows the pair it was made from.  **3** Choose the \
-source, say the edit in a sentence, and press **Run**.
+**1** Save a relation with the workflow *relation_save*, or put someone else's into `models/relations/` and press \
+**R**.  **2** Choose it in *Load Relation*: the node shows the pair it was made from.  **3** Choose the source, \
+describe the edit in a sentence, and press **Run**.
 
 If *Load Relation* is red, there is no `{SAVED}` yet.
 """
 
-_REUSED_NOTE = """**No pictures, no vision model.** A saved relation is read in a moment, and is the same to the last \
-bit as when it was made.
+_REUSED_NOTE = """**No pictures, no vision model.** A saved relation loads in a moment and is identical, bit for bit, \
+to the one that was saved.
 
-**Two at once?** *Blend Relations* mixes two of them, or lets both speak.
+**Two at once?** *Blend Relations* averages two relations, or applies both.
 
-**Less of it?** Lower *strength*.
+**Too strong?** Lower *strength*.
 """
 
 SAVE = Template(

@@ -9,18 +9,18 @@ from .transfer import GROUPS, NODES
 
 START_NOTE = """## Larger, with a second pass
 
-The first pass makes the edit at 512 pixels, the size the adapter knows. An upscaling model enlarges the result, and a \
-second pass draws the details anew at twice the size, with the same relation and the same source.
+The first pass makes the edit at 512 pixels, the size the adapter was trained at. An upscale model enlarges the \
+result, and a second pass redraws the details at twice the size, with the same relation and source.
 
-**1** Fetch the models.  **2** Choose the pair and the source, and press **Run**: the small result comes first.
+**1** Get the models.  **2** Choose the pair and the source, and press **Run**: the small result comes first.
 """
 
-SECOND_NOTE = """**denoise 0.3** redraws fine detail. From about 0.5 on the shapes change, below 0.2 hardly anything \
+SECOND_NOTE = """**denoise 0.3** redraws fine detail. Above about 0.5 the shapes change; below 0.2 hardly anything \
 does.
 
-**Larger?** Set *scale_by* to 0.75 for three times the size. The time of a step grows faster than the picture.
+**Larger?** Set *scale_by* to 0.75 for three times the size. The time per step grows faster than the picture.
 
-**The source** keeps its 512 pixels: its tokens stand at the same places of the larger picture.
+**The source** keeps its 512 pixels: its tokens are spread over the larger picture.
 """
 
 SECOND_PASS = Template(

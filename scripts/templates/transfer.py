@@ -8,30 +8,30 @@ from .template import OURS, Group, Node, Template, note
 
 START_NOTE = """## Show an edit on one pair of pictures, get it on another picture
 
-**1** Fetch the models: the note at the lower left says which and where.  **2** Choose a pair: a picture before an \
-edit and the same picture after it.  **3** Choose the picture to be edited, and say the edit in a sentence.  \
-**4** Press **Run**. The result is at the right; under it, A : A' :: B : B' compares the pair with it.
+**1** Get the models: the note at the lower left lists them.  **2** Choose a pair: a picture before an edit and the \
+same picture after it.  **3** Choose the picture to edit, and describe the edit in a sentence.  **4** Press **Run**. \
+The result is on the right; below it, A : A' :: B : B' compares it with the pair.
 
-Until you choose your own pictures, the three *Load Image* nodes show ComfyUI's `example.png`. The folder `pictures` \
-of this pack has a pair and a source to try: drop them on the nodes *Before*, *After* and *Source*.
+Until you choose your own pictures, the three *Load Image* nodes show ComfyUI's `example.png`. This pack's folder \
+`pictures` has a pair and a source to try: drop them on the nodes *Before*, *After* and *Source*.
 """
 
-PAIR_NOTE = """**One change, the same scene.** The clearer the pair shows nothing but the edit, the better it carries \
-over.
-Pictures of one size, in the same place and from the same side, work best.
+PAIR_NOTE = """**One change, the same scene.** The pair should show the edit and nothing else.
+Two pictures of the same size and from the same viewpoint work best.
 """
 
-SOURCE_NOTE = """**512 pixels** is the size the adapter knows. Larger sources come out larger, slower and less sure.
-The prompt says the edit, not the picture: *make it a pencil drawing*.
+SOURCE_NOTE = """**512 pixels** is the size the adapter was trained at. Larger sources work, but more slowly and less \
+reliably.
+The prompt describes the edit, not the picture: *make it a pencil drawing*.
 """
 
 SAMPLING_NOTE = """The authors' settings: **strength 1**, **24 steps**, **guidance 3.5**, Euler, seed 1000.
 
-**Too little of the edit?** Raise *strength* to 1.2 or 1.5.
+**Edit too weak?** Raise *strength* to 1.2 or 1.5.
 
-**Too much of the exemplar's content?** Lower it to 0.8, or let *end_percent* stop it earlier.
+**Too much of the exemplar's content?** Lower it to 0.8, or lower *end_percent*.
 
-**Another try?** Change the seed.
+**Another variation?** Change the seed.
 """
 
 NODES = [

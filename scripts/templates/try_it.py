@@ -7,15 +7,15 @@ from typing import Any
 from .template import OURS, Group, Node, Template, adapted
 from .transfer import NODES
 
-START_NOTE = """## Try it now: nothing to download
+START_NOTE = """## Try it now, without a download
 
-Press **Run**. *Example Pictures* draws a pair of pictures that shows an edit, and another scene; the small model, \
+Press **Run**. *Example Pictures* draws a pair of pictures that shows an edit, and another scene. The small model, \
 which comes with this pack, makes the same edit of that scene.
 
 **Another edit?** Choose one in *Example Pictures*. **Another scene?** Press **Run** again: *source_scene* counts up.
 
-The model knows drawn scenes of 64x64 pixels and reads no text; 4 steps suffice. For your own pictures, take \
-*relation_transfer* and FLUX.1-dev.
+The model knows drawn scenes of 64x64 pixels, was trained without text and needs only 4 steps. For your own pictures, \
+use *relation_transfer* and FLUX.1-dev.
 """
 
 
