@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, DownloadError
 from ..progress import ByteProgress
+from ..weights.atomic import write_whole
 from .adapter import RelationAdapter, open_adapter
 from .keys import ADAPTER_ADDRESS
 
@@ -237,7 +238,7 @@ def _record(release: _Release, target: Path) -> None:
         "size": release.size,
         "sha256": release.sha256,
     }
-    target.with_name(f"{target.name}.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    write_whole(target.with_name(f"{target.name}.json"), (json.dumps(entries, indent=2) + "\n").encode())
 
 
 def _length(part: Path) -> int:

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import cast
 
+from PIL import Image
+
 from relation_core.errors import DatasetError
 from relation_core.samples.samples import PROBLEMS
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
+from relation_core.weights.atomic import appearing
 
 from ..dataset.build import BuildOptions, build
 from ..dataset.sheet import choose_samples, draw_sheet
@@ -162,8 +165,10 @@ def _sheet(options: argparse.Namespace) -> None:
     samples = choose_samples(options.file, options.count, options.seed, options.task)
     sheet = draw_sheet(options.file.parent, samples)
     try:
-        sheet.save(options.picture)
-    except (OSError, ValueError) as error:
+        kind = Image.registered_extensions()[options.picture.suffix.lower()]
+        with appearing(options.picture) as part:
+            sheet.save(part, kind)
+    except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
             f"Cannot write '{options.picture}': {error}. Give a name that ends in .jpg or .png."
         ) from error

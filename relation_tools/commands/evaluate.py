@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relation_core.samples.samples import Sample, read_samples
+from relation_core.weights.atomic import appearing
 
 from ..evaluation.errors import EvaluationError
 from ..evaluation.journal import Journal
@@ -130,7 +131,8 @@ def _report(options: argparse.Namespace) -> None:
     settings = ReportOptions(options.title, options.rank_by, options.shown)
     page = render_report(read_scores(run), list(read_samples(options.file)), options.file.parent, run, settings)
     try:
-        options.page.write_text(page, encoding="utf-8")
+        with appearing(options.page) as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise EvaluationError(f"Cannot write '{options.page}': {error.strerror or error}.") from error
     _LOG.info("The report is in %s", options.page)

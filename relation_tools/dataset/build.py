@@ -10,8 +10,8 @@ from pathlib import Path
 from relation_core.errors import DatasetError
 from relation_core.progress import Progress
 from relation_core.samples.samples import PROBLEMS, TASKS
+from relation_core.weights.atomic import appearing_text
 
-from .atomic import Scratch
 from .entries import PairEntry, dataset_folder, read_entries
 from .hold_out import Contents, hold_out
 from .names import UniqueNames
@@ -97,7 +97,7 @@ def _prepare(folders: Folders) -> None:
     if folders.out.resolve() == folders.pairs.resolve():
         raise DatasetError(f"'{folders.out}' is the paired dataset itself. Give another folder for the result.")
     try:
-        folders.scratch.clear()
+        folders.out.mkdir(parents=True, exist_ok=True)
         (folders.out / SUMMARY).unlink(missing_ok=True)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{folders.out}': {error}. Give a folder that can be written.") from error
@@ -162,14 +162,12 @@ def _publish(
     for number, (entry, outcome) in enumerate(kept):
         tasks.setdefault(entry.task, ([], []))[number in held].append(_Pair(entry, outcome))
     problems.extend(_shortages(tasks, options))
-    names, scratch = sorted(tasks), folders.scratch
-    test = _write_samples(scratch, folders.out / TEST, ((name, tasks[name][1], None) for name in names), options.seed)
+    names = sorted(tasks)
+    test = _write_samples(folders.out / TEST, ((name, tasks[name][1], None) for name in names), options.seed)
     limit = options.per_task
-    train = _write_samples(
-        scratch, folders.out / TRAIN, ((name, tasks[name][0], limit) for name in names), options.seed
-    )
-    _write_json(scratch, folders.out / TASKS, _task_table(tasks, train, test, categories))
-    with scratch.text(folders.out / PROBLEMS) as file:
+    train = _write_samples(folders.out / TRAIN, ((name, tasks[name][0], limit) for name in names), options.seed)
+    _write_json(folders.out / TASKS, _task_table(tasks, train, test, categories))
+    with appearing_text(folders.out / PROBLEMS) as file:
         file.writelines(json.dumps(problem.record(), ensure_ascii=False) + "\n" for problem in problems)
     count = {kind: sum(problem.kind == kind for problem in problems) for kind in ("broken", "duplicate", "note")}
     summary = BuildSummary(
@@ -181,7 +179,7 @@ def _publish(
         duplicates=count["duplicate"],
         notes=count["note"],
     )
-    _write_json(scratch, folders.out / SUMMARY, {**vars(options), **vars(summary)})
+    _write_json(folders.out / SUMMARY, {**vars(options), **vars(summary)})
     return summary
 
 
@@ -202,12 +200,10 @@ def _shortages(tasks: dict[str, tuple[list[_Pair], list[_Pair]]], options: Build
             yield Problem("note", name, "", reason)
 
 
-def _write_samples(
-    scratch: Scratch, path: Path, tasks: Iterator[tuple[str, list[_Pair], int | None]], seed: int
-) -> dict[str, int]:
+def _write_samples(path: Path, tasks: Iterator[tuple[str, list[_Pair], int | None]], seed: int) -> dict[str, int]:
     """Write the samples of all tasks to one file; return how many each task has."""
     counts: dict[str, int] = {}
-    with scratch.text(path) as file:
+    with appearing_text(path) as file:
         for name, pairs, limit in tasks:
             order = shuffled(pairs, lambda pair: pair.entry.picture, seed, "rotation")
             counts[name] = 0
@@ -247,7 +243,7 @@ def _task_table(
     }
 
 
-def _write_json(scratch: Scratch, path: Path, value: object) -> None:
-    with scratch.text(path) as file:
+def _write_json(path: Path, value: object) -> None:
+    with appearing_text(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=2)
         file.write("\n")

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from .atomic import Scratch
+from relation_core.weights.atomic import write_whole
 
 _FORMAT = 1
 """Counted up when the halves of the same picture come out differently, so that no old record is taken for a new one."""
@@ -52,16 +52,11 @@ class Folders:
         """Outcomes of the chunks that are done."""
         return self.out / ".build" / "split"
 
-    @property
-    def scratch(self) -> Scratch:
-        """Unfinished files."""
-        return Scratch(self.out / ".build" / "unfinished")
-
 
 def record_chunk(folders: Folders, index: int, chunk: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
     """Record that a chunk is done."""
     record = {"key": _key(chunk, folders), "outcomes": [asdict(outcome) for outcome in outcomes]}
-    folders.scratch.write(_record_path(folders, index), json.dumps(record).encode())
+    write_whole(_record_path(folders, index), json.dumps(record).encode())
 
 
 def recorded_chunk(folders: Folders, index: int, chunk: Sequence[Job]) -> list[Outcome] | None:

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from relation_core.errors import DatasetError, ExemplarError
 from relation_core.pictures.opaque import opaque
 from relation_core.progress import Progress
+from relation_core.weights.atomic import write_whole
 
 from .halves import Halves, split_halves
 from .outcomes import Folders, Job, Outcome, record_chunk, recorded_chunk
@@ -154,7 +155,7 @@ def _write(picture: Image.Image, encoding: str, path: Path, folders: Folders) ->
         picture.save(buffer, "JPEG", quality=95, subsampling=0)
     else:
         picture.save(buffer, "PNG")
-    folders.scratch.write(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue(), synced=False)  # the record of the chunk knows its length
     return buffer.tell()
 
 

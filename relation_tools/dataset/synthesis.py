@@ -60,7 +60,8 @@ def _write_scene(scene: Scene, relations: Sequence[Relation], folders: dict[str,
         both = Image.new("RGB", (before.width + after.width, before.height))
         both.paste(before, (0, 0))
         both.paste(after, (before.width, 0))
-        both.save(folders[relation.name] / name)
+        with appearing(folders[relation.name] / name, synced=False) as part:
+            both.save(part, "PNG")
 
 
 def _write_labels(folder: Path, relation: Relation, scenes: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relation_core.pictures.opaque import read_opaque
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
+from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
 from .judge import Endpoint, Judgement, ask, composite, parse_reply, request_body
@@ -69,7 +70,7 @@ async def _judge(
         record["scores"] = asdict(parse_reply(reply))
     except EvaluationError as error:
         record["error"] = reason = str(error)
-    run.scratch.write(_path(run, sample.index), json.dumps(record, ensure_ascii=False, indent=1).encode())
+    write_whole(_path(run, sample.index), json.dumps(record, ensure_ascii=False, indent=1).encode())
     return reason
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..dataset.atomic import Scratch
+from relation_core.weights.atomic import write_whole
+
 from .errors import EvaluationError
 
 
@@ -15,7 +16,6 @@ class RunFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.scratch = Scratch(folder / ".unfinished")
         self.journal = folder / "journal.jsonl"
         self.scores = folder / "scores.jsonl"
         self.judgements = folder / "judgements"
@@ -40,9 +40,8 @@ class RunFolder:
                     f"The results in '{self.folder}' were made with another {' and '.join(other)}. Give another "
                     "folder, or remove this one."
                 )
-        self.scratch.clear()
         if not record.exists():
-            self.scratch.write(record, json.dumps(made_with, indent=2).encode())
+            write_whole(record, json.dumps(made_with, indent=2).encode())
 
     def check_samples(self, file: Path) -> None:
         """Check that the results belong to the samples of a file.
@@ -55,7 +54,6 @@ class RunFolder:
             raise EvaluationError(f"'{self.folder}' holds no results. `evaluate run` makes some.")
         if json.loads(record.read_bytes())["samples"] != _digest(file):
             raise EvaluationError(f"The results in '{self.folder}' are of other samples than those of '{file}'.")
-        self.scratch.clear()
 
 
 def _digest(path: Path) -> str:

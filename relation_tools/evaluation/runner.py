@@ -19,6 +19,7 @@ from PIL import Image
 from relation_core.pictures.opaque import opaque
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
+from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError, PromptFailedError, PromptLostError, PromptRefusedError, ServerDownError
 from .journal import Entry, Journal, last_entries, read_journal
@@ -213,7 +214,7 @@ class Runner:
                 opaque(picture).save(buffer, "PNG")
         except (OSError, ValueError) as error:
             raise PromptFailedError(f"{server.address} sent a result that is no picture: {error}.") from error
-        self._run.scratch.write(self._run.result(sample.index), buffer.getvalue())
+        write_whole(self._run.result(sample.index), buffer.getvalue())
         self._journal.add(Entry("done", sample.index, server.address))
 
     async def _wait_for(self, server: Server, error: ServerDownError) -> None:

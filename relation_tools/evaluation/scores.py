@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relation_core.pictures.opaque import read_opaque
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample, TaskTable
+from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
 from .judging import read_judgement
@@ -87,7 +88,7 @@ def score_samples(
         )
         progress.step()
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in scores)
-    run.scratch.write(run.scores, lines.encode())
+    write_whole(run.scores, lines.encode())
     return scores
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from relation_core.vision.vision_file import VisionConfig
+from relation_core.weights.atomic import write_whole
 
 from .pretraining import PretrainingOptions, pretrain
 from .synthetic_pictures import COLOURS, KINDS, synthetic_pictures
@@ -67,4 +68,4 @@ def pretrain_vision(options: PretrainingOptions) -> None:
     tensors = {f"vision_model.{name}": tensor for name, tensor in model.vision.state_dict().items()}
     write_weights(options.output / FILE, tensors, torch.float16)
     described = {"model_type": "siglip_vision_model", **vars(SIZES)}
-    (options.output / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    write_whole(options.output / "config.json", (json.dumps(described, indent=2) + "\n").encode())

@@ -25,8 +25,6 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Pat
     target = folder / f"state-{step:08d}.pt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(".state-*.part"):  # of a process that was killed
-            unfinished.unlink()
         with appearing(target) as unfinished:
             torch.save({"step": step, **state}, unfinished)
         for old in saved_states(folder)[:-keep]:

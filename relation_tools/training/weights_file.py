@@ -21,5 +21,4 @@ def write_weights(
     copies = {name: tensor.detach().to("cpu", dtype).contiguous().clone() for name, tensor in tensors.items()}
     with appearing(path) as unfinished:
         _TORCH.save_file(copies, unfinished, metadata=metadata)
-        unfinished.chmod(0o644)  # the library makes files that nobody else may read
     return path

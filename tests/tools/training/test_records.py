@@ -27,7 +27,8 @@ def test_the_newest_state_is_loaded_and_old_ones_go(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
-    (tmp_path / ".state-00000007.pt.123.part").write_bytes(b"half")
+    (tmp_path / ".relation-adapter-0000abcd.part").mkdir()
+    (tmp_path / ".relation-adapter-0000abcd.part" / "part").write_bytes(b"half")
     assert load_state(tmp_path) is None
     save_state(tmp_path, 8, {}, keep=2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-00000008.pt"]
