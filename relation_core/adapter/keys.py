@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..weights.kinds import ADAPTER_KIND, quoted, recognise, shortened
+from ..weights.kinds import FileKind, quoted, recognise, shortened
 
 ADAPTER_ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
 
@@ -57,9 +57,9 @@ def canonical_names(names: Iterable[str], path: Path) -> dict[str, str]:
 
 def _mismatch(path: Path, source: Mapping[str, str], expected: set[str]) -> str:
     missing, unknown = sorted(expected - source.keys()), sorted(source.keys() - expected)
-    kind = recognise(unknown)
-    if kind is not None and kind[0] != ADAPTER_KIND:
-        return f"{path} is {kind[0]}, not a RelationAdapter (it has {quoted(kind[1])}). {_remedy()}"
+    found = recognise(unknown)
+    if found is not None and found.kind is not FileKind.ADAPTER:
+        return f"{path} is {found.kind}, not {FileKind.ADAPTER} (it has {quoted(found.name)}). {_remedy()}"
     parts = [f"{path} does not have the tensors of a RelationAdapter."]
     if missing:
         parts.append(f"Missing: {shortened(missing)}.")

@@ -92,8 +92,8 @@ def _read(path: str | Path) -> _Contents:
     checkpoint = read_checkpoint(path)
     path, metadata, tensors = checkpoint.path, checkpoint.metadata, checkpoint.tensors
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        kind = recognise(tensors)
-        found = "something else" if kind is None else kind[0]
+        recognised = recognise(tensors)
+        found = "something else" if recognised is None else recognised.kind
         raise CheckpointError(
             f"{path} is {found}, not a relation (its format is '{metadata.get('format', '')[:40]}'). Expected a file "
             "that Save Relation wrote."

@@ -14,7 +14,7 @@ import torch
 from ..adapter.config import FLOAT_DTYPES
 from ..errors import CheckpointError
 from ..weights.checkpoint import read_checkpoint
-from ..weights.kinds import described, quoted, recognise, shortened
+from ..weights.kinds import FileKind, described, quoted, recognise, shortened
 
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 
@@ -113,8 +113,8 @@ def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _check_kind(names: Collection[str], path: Path) -> None:
-    kind = recognise(names)
-    if kind is None or kind[0] != "a SigLIP vision model":
+    found = recognise(names)
+    if found is None or found.kind is not FileKind.SIGLIP_VISION:
         raise CheckpointError(f"{path} holds {described(names)}; expected a SigLIP vision model. {_remedy()}")
     if not any(name.startswith(HEAD_PREFIX) for name in names):
         raise CheckpointError(

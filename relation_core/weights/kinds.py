@@ -1,54 +1,82 @@
-"""Telling what kind of checkpoint a file is by the names in it, for errors that help."""
+"""Tells what kind of checkpoint a file is from its tensor names, so that errors can say it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
 
-ADAPTER_KIND = "a RelationAdapter"
 
-# (what the file is, a pattern that a name in it matches); the first that matches names the kind.
-_KINDS = (
-    ("an IP-Adapter of XLabs", r"^ip_adapter_proj_model\.|ip_adapter_(double|single)_stream"),
-    (
-        "an IP-Adapter for Stable Diffusion",
-        r"^image_proj\.(latents|proj\.(weight|3\.)|layers\.)|^ip_adapter\.\d+\.to_\w+_lora\.",
-    ),
-    ("an IP-Adapter of InstantX with norms of its own", r"^ip_adapter\.\d+\.norm_added_[kv]"),
-    ("a LoRA", r"(^|\.)lora_([AB]|up|down)\b|_lora\d?\.(up|down)\.|\.lokr_|\.hada_"),
-    ("a ControlNet", r"^(controlnet_|control_model\.|input_hint_block\.|controlnet\.)"),
-    ("a PuLID file", r"^(pulid_|id_adapter|pulid_encoder)"),
-    (ADAPTER_KIND, r"^(image_proj\.(module\.)?proj\.0\.|ip_adapter\.(module\.)?\d+\.to_[kv]_ip\.)"),
-    ("a CLIP vision model", r"^visual\.|^vision_model\.(pre_layrnorm\.|embeddings\.class_embedding)"),
-    ("a SigLIP vision model", r"^vision_model\."),
-    ("a DINO vision model", r"^(encoder\.layer|layer)\.\d+\."),
-    ("a Flux diffusion model", r"(^|\.)(double_blocks|single_blocks|transformer_blocks|single_transformer_blocks)\.\d"),
-    ("a Stable Diffusion model", r"^(model\.diffusion_model|down_blocks|input_blocks)\."),
-    ("a text encoder", r"^(text_model|encoder\.block|shared)\b"),
-    ("an autoencoder", r"^(encoder|decoder|first_stage_model)\."),
-)
+class FileKind(str, Enum):
+    """What a weights file is. The value names it in a message."""
+
+    XLABS_IP_ADAPTER = "an IP-Adapter of XLabs"
+    IP_ADAPTER = "an IP-Adapter for Stable Diffusion"
+    INSTANTX_IP_ADAPTER = "an InstantX IP-Adapter with its own norms"
+    LORA = "a LoRA"
+    CONTROLNET = "a ControlNet"
+    PULID = "a PuLID file"
+    ADAPTER = "a RelationAdapter"
+    CLIP_VISION = "a CLIP vision model"
+    SIGLIP_VISION = "a SigLIP vision model"
+    DINO_VISION = "a DINO vision model"
+    FLUX = "a Flux diffusion model"
+    STABLE_DIFFUSION = "a Stable Diffusion model"
+    TEXT_ENCODER = "a text encoder"
+    AUTOENCODER = "an autoencoder"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Recognised(NamedTuple):
+    """A kind of file, and how it was recognised."""
+
+    kind: FileKind
+    name: str
+    """The tensor's name that shows it."""
+
+
+_PATTERNS = {
+    FileKind.XLABS_IP_ADAPTER: r"^ip_adapter_proj_model\.|ip_adapter_(double|single)_stream",
+    FileKind.IP_ADAPTER: r"^image_proj\.(latents|proj\.(weight|3\.)|layers\.)|^ip_adapter\.\d+\.to_\w+_lora\.",
+    FileKind.INSTANTX_IP_ADAPTER: r"^ip_adapter\.\d+\.norm_added_[kv]",
+    FileKind.LORA: r"(^|\.)lora_([AB]|up|down)\b|_lora\d?\.(up|down)\.|\.lokr_|\.hada_",
+    FileKind.CONTROLNET: r"^(controlnet_|control_model\.|input_hint_block\.|controlnet\.)",
+    FileKind.PULID: r"^(pulid_|id_adapter|pulid_encoder)",
+    FileKind.ADAPTER: r"^(image_proj\.(module\.)?proj\.0\.|ip_adapter\.(module\.)?\d+\.to_[kv]_ip\.)",
+    FileKind.CLIP_VISION: r"^visual\.|^vision_model\.(pre_layrnorm\.|embeddings\.class_embedding)",
+    FileKind.SIGLIP_VISION: r"^vision_model\.",
+    FileKind.DINO_VISION: r"^(encoder\.layer|layer)\.\d+\.",
+    FileKind.FLUX: r"(^|\.)(double_blocks|single_blocks|transformer_blocks|single_transformer_blocks)\.\d",
+    FileKind.STABLE_DIFFUSION: r"^(model\.diffusion_model|down_blocks|input_blocks)\.",
+    FileKind.TEXT_ENCODER: r"^(text_model|encoder\.block|shared)\b",
+    FileKind.AUTOENCODER: r"^(encoder|decoder|first_stage_model)\.",
+}
+"""A pattern that some tensor name of each kind matches. The first kind that matches wins."""
 
 _LONGEST = 100
 
 
-def recognise(names: Iterable[str]) -> tuple[str, str] | None:
-    """Name the kind of file that has these tensors, with the name that gave it away; None if it is unknown."""
+def recognise(names: Iterable[str]) -> Recognised | None:
+    """Tell the kind of file from its tensor names; None if it is unknown."""
     names = list(names)
-    for kind, pattern in _KINDS:
+    for kind, pattern in _PATTERNS.items():
         for name in names:
             if re.search(pattern, name):
-                return kind, name
+                return Recognised(kind, name)
     return None
 
 
 def described(names: Iterable[str]) -> str:
     """Say what a file with these tensors holds, for a message."""
-    kind = recognise(names)
-    return "nothing known" if kind is None else f"{kind[0]} (it has {quoted(kind[1])})"
+    found = recognise(names)
+    return "nothing known" if found is None else f"{found.kind} (it has {quoted(found.name)})"
 
 
 def quoted(name: str) -> str:
-    """Show a name that a file brought in: on one line, and not without end."""
+    """Show a name from a file on one line, shortened if it is long."""
     return repr(name) if len(name) <= _LONGEST else f"{name[:_LONGEST]!r}..."
 
 

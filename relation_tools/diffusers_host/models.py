@@ -15,7 +15,7 @@ from relation_core.adapter.config import RelationConfig
 from relation_core.adapter.model_fit import ModelSizes, check_sizes
 from relation_core.errors import CheckpointError, ModelMismatchError, RelationAdapterError
 from relation_core.weights.checkpoint import read_checkpoint
-from relation_core.weights.kinds import described, recognise, shortened
+from relation_core.weights.kinds import FileKind, described, recognise, shortened
 
 from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
@@ -124,8 +124,8 @@ def read_lora(path: Path) -> dict[str, torch.Tensor]:
         CheckpointError: the file is no LoRA.
     """
     tensors = dict(read_checkpoint(path).tensors)
-    kind = recognise(tensors)
-    if kind is None or kind[0] != "a LoRA":
+    found = recognise(tensors)
+    if found is None or found.kind is not FileKind.LORA:
         raise CheckpointError(f"{path} holds {described(tensors)}; expected a LoRA for FLUX.1.")
     return tensors
 

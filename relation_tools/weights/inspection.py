@@ -14,9 +14,7 @@ from relation_core.relation.relation_file import FORMAT as RELATION_FORMAT
 from relation_core.relation.relation_file import relation_thumbnails
 from relation_core.vision.vision_file import SO400M, open_vision
 from relation_core.weights.checkpoint import Checkpoint, read_checkpoint
-from relation_core.weights.kinds import recognise
-
-VISION_KIND = "a SigLIP vision model"
+from relation_core.weights.kinds import FileKind, recognise
 
 RELEASED = RelationConfig(
     blocks=57, heads=24, head_dim=128, tokens=128, text_dim=4096, vision_dim=1152, projection_dim=2304
@@ -31,10 +29,10 @@ def inspect_file(path: Path) -> str:
         CheckpointError: the file is none of these, is damaged, or does not fit FLUX.1-dev; the message says which.
     """
     checkpoint = read_checkpoint(path)
-    kind = recognise(checkpoint.tensors)
+    found = recognise(checkpoint.tensors)
     if checkpoint.metadata.get("format") == RELATION_FORMAT:
         lines = _relation(checkpoint)
-    elif kind is not None and kind[0] == VISION_KIND:
+    elif found is not None and found.kind is FileKind.SIGLIP_VISION:
         lines = _vision(path)
     else:
         lines = _adapter(open_adapter(path))

@@ -36,6 +36,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if find_comfyui() is None:
         for item in items:
             if HERE in item.path.parents:
-                item.add_marker(
-                    pytest.mark.skipif(True, reason="no ComfyUI was found"), append=False
-                )
+                item.add_marker(pytest.mark.skipif(True, reason="no ComfyUI was found"), append=False)

@@ -79,7 +79,7 @@ KINDS = {
     "a LoRA": (LORA_DIFFUSERS, LORA_KOHYA, LORA_XLABS),
     "an IP-Adapter of XLabs": (IP_ADAPTER_XLABS,),
     "an IP-Adapter for Stable Diffusion": (IP_ADAPTER_SD, IP_ADAPTER_SD_PLUS, IP_ADAPTER_FACE),
-    "an IP-Adapter of InstantX with norms of its own": (IP_ADAPTER_INSTANTX,),
+    "an InstantX IP-Adapter with its own norms": (IP_ADAPTER_INSTANTX,),
     "a ControlNet": (CONTROLNET_INSTANTX, CONTROLNET_XLABS, CONTROLNET_SD),
     "a PuLID file": (PULID,),
     "a Flux diffusion model": (FLUX, FLUX_DIFFUSERS, FLUX_CHECKPOINT),
