@@ -16,6 +16,7 @@ from ..errors import CheckpointError, ExemplarError, RelationMismatchError
 from ..progress import Progress, Silent
 from ..weights.kinds import shortened
 from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
+from .learned import Learned
 from .tokens import exemplar_tokens, token_passes
 
 
@@ -37,6 +38,8 @@ class Relation:
     """(P, height, width, 3) uint8: before and after, side by side."""
     keys_values: KeysValues
     """Of the tokens of all pairs, side by side: T = P * 2N."""
+    learned: tuple[Learned, ...] = ()
+    """How its tokens were learned, once for every learning that has a part in it; empty where all are encoded."""
 
     @property
     def pairs(self) -> int:
@@ -124,6 +127,7 @@ def relation_of_tokens(
     thumbnails: torch.Tensor,
     device: torch.device | str,
     progress: Progress | None = None,
+    learned: tuple[Learned, ...] = (),
 ) -> Relation:
     """Compute the keys and values of exemplar tokens, streaming the adapter from disk.
 
@@ -134,6 +138,7 @@ def relation_of_tokens(
         thumbnails: (P, height, width, 3) uint8.
         device: where to compute; the result is kept on the CPU.
         progress: called once for every attention block; it may raise to stop.
+        learned: how they were learned.
 
     Raises:
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
@@ -142,7 +147,7 @@ def relation_of_tokens(
     keys_values = compute_keys_values(tokens.flatten(0, 1), weights, adapter.config, device, progress or Silent())
     if not keys_values.is_finite():
         raise CheckpointError(_not_finite(adapter, weights))
-    return Relation(adapter.config, adapter.fingerprint, tokens, pair_weights, thumbnails, keys_values)
+    return Relation(adapter.config, adapter.fingerprint, tokens, pair_weights, thumbnails, keys_values, learned)
 
 
 def check_weight(weight: float) -> None:
@@ -167,6 +172,7 @@ def join_relations(relations: list[Relation]) -> Relation:
         weights=tuple(weight for part in relations for weight in part.weights),
         thumbnails=torch.cat([part.thumbnails for part in relations]),
         keys_values=join_tokens([part.keys_values.to("cpu", dtype) for part in relations]),
+        learned=_origins(relations),
     )
 
 
@@ -199,6 +205,7 @@ def average_relations(first: Relation, second: Relation, ratio: float) -> Relati
         weights=tuple((1 - ratio) * a + ratio * b for a, b in zip(first.weights, second.weights, strict=True)),
         thumbnails=first.thumbnails if ratio < 0.5 else second.thumbnails,
         keys_values=mix_tokens(first.keys_values, second.keys_values, ratio),
+        learned=_origins([first, second]),
     )
 
 
@@ -209,6 +216,11 @@ def check_same_adapter(first: Relation, second: Relation) -> None:
             f"These relations were made with different adapters ({first.fingerprint} and {second.fingerprint}); "
             "expected one. Encode both with the same adapter, or give each an Apply RelationAdapter node of its own."
         )
+
+
+def _origins(relations: list[Relation]) -> tuple[Learned, ...]:
+    """All learnings that have a part in a whole, each once."""
+    return tuple(dict.fromkeys(origin for part in relations for origin in part.learned))
 
 
 def _reweighted(relation: Relation, factor: float) -> Relation:

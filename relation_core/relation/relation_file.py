@@ -17,6 +17,7 @@ from ..progress import Progress
 from ..weights.atomic import appearing
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import recognise, shortened
+from .learned import Learned, learned_from_text, learned_to_text
 from .relation import Relation, check_weight, relation_of_tokens
 
 FORMAT, VERSION = "relation_adapter.relation", "1"
@@ -36,6 +37,8 @@ def save_relation(relation: Relation, path: str | Path) -> None:
         "thumbnails": relation.thumbnails.contiguous(),
     }
     metadata = {"format": FORMAT, "version": VERSION, "adapter": relation.fingerprint}
+    if relation.learned:
+        metadata["learned"] = learned_to_text(relation.learned)
     with appearing(path) as unfinished:
         save_file(tensors, unfinished, metadata)
 
@@ -67,14 +70,18 @@ def load_relation(
     expected = (2 * adapter.config.tokens, adapter.config.text_dim)
     if contents.tokens.shape[1:] != expected:
         raise _damaged(contents.path, f"its tokens are {tuple(contents.tokens.shape[1:])} a pair, not {expected}")
-    return relation_of_tokens(
-        adapter, contents.tokens.clone(), contents.weights, contents.thumbnails.clone(), device, progress
-    )
+    tokens, thumbnails = contents.tokens.clone(), contents.thumbnails.clone()
+    return relation_of_tokens(adapter, tokens, contents.weights, thumbnails, device, progress, contents.learned)
 
 
 def relation_thumbnails(path: str | Path) -> torch.Tensor:
     """Read the small pictures of a relation file: (P, height, width, 3) uint8."""
     return _read(path).thumbnails.clone()
+
+
+def relation_origins(path: str | Path) -> tuple[Learned, ...]:
+    """Read how a relation file's tokens were learned; nothing if they were encoded."""
+    return _read(path).learned
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class _Contents:
     tokens: torch.Tensor
     weights: tuple[float, ...]
     thumbnails: torch.Tensor
+    learned: tuple[Learned, ...]
 
 
 def _read(path: str | Path) -> _Contents:
@@ -117,7 +125,11 @@ def _read(path: str | Path) -> _Contents:
     values = cast("list[float]", weights.tolist())  # pyright: ignore[reportUnknownMemberType] - untyped
     for weight in values:
         check_weight(weight)
-    return _Contents(path, made_with, tokens, tuple(values), thumbnails)
+    try:
+        learned = learned_from_text(metadata.get("learned", "[]"))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    return _Contents(path, made_with, tokens, tuple(values), thumbnails, learned)
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

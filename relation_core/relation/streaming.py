@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -25,10 +28,46 @@ def streamed_linear(inputs: torch.Tensor, matrix: torch.Tensor, bias: torch.Tens
         (n, rows), like the inputs.
     """
     result = inputs.new_empty(inputs.shape[0], matrix.shape[0])
-    rows = max(1, BLOCK_BYTES // (matrix.shape[1] * inputs.element_size()))
-    for start in range(0, matrix.shape[0], rows):
-        part = slice(start, start + rows)
+    for part in _row_blocks(matrix, inputs.element_size()):
         block = matrix[part].to(inputs.device).to(inputs.dtype)
         result[:, part] = F.linear(inputs, block, None if bias is None else bias[part])
         del block  # before the next one is made
     return result
+
+
+def streamed_product(inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """:func:`streamed_linear` without a bias, through which gradients reach the inputs; the matrix is a constant.
+
+    The gradient's product with the matrix is streamed as the inputs' is, so the matrix is held in neither direction.
+    """
+    if not torch.is_grad_enabled():
+        return streamed_linear(inputs, matrix)
+    return _StreamedProduct.apply(inputs, matrix)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+class _StreamedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.matrix = matrix  # mapped, and never changed: it needs none of save_for_backward's care
+        return streamed_linear(inputs, matrix)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _streamed_gradient(gradient, ctx.matrix), None
+
+
+def _streamed_gradient(gradient: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """``gradient @ matrix``: (n, rows) with (rows, columns), summed over blocks of rows in float32 or wider."""
+    sums = torch.float64 if gradient.dtype == torch.float64 else torch.float32
+    total = gradient.new_zeros(gradient.shape[0], matrix.shape[1], dtype=sums)
+    for part in _row_blocks(matrix, gradient.element_size()):
+        block = matrix[part].to(gradient.device).to(gradient.dtype)
+        total += gradient[:, part] @ block
+        del block
+    return total.to(gradient.dtype)
+
+
+def _row_blocks(matrix: torch.Tensor, element_size: int) -> Iterator[slice]:
+    rows = max(1, BLOCK_BYTES // (matrix.shape[1] * element_size))
+    for start in range(0, matrix.shape[0], rows):
+        yield slice(start, start + rows)

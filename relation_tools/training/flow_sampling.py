@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from relation_core.flux.schedule import relation_sigmas
+from relation_core.randomness import generator_of
 
 from ..diffusers_host.attention import ExemplarAttention
 from ..diffusers_host.sampling import Prompt, sample, token_grid
@@ -16,7 +17,6 @@ from .accuracy import Edit, Question
 from .flow import RelationFlow
 from .models import FrozenEncoders
 from .picture_cache import PictureCache
-from .randomness import generator_of
 from .texts import EmptyTexts, Texts
 
 Exemplars = Literal["own", "wrong", "blank", "none"]

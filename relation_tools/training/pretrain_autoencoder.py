@@ -8,8 +8,9 @@ import math
 import torch
 import torch.nn.functional as F
 
+from relation_core.randomness import generator_of
+
 from .pretraining import PretrainingOptions, pretrain
-from .randomness import generator_of
 from .synthetic_pictures import synthetic_pictures
 from .thin_autoencoder import ThinAutoencoder, taesd_tensors
 from .weights_file import write_weights

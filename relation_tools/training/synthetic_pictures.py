@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from relation_core.randomness import generator_of
 from relation_core.scenes.drawing import draw
 from relation_core.scenes.relations import ALL, LOUD, Relation
 from relation_core.scenes.scene import quiet_scene
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
-
-from .randomness import generator_of
 
 COLOURS = ("none", *LOUD)
 _QUIET_SHARE = 0.2

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from relation_core.progress import Silent
+from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample, read_samples
 from relation_core.weights.atomic import appearing
 
@@ -25,7 +26,6 @@ from .learning_rate import learning_rate_factor
 from .models import build_flow, load_encoders
 from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
-from .randomness import generator_of
 from .run_state import load_state, save_state
 from .settings import RunSettings
 from .sheets import draw_results, one_of_each_task

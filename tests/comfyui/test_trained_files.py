@@ -18,12 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "training
 from small_run import SmallRun
 
 from relation_core.progress import Silent
+from relation_core.randomness import generator_of
 from relation_core.samples.samples import read_samples
 from relation_tools.training.accuracy import Question, make_questions
 from relation_tools.training.export import export
 from relation_tools.training.flow_sampling import edit_with
 from relation_tools.training.picture_cache import PictureCache, open_cache
-from relation_tools.training.randomness import generator_of
 from relation_tools.training.trainer import Trainer
 
 STEPS = 4

@@ -19,7 +19,7 @@ CORE = [path for path in FILES if path.is_relative_to(ROOT / "relation_core")]
 HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "server"}
 FOREIGN = HOST | {"diffusers", "transformers", "nodes", "relation_tools"}
 FORBIDDEN = {"relation_core": FOREIGN, "relation_tools": HOST | {"nodes"}, "nodes": {"relation_tools", "diffusers"}}
-TOP = {"__init__.py", "errors.py", "progress.py"}
+TOP = {"__init__.py", "errors.py", "progress.py", "randomness.py"}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

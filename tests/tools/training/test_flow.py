@@ -9,10 +9,10 @@ import pytest
 import torch
 from small_run import SmallRun
 
+from relation_core.randomness import generator_of
 from relation_tools.diffusers_host.sampling import pack
 from relation_tools.training.flow import RelationFlow, draw_times
 from relation_tools.training.models import build_flow
-from relation_tools.training.randomness import generator_of
 from relation_tools.training.settings import AdapterSettings, NewTransformer, RunSettings
 
 

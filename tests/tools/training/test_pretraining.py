@@ -9,13 +9,13 @@ import pytest
 import torch
 from small_run import run_command
 
+from relation_core.randomness import generator_of
 from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import quiet_scene
 from relation_tools.diffusers_host.autoencoder import load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
 from relation_tools.training.curve import read_curve
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
-from relation_tools.training.randomness import generator_of
 from relation_tools.training.synthetic_pictures import COLOURS, KINDS, synthetic_pictures
 
 

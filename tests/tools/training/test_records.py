@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from relation_core.errors import CheckpointError
+from relation_core.randomness import generator_of
 from relation_tools.training.curve import Curve, read_curve
 from relation_tools.training.learning_rate import learning_rate_factor
 from relation_tools.training.moving_average import MovingAverage
-from relation_tools.training.randomness import generator_of
 from relation_tools.training.run_state import load_state, save_state, saved_states
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from relation_core.errors import DatasetError
+from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample
-from relation_tools.training.randomness import generator_of
 from relation_tools.training.training_data import TrainingData
 
 

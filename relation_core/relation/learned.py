@@ -1,0 +1,63 @@
+"""Where a learned relation comes from, as its file says it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+_MAX_TEXT = 2000
+"""Characters of a prompt or of a model's name."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One learning of a relation."""
+
+    pairs: int
+    """Pairs that it was learned from."""
+    steps: int
+    """Steps that led to these tokens."""
+    prompt: str
+    model: str
+    """Name of the base model, such as its file's."""
+
+    def __str__(self) -> str:
+        """Put it in words."""
+        prompt = f"the prompt '{self.prompt}'" if self.prompt else "no prompt"
+        pairs = "1 pair" if self.pairs == 1 else f"{self.pairs} pairs"
+        return f"learned from {pairs} in {self.steps} steps with {self.model}, {prompt}"
+
+
+def learned_to_text(learned: tuple[Learned, ...]) -> str:
+    """Write origins as the metadata of a file; of a longer text, its beginning."""
+    short = [replace(origin, prompt=origin.prompt[:_MAX_TEXT], model=origin.model[:_MAX_TEXT]) for origin in learned]
+    return json.dumps([asdict(origin) for origin in short])
+
+
+def learned_from_text(text: str) -> tuple[Learned, ...]:
+    """Read what :func:`learned_to_text` wrote.
+
+    Raises:
+        ValueError: it is something else; the message says what.
+    """
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("what it says of its learning is no JSON") from error
+    if not isinstance(found, list):
+        raise ValueError("what it says of its learning is no list")
+    return tuple(_origin(value) for value in cast("list[Any]", found))
+
+
+def _origin(value: Any) -> Learned:
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    counts, texts = ([fields.get(name) for name in names] for names in (("pairs", "steps"), ("prompt", "model")))
+    sound = (
+        len(fields) == 4
+        and all(type(count) is int and 0 <= count < 2**31 for count in counts)
+        and all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in texts)
+    )
+    if not sound:
+        raise ValueError("what it says of its learning has not the pairs, steps, prompt and model of one")
+    return Learned(*counts, *texts)  # pyright: ignore[reportArgumentType] - checked above

@@ -1,0 +1,197 @@
+"""The learning itself: one step after the other, of which every one can be the last before a pause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..adapter.config import RelationConfig
+from ..randomness import generator_of
+from .attended import Attended, attended_by_block
+from .flow import LatentPair, Predict, flow_losses, split_samples
+from .levels import draw_levels
+from .settings import TuningError, TuningSettings
+
+LEVELS_A_PAIR = 4
+"""Noise levels at which every held-out pair is measured, always with the same noise."""
+_HALF_SCALE = 1024.0
+"""Times which the loss goes back through a model in float16, whose gradients would vanish."""
+
+
+class Learner:
+    """Learns exemplar tokens with AdamW.
+
+    Whatever is random in a step depends on the seed and the step alone, and everything else is in :meth:`state`. So a
+    learner that goes on from a state ends where it would have ended anyway, to the last bit.
+
+    Args:
+        predict: the frozen model.
+        weights: the adapter's tensors by canonical name, mapped.
+        config: the adapter's sizes.
+        start: (P, 2N, D) tokens to start from.
+        bias: (P * 2N,) of the tokens, or None.
+        pairs: what is learned from.
+        held_out: pairs that are only measured; with some, the best tokens are kept, without, the last.
+        settings: of the learning.
+        device: where to compute.
+        dtype: what the model computes in.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        weights: Mapping[str, torch.Tensor],
+        config: RelationConfig,
+        start: torch.Tensor,
+        bias: torch.Tensor | None,
+        pairs: Sequence[LatentPair],
+        held_out: Sequence[LatentPair],
+        settings: TuningSettings,
+        device: torch.device | str,
+        dtype: torch.dtype,
+    ) -> None:
+        self._predict, self._weights, self._config = predict, weights, config
+        self._bias, self._pairs, self._held_out = bias, list(pairs), list(held_out)
+        self._settings, self._device, self._dtype = settings, torch.device(device), dtype
+        self._tokens = start.detach().to(self._device, torch.float32, copy=True).requires_grad_()
+        self._scale = float(start.float().square().mean().sqrt())
+        self._optimizer = torch.optim.AdamW([self._tokens], weight_decay=0.0)
+        self._best: torch.Tensor | None = None
+        self.step = 0
+        """Steps that are done."""
+        self.losses: list[float] = []
+        """Of every step, on the pairs that are learned from."""
+        self.checks: list[tuple[int, float]] = []
+        """Steps done, and the loss on the pairs that are held out."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the last step is done."""
+        return self.step >= self._settings.steps
+
+    @property
+    def tokens(self) -> torch.Tensor:
+        """What has been learned: (P, 2N, D) float32 on the CPU; with held-out pairs, the best of it."""
+        best = self._tokens if self._best is None else self._best
+        return best.detach().to("cpu", copy=True)
+
+    def take_step(self) -> float:
+        """Take one step; give its loss.
+
+        Raises:
+            TuningError: the loss or the tokens are not finite any more.
+        """
+        if self.step == 0 and not self.checks:
+            self._check()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._scale * self._settings.learning_rate_at(self.step)
+        loss = self._backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.step += 1
+        if not (math.isfinite(loss) and bool(self._tokens.isfinite().all())):
+            raise TuningError(
+                f"The loss of step {self.step} is {loss:g} at the learning rate {self._settings.learning_rate:g}; "
+                "expected numbers only. Nothing was kept: lower the learning rate."
+            )
+        self.losses.append(loss)
+        if self.step % self._settings.check_every == 0 or self.done:
+            self._check()
+        return loss
+
+    def attended(self) -> Attended:
+        """Keys and values of what has been learned, without gradients."""
+        with torch.no_grad():
+            return self._attend(self.tokens.to(self._device))
+
+    def check_learned(self) -> None:
+        """Refuse a result that is worse than the start.
+
+        Raises:
+            TuningError: the loss grew.
+        """
+        part = max(1, len(self.losses) // 10)
+        first, last = (sum(losses) / part for losses in (self.losses[:part], self.losses[-part:]))
+        if self._best is None and last > 2.0 * first:
+            raise TuningError(
+                f"The loss grew from {first:.3g} to {last:.3g} at the learning rate {self._settings.learning_rate:g}; "
+                "expected it to fall. Nothing was kept: lower the learning rate."
+            )
+
+    def state(self) -> dict[str, Any]:
+        """All that the next steps depend on, and the curve so far."""
+        return {
+            "step": self.step,
+            "tokens": self._tokens.detach().clone(),
+            "optimizer": self._optimizer.state_dict(),
+            "best": self._best,
+            "losses": list(self.losses),
+            "checks": list(self.checks),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        with torch.no_grad():
+            self._tokens.copy_(state["tokens"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._best = None if state["best"] is None else state["best"].to(self._device)
+        self.step, self.losses = state["step"], list(state["losses"])
+        self.checks = [(int(step), float(loss)) for step, loss in state["checks"]]
+
+    def _attend(self, tokens: torch.Tensor) -> Attended:
+        flat = tokens.flatten(0, 1).to(self._dtype)
+        bias = None if self._bias is None else self._bias.to(self._device)
+        return attended_by_block(flat, self._weights, self._config, bias)
+
+    def _backward(self) -> float:
+        """Give the tokens their gradient, and return the loss.
+
+        The samples go through the model in pieces, and the adapter's matrices are streamed once for all of them.
+        """
+        size = self._settings.batch_size
+        generator = generator_of(self._settings.seed, "step", self.step)
+        chosen = _draw_pairs(len(self._pairs), size, generator)
+        levels = draw_levels(size, generator)
+        pairs = [self._pairs[index] for index in chosen]
+        noises = [torch.randn(pair.target.shape, generator=generator) for pair in pairs]
+        whole = self._attend(self._tokens)
+        leaves = whole.cut_off()
+        scale = _HALF_SCALE if self._dtype == torch.float16 else 1.0
+        total = 0.0
+        for samples in split_samples(pairs, noises, levels):
+            loss = flow_losses(self._predict, samples, leaves, self._device).sum() / size
+            (scale * loss).backward()  # pyright: ignore[reportUnknownMemberType] - untyped
+            total += float(loss.detach())
+        gradients = [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves.tensors()]
+        torch.autograd.backward(whole.tensors(), gradients)
+        if self._tokens.grad is not None:
+            self._tokens.grad /= scale
+        return total
+
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Measure the held-out pairs, and keep the tokens if they are the best so far."""
+        if not self._held_out:
+            return
+        generator = generator_of(self._settings.seed, "held out")
+        pairs = [pair for pair in self._held_out for _ in range(LEVELS_A_PAIR)]
+        levels = torch.cat([draw_levels(LEVELS_A_PAIR, generator) for _ in self._held_out])
+        noises = [torch.randn(pair.target.shape, generator=generator) for pair in pairs]
+        attended = self._attend(self._tokens)
+        losses = [
+            flow_losses(self._predict, samples, attended, self._device)
+            for samples in split_samples(pairs, noises, levels)
+        ]
+        loss = float(torch.cat(losses).mean())
+        if self._best is None or loss < min(loss for _, loss in self.checks):
+            self._best = self._tokens.detach().clone()
+        self.checks.append((self.step, loss))
+
+
+def _draw_pairs(count: int, size: int, generator: torch.Generator) -> list[int]:
+    """Draw ``size`` of ``count`` pairs, each as often as the others or once more."""
+    rounds = [torch.randperm(count, generator=generator) for _ in range(-(-size // count))]
+    return [int(index) for index in torch.cat(rounds)[:size]]

@@ -1,0 +1,102 @@
+"""The pairs that a relation is learned from, and the relation that learning starts from and ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..adapter.adapter import RelationAdapter
+from ..errors import RelationMismatchError
+from ..progress import Progress
+from ..relation.learned import Learned
+from ..relation.pairs import Pair
+from ..relation.relation import Relation, relation_of_tokens
+from .settings import TuningError
+
+_SHOWN = 4
+"""Pairs on a learned relation's small picture."""
+
+
+def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
+    """Refuse pairs that no edit can be learned from.
+
+    Args:
+        pairs: RGB pictures before and after.
+        what: what to call one of them.
+
+    Raises:
+        TuningError: there are none, or the pictures of one differ in size or not at all.
+    """
+    if not pairs:
+        raise TuningError(f"There is no {what} to learn from; expected at least one. Give a picture before and after.")
+    for number, (before, after) in enumerate(pairs, 1):
+        if before.size != after.size:
+            raise TuningError(
+                f"The pictures of {what} {number} have {before.width}x{before.height} and {after.width}x{after.height} "
+                "pixels; expected one size, since every place is learned from. Resize or crop one of them."
+            )
+        if before.tobytes() == after.tobytes():
+            raise TuningError(
+                f"The pictures of {what} {number} are equal, which shows no edit; expected one before and one after it."
+            )
+
+
+def start_relation(encoded: Relation) -> Relation:
+    """One set of exemplar tokens, the mean of the pairs', with a picture of the first of them."""
+    mean = encoded.tokens.float().mean(0, keepdim=True).to(encoded.tokens.dtype)
+    return replace(encoded, tokens=mean, weights=(1.0,), thumbnails=_first_pairs(encoded.thumbnails))
+
+
+def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:
+    """The pairs of a relation that learning can start from.
+
+    Raises:
+        RelationMismatchError: it was made with another adapter.
+        TuningError: all its pairs have weight 0.
+    """
+    if relation.fingerprint != adapter.fingerprint:
+        raise RelationMismatchError(
+            f"The relation to start from was made with the adapter {relation.fingerprint}; this is the adapter "
+            f"{adapter.fingerprint} ({adapter.path.name}). Use the adapter that it was made with, or start without it."
+        )
+    present = relation.present()
+    if present is None:
+        raise TuningError(
+            "All pairs of the relation to start from have weight 0; expected one above 0. Start without it."
+        )
+    return present
+
+
+def learned_relation(
+    adapter: RelationAdapter,
+    start: Relation,
+    tokens: torch.Tensor,
+    learned: Learned,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> Relation:
+    """Make a relation of learned tokens (P, 2N, D), in the model's dtype; its pictures are those of the start.
+
+    Raises:
+        CheckpointError: the adapter changed on disk.
+    """
+    return relation_of_tokens(
+        adapter, tokens.to("cpu", dtype), start.weights, start.thumbnails, device, progress, (*start.learned, learned)
+    )
+
+
+def _first_pairs(thumbnails: torch.Tensor) -> torch.Tensor:
+    """Lay the first pictures (P, height, width, 3) uint8 into one of their size: one, or a grid of two by two."""
+    if len(thumbnails) == 1:
+        return thumbnails
+    _, height, width, _ = thumbnails.shape
+    grid = Image.new("RGB", (width, height), "white")
+    for place, pixels in enumerate(thumbnails[:_SHOWN]):
+        small = Image.fromarray(pixels.numpy()).resize((width // 2, height // 2), Image.Resampling.LANCZOS)
+        grid.paste(small, (place % 2 * (width // 2), place // 2 * (height // 2)))
+    return torch.from_numpy(np.array(grid))[None]
