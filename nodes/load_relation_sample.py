@@ -8,8 +8,8 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.errors import DatasetError
-from ..relation_core.pictures.opaque import read_opaque
+from ..relation_core.errors import DatasetError, PictureError, printable
+from ..relation_core.pictures.picture_file import read_picture
 from ..relation_core.pictures.tensors import from_pil
 from ..relation_core.samples.samples import PROBLEMS, read_sample
 from .folders import file_state
@@ -71,10 +71,11 @@ class LoadRelationSample(io.ComfyNode):
 
 def _picture(file: Path, name: str) -> torch.Tensor:
     try:
-        return from_pil(read_opaque(file.parent / name))
-    except Exception as error:
+        return from_pil(read_picture(file.parent / name))
+    except PictureError as error:
         raise DatasetError(
-            f"Cannot read '{name}', which '{file.name}' names: {error}. Put the pictures where the file says they are."
+            f"Cannot read '{printable(name)}', which '{file.name}' names: {error.reason}. Put the pictures where the "
+            "file says they are."
         ) from error
 
 

@@ -22,6 +22,23 @@ class ExemplarError(RelationAdapterError):
     """The pictures given do not form exemplar pairs."""
 
 
+class PictureError(RelationAdapterError):
+    """A picture file cannot be read.
+
+    Args:
+        name: what to call the picture in the message.
+        reason: what is wrong with it; lists of many pictures show this alone.
+        remedy: what was expected and what to do, in whole sentences.
+    """
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(name, reason, remedy)
+        self.name, self.reason, self.remedy = name, reason, remedy
+
+    def __str__(self) -> str:
+        return f"Cannot read {self.name}: {self.reason}. {self.remedy}"
+
+
 class ModelMismatchError(RelationAdapterError):
     """The model and the relation do not fit each other."""
 
@@ -32,3 +49,12 @@ class RelationMismatchError(RelationAdapterError):
 
 class DatasetError(RelationAdapterError):
     """A dataset, or what should be one, cannot be read or written at all."""
+
+
+def printable(text: str) -> str:
+    r"""Make text that a stranger wrote fit to be shown: on one line, with nothing in it that a terminal would obey.
+
+    Control characters, marks that turn the direction of writing, and lone surrogates are shown as escapes, such as
+    ``\x1b``; letters of any script stay.
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

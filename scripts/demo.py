@@ -15,7 +15,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.sample_sheet import Row, sample_sheet
 from relation_core.scenes.examples import draw_example
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
@@ -64,7 +64,7 @@ def _draw(folder: Path, edit: str, exemplar: int, source: int) -> Path:
 
 def _edit(pipeline: RelationPipeline, folder: Path) -> Row:
     """Edit the files of a folder; give the row that shows it."""
-    before, after, source, target = (read_opaque(folder / f"{title}.png") for title in NAMES)
+    before, after, source, target = (read_picture(folder / f"{title}.png") for title in NAMES)
     relation = pipeline.relation([(before, after)], [1.0])
     result = pipeline.edit(relation, source, pipeline.prompt(""), SETTINGS)
     result.save(folder / "result.png")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from comfyui_host.server import PACK, ComfyServer, Prompt, ServerError
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.sample_sheet import Row, sample_sheet
 from relation_core.scenes.examples import draw_example
 
@@ -53,7 +53,7 @@ def _run(comfyui: Path, base: Path) -> None:
             result = OUTPUT / f"{name}.png"
             shutil.copy(_edited(server, prompt, name, *scenes_of(number)), result)
             before, after, source, target = draw_example(name, *scenes_of(number))
-            rows.append((name, (before, after, source, read_opaque(result), target)))
+            rows.append((name, (before, after, source, read_picture(result), target)))
             logger.info("%5.1f s  %s", time.monotonic() - started, name)
     sample_sheet(rows, columns=2).save(OUTPUT / "sheet.png")
     logger.info("A : A' :: B : B' beside the target:  %s", OUTPUT / "sheet.png")

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from ..errors import ExemplarError
+from ..pictures.picture_file import MAX_PIXELS
 from ..pictures.tensors import flatten_alpha, to_pil
 from .sizes import LATENT_CHANNELS, TOKEN_SIDE
 
@@ -25,11 +26,20 @@ def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> 
 
     Returns:
         Width and height.
+
+    Raises:
+        ExemplarError: that is more than 67 megapixels.
     """
     factor = scale * (long_side / max(width, height) if long_side else 1.0)
     # Rounding to whole pixels first keeps a side such as 511.99999 from losing 16 of them.
     columns, rows = (max(1, round(side * factor) // TOKEN_SIDE) for side in (width, height))
-    return TOKEN_SIDE * columns, TOKEN_SIDE * rows
+    size = TOKEN_SIDE * columns, TOKEN_SIDE * rows
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ExemplarError(
+            f"A source of {width} x {height} pixels would be encoded at {size[0]} x {size[1]}; expected at most "
+            f"{MAX_PIXELS:,} pixels in all. Crop it, or choose a smaller long side."
+        )
+    return size
 
 
 def resize_source(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
-
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import ExemplarError
 
@@ -26,19 +23,9 @@ def opaque(picture: Image.Image) -> Image.Image:
             "The picture's pixels are floating-point numbers of no known range; expected whole numbers."
         )
     if picture.mode.startswith("I"):  # Pillow's own conversion clips at 255
-        deep = np.asarray(picture).astype(np.int64).clip(0, 65535)
+        deep = np.asarray(picture).clip(0, 65535)
         return Image.fromarray((deep // 257).astype(np.uint8)).convert("RGB")
     rgba = picture.convert("RGBA")
     flat = Image.new("RGB", rgba.size, WHITE)
     flat.paste(rgba, mask=rgba.getchannel("A"))
     return flat
-
-
-def read_opaque(path: Path) -> Image.Image:
-    """Read a picture file (its first frame) the right way up, as :func:`opaque` gives it.
-
-    Raises:
-        Exception: the file is missing or damaged; a decoder meeting damaged data raises whatever it runs into.
-    """
-    with closing(Image.open(path)) as picture:
-        return opaque(ImageOps.exif_transpose(picture))

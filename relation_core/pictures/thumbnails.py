@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .opaque import WHITE
 
 SIDE = 128
 
 
+def contained(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Enlarge or shrink a picture, in its proportions, to what ``size`` holds; no side goes below one pixel."""
+    width, height = size
+    if picture.width / picture.height > width / height:
+        height = max(1, round(picture.height / picture.width * width))
+    else:
+        width = max(1, round(picture.width / picture.height * height))
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
 def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:
     """Shrink a pair to (1, 128, 256, 3) uint8, side by side on white."""
     sheet = Image.new("RGB", (2 * SIDE, SIDE), WHITE)
     for column, picture in enumerate((before, after)):
-        small = ImageOps.contain(picture, (SIDE, SIDE))
+        small = contained(picture, (SIDE, SIDE))
         sheet.paste(small, (column * SIDE + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
     return torch.from_numpy(np.array(sheet))[None]

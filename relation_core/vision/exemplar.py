@@ -8,26 +8,24 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..errors import ExemplarError
 from ..pictures.opaque import WHITE
 
 Fit = Literal["pad", "stretch"]
 FITS: tuple[Fit, ...] = ("pad", "stretch")
 
 LONG_SIDE = 512
+_MAX_PADDED = 1 << 29
+"""Pixels of a padded picture: some seconds of work."""
+_BAND_PIXELS = 1 << 20
+"""Pixels of a padded picture that are held at a time."""
 REGULAR_RATIOS = ((3, 4), (4, 3), (1, 1), (16, 9), (9, 16))
 
 
 def pad_to_regular_ratio(picture: Image.Image) -> Image.Image:
     """Centre a picture on white so that it gets the regular ratio nearest to its own (by width / height)."""
-    width, height = picture.size
-    ratio_width, ratio_height = min(REGULAR_RATIOS, key=lambda ratio: abs(ratio[0] / ratio[1] - width / height))
-    if width / height >= ratio_width / ratio_height:
-        size = (width, int(width * ratio_height / ratio_width))
-    else:
-        size = (int(height * ratio_width / ratio_height), height)
-    padded = Image.new("RGB", size, WHITE)
-    padded.paste(picture, ((size[0] - width) // 2, (size[1] - height) // 2))
-    return padded
+    size = _padded_size(picture)
+    return _padded_rows(picture, size, 0, size[1])
 
 
 def resize_exemplar(picture: Image.Image, fit: Fit = "pad") -> Image.Image:
@@ -35,12 +33,49 @@ def resize_exemplar(picture: Image.Image, fit: Fit = "pad") -> Image.Image:
 
     ``pad`` keeps the picture's proportions by padding it to a regular ratio first; ``stretch`` leaves
     it to the vision model's square to change them.
+
+    Raises:
+        ExemplarError: the picture is so long and thin that padding it would take more than 512 megapixels.
     """
-    if fit == "pad":
-        picture = pad_to_regular_ratio(picture)
-    scale = LONG_SIDE / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    size = _padded_size(picture) if fit == "pad" else picture.size
+    if size[0] * size[1] > _MAX_PADDED:
+        raise ExemplarError(
+            f"An exemplar picture has {picture.width} x {picture.height} pixels, too long and thin to be padded to a "
+            f"regular ratio ({size[0]} x {size[1]}). Crop or shrink it, or choose the fit 'stretch'."
+        )
+    scale = LONG_SIDE / max(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    if size == picture.size:
+        return picture.resize((width, height), Image.Resampling.BILINEAR)
+    return _narrowed(picture, size, width).resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _padded_size(picture: Image.Image) -> tuple[int, int]:
+    width, height = picture.size
+    ratio_width, ratio_height = min(REGULAR_RATIOS, key=lambda ratio: abs(ratio[0] / ratio[1] - width / height))
+    if width / height >= ratio_width / ratio_height:
+        return width, int(width * ratio_height / ratio_width)
+    return int(height * ratio_width / ratio_height), height
+
+
+def _padded_rows(picture: Image.Image, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
+    """Some rows of the picture padded to ``size``."""
+    rows = Image.new("RGB", (size[0], bottom - top), WHITE)
+    rows.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2 - top))
+    return rows
+
+
+def _narrowed(picture: Image.Image, size: tuple[int, int], width: int) -> Image.Image:
+    """Pad a picture to ``size`` and resize it across, some rows at a time: a thin picture's padding is large.
+
+    Pillow resizes across first and then down, with whole numbers between, so that the pixels are those of one step.
+    """
+    narrow = Image.new("RGB", (width, size[1]), WHITE)
+    offset, step = (size[1] - picture.height) // 2, max(1, _BAND_PIXELS // size[0])
+    for top in range(offset, offset + picture.height, step):
+        rows = _padded_rows(picture, size, top, min(top + step, offset + picture.height))
+        narrow.paste(rows.resize((width, rows.height), Image.Resampling.BILINEAR), (0, top))
+    return narrow
 
 
 def vision_pixels(pictures: list[Image.Image], image_size: int) -> torch.Tensor:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from relation_core.pictures.opaque import read_opaque
+from relation_core.errors import PictureError
+from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 
 
@@ -38,9 +39,9 @@ def _reported(found: Iterator[tuple[str, Content]], progress: Progress) -> Itera
 
 def _look(path: Path) -> Content:
     try:
-        pixels = read_opaque(path)
-    except Exception as error:  # a decoder meeting damaged data raises whatever it happens to run into
-        return Content(error=f"{type(error).__name__}: {error}")
+        pixels = read_picture(path)
+    except PictureError as error:
+        return Content(error=error.reason)
     return Content(
         pixels.width, pixels.height, blake2b(repr(pixels.size).encode() + pixels.tobytes(), digest_size=16).digest()
     )

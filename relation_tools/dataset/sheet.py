@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
-from relation_core.errors import DatasetError
-from relation_core.pictures.opaque import WHITE, read_opaque
+from relation_core.errors import DatasetError, PictureError
+from relation_core.pictures.opaque import WHITE
+from relation_core.pictures.picture_file import read_picture
+from relation_core.pictures.thumbnails import contained
 from relation_core.samples.samples import Sample, TaskTable, read_samples
 
 LABELS = ("A", "A'", "B", "B' (target)")
@@ -68,7 +70,7 @@ def _row(folder: Path, task: str, sample: Sample) -> Image.Image:
     draw = ImageDraw.Draw(row)
     sign, text = ImageFont.load_default(size=20), ImageFont.load_default(size=13)
     for column, name in enumerate(sample.pictures):
-        small = ImageOps.contain(_open(folder / name), (_SIDE, _SIDE))
+        small = contained(_open(folder / name), (_SIDE, _SIDE))
         left = column * (_SIDE + _GAP)
         row.paste(small, (left + (_SIDE - small.width) // 2, (_SIDE - small.height) // 2))
         if column < len(SIGNS):
@@ -81,6 +83,6 @@ def _row(folder: Path, task: str, sample: Sample) -> Image.Image:
 
 def _open(path: Path) -> Image.Image:
     try:
-        return read_opaque(path)
-    except Exception as error:
-        raise DatasetError(f"Cannot read the picture '{path}': {error}. `dataset validate` finds all such.") from error
+        return read_picture(path)
+    except PictureError as error:
+        raise DatasetError(f"{error} `dataset validate` finds all such.") from error

@@ -10,15 +10,15 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from relation_core.errors import DatasetError, ExemplarError
-from relation_core.pictures.opaque import opaque
+from relation_core.errors import DatasetError, ExemplarError, PictureError
+from relation_core.pictures.picture_file import read_picture_file
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 
@@ -116,7 +116,7 @@ def split_chunk(chunk: Sequence[Job], index: int, folders: Folders) -> list[Outc
 def _split(job: Job, folders: Folders) -> Outcome:
     try:
         halves, encoding, notes = _read(folders.pairs / job.picture)
-    except Exception as error:  # a decoder meeting damaged data raises whatever it happens to run into
+    except (PictureError, ExemplarError) as error:
         return Outcome(error=_reason(error))
     suffix = ".jpg" if encoding == "JPEG" else ".png"
     names = f"{job.halves}_before{suffix}", f"{job.halves}_after{suffix}"
@@ -137,16 +137,13 @@ def _split(job: Job, folders: Folders) -> Outcome:
 def _read(path: Path) -> tuple[Halves, str, list[str]]:
     """Read and split a picture; JPEGs stay JPEGs, everything else becomes PNG."""
     notes: list[str] = []
-    if path.exists() and not path.is_file():
-        raise ValueError("it is not a file")
-    with warnings.catch_warnings(), closing(Image.open(path)) as picture:
-        warnings.simplefilter("ignore")  # large pictures, odd metadata; what matters raises
-        encoding = "JPEG" if picture.format in ("JPEG", "MPO") else "PNG"
-        if getattr(picture, "n_frames", 1) > 1 and encoding == "PNG":
-            notes.append("it has several frames; the first was taken")
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return split_halves(opaque(upright)), encoding, notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata; what matters raises
+        picture = read_picture_file(path)
+    encoding = "JPEG" if picture.format in ("JPEG", "MPO") else "PNG"
+    if picture.several and encoding == "PNG":
+        notes.append("it has several frames; the first was taken")
+    return split_halves(picture.pixels), encoding, notes
 
 
 def _write(picture: Image.Image, encoding: str, path: Path, folders: Folders) -> int:
@@ -163,11 +160,7 @@ def _digest(picture: Image.Image) -> str:
     return blake2b(repr(picture.size).encode() + picture.tobytes(), digest_size=16).hexdigest()
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "the file is not a picture of a known format"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the picture cannot be read: {error.strerror}"
-    if isinstance(error, ExemplarError):
-        return f"the picture cannot be split: {error}"
-    return f"the picture cannot be read: {error or type(error).__name__}"
+def _reason(error: PictureError | ExemplarError) -> str:
+    if isinstance(error, PictureError):
+        return f"the picture cannot be read: {error.reason}"
+    return f"the picture cannot be split: {error}"

@@ -7,16 +7,15 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from pathlib import Path
 
 import torch
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
-from relation_core.errors import ExemplarError, RelationAdapterError
+from relation_core.errors import PictureError, RelationAdapterError
 from relation_core.pictures.comparison import comparison_sheet
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, pair_passes, pair_up
 from relation_core.relation.relation import Relation
@@ -39,7 +38,7 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     """
     settings = EditSettings(**{field.name: getattr(options, field.name) for field in fields(EditSettings)})
     jobs, kept = plan_jobs(options.source, options.out, options.overwrite)
-    pairs = [(_read(before), _read(after)) for before, after in pair_up(options.before, options.after)]
+    pairs = [(read_picture(before), read_picture(after)) for before, after in pair_up(options.before, options.after)]
     if not jobs:
         _LOG.info("All %d results are there already; nothing to do.", kept)
         return 0
@@ -48,8 +47,8 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     with progress_bar("steps", settings.steps * len(jobs)) as progress:
         for job in jobs:
             try:
-                source = _read(job.source)
-            except ExemplarError as error:
+                source = read_picture(job.source)
+            except PictureError as error:
                 failed.append(str(error))
                 continue
             result = pipeline.edit(relation, source, prompt, settings, progress)
@@ -82,13 +81,6 @@ def _prepare(
 
 def _compare(job: Job, pair: Pair, source: Image.Image, result: Image.Image) -> None:
     save_picture(comparison_sheet((*pair, source, result)), job.comparison)
-
-
-def _read(path: Path) -> Image.Image:
-    try:
-        return read_opaque(path)
-    except Exception as error:  # a decoder meeting damaged data raises whatever it runs into
-        raise ExemplarError(f"Cannot read the picture {path} ({error}). Expected a whole picture file.") from error
 
 
 def _device(name: str, offload: bool) -> torch.device:

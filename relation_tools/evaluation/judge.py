@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from relation_core.pictures.opaque import WHITE
+from relation_core.pictures.thumbnails import contained
 
 from .errors import EvaluationError
 
@@ -87,7 +88,7 @@ def composite(before: Image.Image, after: Image.Image, source: Image.Image, resu
     ):
         left, top = _MARGIN + column * (_SIDE + _MARGIN), _MARGIN + row * cell
         draw.text((left, top), name, (0, 0, 0), ImageFont.load_default(size=20))
-        small = ImageOps.contain(picture, (_SIDE, _SIDE))
+        small = contained(picture, (_SIDE, _SIDE))
         sheet.paste(small, (left + (_SIDE - small.width) // 2, top + _LABEL + (_SIDE - small.height) // 2))
     return sheet
 

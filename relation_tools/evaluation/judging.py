@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
@@ -61,8 +61,8 @@ async def judge_samples(
 async def _judge(
     sample: Sample, folder: Path, run: RunFolder, endpoint: Endpoint, session: aiohttp.ClientSession
 ) -> str:
-    before, after, source = (read_opaque(folder / name) for name in sample.pictures[:3])
-    body = request_body(endpoint, composite(before, after, source, read_opaque(run.result(sample.index))))
+    before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
+    body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
     reply = await ask(session, endpoint, body)
     record: dict[str, Any] = {"address": endpoint.address, "request": body, "reply": reply}
     reason = ""

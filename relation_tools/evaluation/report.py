@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
+from relation_core.pictures.thumbnails import contained
 from relation_core.samples.samples import Sample
 
 from .journal import last_entries, read_journal
@@ -110,12 +111,12 @@ def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -
         ("B' (result)", run.result(sample.index), ":"),
         ("target", folder / sample.target, ""),
     ]
-    pictures = tuple((label, _data_address(read_opaque(path)), sign) for label, path, sign in files)
+    pictures = tuple((label, _data_address(read_picture(path)), sign) for label, path, sign in files)
     return ShownSample(scores, sample.text, pictures)
 
 
 def _data_address(picture: Image.Image) -> str:
-    small = ImageOps.contain(picture, (_SIDE, _SIDE)) if max(picture.size) > _SIDE else picture
+    small = contained(picture, (_SIDE, _SIDE)) if max(picture.size) > _SIDE else picture
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

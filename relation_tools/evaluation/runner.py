@@ -7,16 +7,15 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from PIL import Image
-
-from relation_core.pictures.opaque import opaque
+from relation_core.errors import PictureError
+from relation_core.pictures.picture_file import decode_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
@@ -210,10 +209,9 @@ class Runner:
     def _keep(self, sample: Sample, data: bytes, server: Server) -> None:
         buffer = BytesIO()
         try:
-            with closing(Image.open(BytesIO(data))) as picture:
-                opaque(picture).save(buffer, "PNG")
-        except (OSError, ValueError) as error:
-            raise PromptFailedError(f"{server.address} sent a result that is no picture: {error}.") from error
+            decode_picture(data, f"what {server.address} sent as a result").save(buffer, "PNG")
+        except PictureError as error:
+            raise PromptFailedError(str(error)) from error
         write_whole(self._run.result(sample.index), buffer.getvalue())
         self._journal.add(Entry("done", sample.index, server.address))
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relation_core.pictures.opaque import read_opaque
+from relation_core.errors import PictureError
+from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample, TaskTable
 from relation_core.weights.atomic import write_whole
@@ -106,6 +107,6 @@ def read_scores(run: RunFolder) -> list[SampleScores]:
 
 def _picture(path: Path) -> Any:
     try:
-        return read_opaque(path)
-    except Exception as error:
-        raise EvaluationError(f"Cannot read the picture '{path}': {error!r}. Run the sample again.") from error
+        return read_picture(path)
+    except PictureError as error:
+        raise EvaluationError(f"{error} If it is a result, run the sample again.") from error

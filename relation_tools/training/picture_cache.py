@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from relation_core.errors import DatasetError
+from relation_core.errors import DatasetError, PictureError
 from relation_core.flux.sizes import LATENT_CHANNELS
 from relation_core.flux.source import resize_source, source_size
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.tensors import from_pil
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
@@ -101,7 +101,7 @@ class PictureCache:
 
     def picture(self, row: int) -> Image.Image:
         """The picture of a row, as it is on disk."""
-        return read_opaque(self._root / self._plan.files[row])
+        return read_picture(self._root / self._plan.files[row])
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -212,6 +212,6 @@ def _batches(plan: _Plan, done: np.ndarray) -> Iterator[tuple[str, list[int]]]:
 
 def _read(path: Path) -> Image.Image:
     try:
-        return read_opaque(path)
-    except Exception as error:  # Pillow raises many kinds
-        raise DatasetError(f"Cannot read the picture '{path}': {error}. `dataset validate` finds all such.") from error
+        return read_picture(path)
+    except PictureError as error:
+        raise DatasetError(f"{error} `dataset validate` finds all such.") from error

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
 from relation_core.flux.schedule import level_at
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_tools.diffusers_host.autoencoder import decode, encode, load_autoencoder
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
@@ -124,7 +124,7 @@ def headless(
     settings: EditSettings,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     def picture(name: str) -> Image.Image:
-        return read_opaque(GOLDEN / case / f"{name}.png")
+        return read_picture(GOLDEN / case / f"{name}.png")
 
     models = load_models(files, torch.float32)
     pipeline = RelationPipeline(models, "cpu")

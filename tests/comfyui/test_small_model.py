@@ -15,7 +15,7 @@ from shipped import prompt_of
 from comfyui_host.find import find_comfyui
 from comfyui_host.host import GraphError, Host
 from comfyui_host.server import ComfyServer
-from relation_core.pictures.opaque import read_opaque
+from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.tensors import from_pil
 from relation_core.scenes.examples import draw_example
 from relation_core.scenes.relations import TRAINED
@@ -47,7 +47,7 @@ def test_the_workflow_makes_the_edit_that_it_is_shown(server: ComfyServer) -> No
         example.update(edit=relation.name, exemplar_scene=2000 + number, source_scene=3000 + number)
         run = Run(server, prompt)
         assert run.outcome.status == "success", run.outcome
-        picture = read_opaque(run.outcome.pictures[titled(prompt, "Result")][0])
+        picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
         assert picture.size == (256, 256)  # enlarged, to look at
         if (found := nearest_edit(from_pil(picture.reduce(4))[0], 3000 + number)) != relation.name:
             wrong[relation.name] = found

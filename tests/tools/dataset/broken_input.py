@@ -123,11 +123,11 @@ def _not_files(folder: Path) -> list[tuple[str, str]]:
     missing = ["missing.jpg", "no/such/folder.jpg", "GOOD.JPG", "good.jpeg", "g\u043eod.jpg", "*.jpg"]
     return [
         *((name, "No such file") for name in missing),
-        ("folder.jpg", "not a file"),
-        ("pipe.jpg", "not a file"),
+        ("folder.jpg", "regular file"),
+        ("pipe.jpg", "regular file"),
         ("dangling.jpg", "No such file"),
         ("loop.jpg", "cannot be read"),
-        (".", "not a file"),
+        (".", "regular file"),
         ("x" * 300 + ".jpg", "too long"),
     ]
 

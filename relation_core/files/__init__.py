@@ -1,0 +1,1 @@
+"""Files of any kind: opening what users and strangers bring."""
