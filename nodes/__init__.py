@@ -17,6 +17,7 @@ from .relation_example import RelationExample
 from .relation_exemplar_encode import RelationExemplarEncode
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
+from .relation_source_reuse import RelationSourceReuse
 from .save_relation import SaveRelation
 from .split_image_pair import SplitImagePair
 
@@ -36,6 +37,7 @@ class RelationAdapterExtension(ComfyExtension):
             RelationSourceEncode,
             ApplyRelationAdapter,
             RelationScheduler,
+            RelationSourceReuse,
             BlendRelations,
             SaveRelation,
             LoadRelation,

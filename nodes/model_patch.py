@@ -35,6 +35,7 @@ from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
 from .source_conditioning import Prompts, read_prompts
+from .source_reuse import computed, refresh_where_changed
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class _PositionsPatch:
     @torch.compiler.disable
     def __call__(self, args: dict[str, Any]) -> dict[str, Any]:
         plan = _plan_of(self.key)
+        refresh_where_changed((self.key, plan.active))
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
         for rows, sources in plan.sources:
             target = ids[rows, : plan.target[0] * plan.target[1]]
@@ -222,7 +224,7 @@ class _OutputPatch:
         first = text if kind == "double" else 0
         for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
             if plan.mask is not None:
-                result[:, text - first :] *= plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask
+                result[:, text - first :] *= computed(plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask)
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
 

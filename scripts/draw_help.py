@@ -107,6 +107,21 @@ def relation_scheduler() -> Sheet:
     return sheet
 
 
+def relation_source_reuse() -> Sheet:
+    """The target is computed at every step, the source at some."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    for row, (y, name, colour) in enumerate(((95, "target", TEAL), (190, "source", ORANGE))):
+        sheet.text((40, y), name, 24, anchor="lm")
+        for step in range(9):
+            left = 150 + 68 * step
+            there = row == 0 or step % 4 == 0
+            sheet.panel((left, y - 30, left + 54, y + 30), colour if there else None, colour if there else FAINT)
+            if not there:
+                sheet.line([(left - 14, y), (left + 54, y)], FAINT, 2.5)
+    sheet.text((450, 262), "steps: the source is computed at every 4th, and reused in between", 20, FAINT)
+    return sheet
+
+
 def blend_relations() -> Sheet:
     """One edit between two, or both side by side."""
     sheet = Sheet(WIDTH, HEIGHT)
@@ -237,6 +252,7 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "RelationSourceEncode": relation_source_encode,
     "ApplyRelationAdapter": apply_relation_adapter,
     "RelationScheduler": relation_scheduler,
+    "RelationSourceReuse": relation_source_reuse,
     "BlendRelations": blend_relations,
     "SaveRelation": save_relation,
     "LoadRelation": load_relation,

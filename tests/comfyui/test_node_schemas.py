@@ -53,6 +53,7 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"steps": ("INT", 24), "latent": ("LATENT", None), "denoise": ("FLOAT", 1.0)},
         {"sigmas": "SIGMAS"},
     ),
+    "RelationSourceReuse": ({"model": ("MODEL", None), "refresh_every": ("INT", 4)}, {"model": "MODEL"}),
     "BlendRelations": (
         {
             "relation_1": ("RELATION", None),

@@ -1,0 +1,274 @@
+"""Reuse of the source's keys and values inside ComfyUI's Flux (:mod:`relation_core.flux.source_reuse`).
+
+==========================  ==========================================================================
+sampling is prepared        the host hears how much memory the kept keys take
+sampler wrapper             a run begins with nothing kept, and leaves nothing behind
+noise prediction wrapper    noise levels are counted
+model wrapper               once a forward: hangs the two patches below behind all others
+``post_input`` patch        where the source is reused, its tokens leave the image stream
+``attn1_patch``             every block: the source's keys and values are kept, or put back
+==========================  ==========================================================================
+
+The patches come last, whatever the order of the nodes: others see the query before rotary embedding, as without us.
+What a run keeps is known to that run's options alone. Axes: B rows of the batch, H heads, L tokens, d head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from comfy.controlnet import ControlBase
+from comfy.ldm.flux.math import apply_rope, apply_rope1
+from comfy.patcher_extension import WrappersMP
+
+from ..relation_core.errors import ModelMismatchError
+from ..relation_core.flux.source_reuse import (
+    SourceKeysValues,
+    SourceMemory,
+    SourceTokens,
+    kept_bytes,
+    source_tokens,
+)
+from .model_check import flux_sizes
+from .source_conditioning import Prompts, read_prompts
+
+_KEY = "relation_adapter.source_reuse"
+
+
+def reuse_source(model: Any, refresh_every: int) -> None:
+    """Let a model (a ``ModelPatcher``, already cloned) compute the source at every n-th noise level only.
+
+    A second call replaces the first. At 1 nothing is patched.
+    """
+    wrappers = model.model_options["transformer_options"].setdefault("wrappers", {})
+    for kind, wrapper in (
+        (WrappersMP.PREPARE_SAMPLING, _prepare_sampling),
+        (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(refresh_every)),
+        (WrappersMP.PREDICT_NOISE, _predict_noise),
+        (WrappersMP.APPLY_MODEL, _apply_model),
+    ):
+        wrappers.setdefault(kind, {})[_KEY] = [wrapper] if refresh_every > 1 else []
+
+
+def computed(tokens: torch.Tensor) -> torch.Tensor:
+    """Of a value for every image token (B, L, ...), those of the tokens that the running forward computes."""
+    forward = _FORWARD.get()
+    if forward is None or forward.source is None or forward.kept is None:
+        return tokens
+    return forward.source.without(tokens, 1)
+
+
+def refresh_where_changed(value: Hashable) -> None:
+    """Say what the source of the running forward depends on: it is reused only where that is as it was.
+
+    Called by patches at ``post_input``.
+    """
+    forward = _FORWARD.get()
+    if forward is not None:
+        forward.setting = forward.setting, value
+
+
+@dataclass
+class _Run:
+    """One sampling run."""
+
+    memory: SourceMemory
+    prompts: Prompts
+    reached: bool = False
+    """Whether the model called our patches."""
+
+
+@dataclass
+class _Forward:
+    """One call of the model."""
+
+    run: _Run
+    entries: tuple[Hashable, ...]
+    """The conditioning entries that it computes."""
+    setting: Hashable
+    """What else the source's keys depend on."""
+    source: SourceTokens | None = None
+    """The source in the image stream; None where there is none to reuse."""
+    kept: Mapping[Hashable, SourceKeysValues] | None = None
+    """What is reused; None where everything is computed."""
+    recorded: dict[Hashable, SourceKeysValues] = field(default_factory=dict)
+
+    @property
+    def call(self) -> Hashable:
+        """Names this call among those of the run."""
+        return self.entries, self.setting, self.source
+
+    def sources(self, references: int) -> set[int]:
+        """Places of the references that are a source in every entry."""
+        marked = [set(self.run.prompts.sources_of(entry, references)) for entry in self.entries]
+        return set.intersection(*marked)
+
+
+@dataclass(frozen=True)
+class _SamplerWrapper:
+    """Gives a run its memory, and takes it away."""
+
+    refresh_every: int
+
+    def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
+        options = extra_args["model_options"]["transformer_options"]
+        memory = SourceMemory(self.refresh_every, sigmas.tolist())
+        options[_KEY] = _Run(memory, read_prompts(guider.conds))
+        try:
+            return executor(guider, sigmas, extra_args, *args)
+        finally:
+            memory.clear()
+            del options[_KEY]
+
+
+def _predict_noise(
+    executor: Callable[..., Any], x: Any, timestep: torch.Tensor, model_options: dict[str, Any], seed: Any = None
+) -> Any:
+    """Count a noise level."""
+    run: _Run | None = model_options.get("transformer_options", {}).get(_KEY)
+    if run is not None:
+        run.memory.evaluate(float(timestep.flatten()[0]))
+    return executor(x, timestep, model_options, seed)
+
+
+def _apply_model(
+    executor: Any,
+    x: torch.Tensor,
+    t: torch.Tensor,
+    c_concat: Any = None,
+    c_crossattn: Any = None,
+    control: Any = None,
+    transformer_options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> torch.Tensor:
+    """Run a forward with our patches behind all others, and keep the source if all blocks computed it."""
+    options = dict(transformer_options or {})
+    run: _Run | None = options.pop(_KEY, None)
+    if run is None or not kwargs.get("ref_latents"):
+        return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+    patches = dict(options.get("patches", {}))
+    for name, patch in (("post_input", _cut_source), ("attn1_patch", _attend_to_source)):
+        patches[name] = [*patches.get(name, ()), patch]
+    options["patches"] = patches
+    places, window = options.get("cond_or_uncond", [0]), options.get("context_window")
+    entries = tuple(options.get("uuids") or range(len(places)))
+    forward = _Forward(run, entries, (tuple(x.shape), x.device, None if window is None else repr(window)))
+    token = _FORWARD.set(forward)
+    try:
+        result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+    finally:
+        _FORWARD.reset(token)
+    if not run.reached:
+        raise _unreached(executor.class_obj)
+    params = executor.class_obj.model_config.unet_config
+    if len(forward.recorded) == params["depth"] + params["depth_single_blocks"]:
+        run.memory.keep(forward.call, forward.entries, forward.recorded)
+    return result
+
+
+@torch.compiler.disable
+def _cut_source(args: dict[str, Any]) -> dict[str, Any]:
+    """Take the source out of the image stream, where its keys and values are kept."""
+    forward = _FORWARD.get()
+    if forward is None:
+        return args
+    forward.run.reached = True
+    img, ids, options = args["img"], args["img_ids"], args["transformer_options"]
+    counts = options.get("reference_image_num_tokens", [])
+    if ids is None or ids.shape[1] != img.shape[1]:  # another patch has cut the stream already
+        return args
+    ours = forward.sources(len(counts))
+    forward.source = source_tokens(img.shape[1], counts, ours)
+    if forward.source is None:
+        return args
+    forward.kept = forward.run.memory.recall(forward.call)
+    if forward.kept is None:
+        return args
+    # The dictionary is this forward's own, and later patches count the stream's references by it.
+    options["reference_image_num_tokens"] = [count for place, count in enumerate(counts) if place not in ours]
+    return {**args, "img": forward.source.without(img, 1), "img_ids": forward.source.without(ids, 1)}
+
+
+@torch.compiler.disable
+def _attend_to_source(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    pe: torch.Tensor | None = None,
+    attn_mask: torch.Tensor | None = None,
+    *,
+    extra_options: dict[str, Any],
+) -> dict[str, Any]:
+    """Keep a block's keys and values (B, H, L, d) of the source, or put back those that are kept."""
+    forward = _FORWARD.get()
+    if forward is None or forward.source is None:
+        return {}
+    tokens = forward.source.after(extra_options["img_slice"][0])
+    block = extra_options["block_type"], extra_options["block_index"]
+    if forward.kept is not None:
+        if pe is not None:
+            q, k = apply_rope(q, k, pe)
+        kept = forward.kept[block]
+        if attn_mask is not None and attn_mask.shape[-2] == tokens.total:
+            attn_mask = tokens.without(attn_mask, attn_mask.ndim - 2)
+        k, v = tokens.together(k, kept.keys, 2), tokens.together(v, kept.values, 2)
+        return {"q": q, "k": k, "v": v, "pe": None, "attn_mask": attn_mask}
+    if forward.run.memory.wants(forward.call):
+        keys = tokens.of(k, 2)
+        if pe is not None:
+            keys = apply_rope1(keys, tokens.of(pe, 2))
+        forward.recorded[block] = SourceKeysValues(keys, tokens.of(v, 2))
+    return {}
+
+
+class _KeptMemory(ControlBase):
+    """What the host takes for a control without a model: it needs memory while sampling."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        self._size = size
+
+    def inference_memory_requirements(self, dtype: torch.dtype) -> float:
+        """Bytes, counted by the host beside the model's own."""
+        return self._size
+
+
+def _prepare_sampling(
+    executor: Callable[..., Any], model: Any, noise_shape: Any, conds: dict[str, Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Let the host make room for what will be kept, while it loads the models."""
+    size = _kept_bytes(model, noise_shape[0], conds)
+    counted = {**conds, _KEY: [{"control": _KeptMemory(size)}]} if size else conds
+    real_model, _, models = executor(model, noise_shape, counted, *args, **kwargs)
+    return real_model, conds, models
+
+
+def _kept_bytes(model: Any, batch: int, conds: dict[str, Any]) -> int:
+    """Memory of the keys and values that a run keeps of all its sources."""
+    prompts, sizes, tokens = read_prompts(conds), flux_sizes(model), 0
+    side = sizes["patch_size"]
+    for entry in (entry for entries in conds.values() for entry in entries or ()):
+        latents = entry.get("reference_latents") or ()
+        for place in prompts.sources_of(entry.get("uuid"), len(latents)):
+            rows, columns = (-(-length // side) for length in latents[place].shape[-2:])
+            tokens += rows * columns
+    blocks = sizes["depth"] + sizes["depth_single_blocks"]
+    item = model.model.get_dtype_inference().itemsize
+    return kept_bytes(batch * tokens, blocks, sizes["hidden_size"], item)
+
+
+_FORWARD: ContextVar[_Forward | None] = ContextVar("relation_adapter_source_reuse", default=None)
+"""The running forward."""
+
+
+def _unreached(model: Any) -> ModelMismatchError:
+    kind = type(model.diffusion_model)
+    return ModelMismatchError(
+        f"This model ({kind.__module__}.{kind.__name__}) does not call ComfyUI's post_input patches, so its source "
+        "cannot be reused. Nunchaku's Flux and some replaced forwards are like that. Load FLUX.1 with Load Diffusion "
+        "Model, or take Reuse Relation Source out."
+    )

@@ -1,0 +1,197 @@
+"""Reuse of the source: it is computed at some noise levels, and attended to at all.
+
+A source stays clean while the target is denoised, so its keys and values hardly change from one noise level to the
+next. At a refresh everything is computed, and every block's keys (after rotary embedding) and values of the source's
+tokens are kept. In between the image stream holds no source tokens: the others attend to what is kept.
+
+Axes: B rows of the batch, H heads, L tokens, R source tokens, d head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+
+from ..errors import RelationAdapterError
+
+REFRESH_EVERY = 4
+"""Noise levels from one refresh to the next, unless chosen."""
+_TOLERANCE = 1e-5
+"""Share by which a noise level may differ from the schedule's and still be the same."""
+
+
+class SourceKeysValues(NamedTuple):
+    """What one block attends to of the source: (B, H, R, d) each."""
+
+    keys: torch.Tensor
+    """After rotary embedding."""
+    values: torch.Tensor
+
+
+@dataclass(frozen=True)
+class SourceTokens:
+    """Where the tokens of the source are in a stream."""
+
+    total: int
+    """Tokens of the stream."""
+    spans: tuple[tuple[int, int], ...]
+    """Start and end of every run of source tokens, in order."""
+
+    def after(self, tokens: int) -> SourceTokens:
+        """The same in a stream that begins with further tokens, such as those of the text."""
+        return SourceTokens(self.total + tokens, tuple((start + tokens, end + tokens) for start, end in self.spans))
+
+    def of(self, tensor: torch.Tensor, dim: int) -> torch.Tensor:
+        """Copy the source's tokens out of a tensor that holds all tokens along ``dim``."""
+        return torch.cat([tensor.narrow(dim, start, end - start) for start, end in self.spans], dim)
+
+    def without(self, tensor: torch.Tensor, dim: int) -> torch.Tensor:
+        """Copy the other tokens."""
+        return torch.cat([tensor.narrow(dim, start, end - start) for start, end in self._others()], dim)
+
+    def together(self, others: torch.Tensor, source: torch.Tensor, dim: int) -> torch.Tensor:
+        """Put the source's tokens back among the others, the reverse of :meth:`of` and :meth:`without`."""
+        parts: list[torch.Tensor] = []
+        at = before = 0  # how much of the stream, and of the source, is in place
+        for start, end in self.spans:
+            parts += [others.narrow(dim, at - before, start - at), source.narrow(dim, before, end - start)]
+            at, before = end, before + end - start
+        return torch.cat([*parts, others.narrow(dim, at - before, self.total - at)], dim)
+
+    def _others(self) -> list[tuple[int, int]]:
+        starts = (0, *(end for _, end in self.spans))
+        ends = (*(start for start, _ in self.spans), self.total)
+        return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
+
+
+def source_tokens(image_tokens: int, references: Sequence[int], ours: Collection[int]) -> SourceTokens | None:
+    """Find the source's tokens in an image stream: the target's first, then those of each reference.
+
+    Args:
+        image_tokens: tokens of the stream.
+        references: tokens of every reference.
+        ours: which of them are sources.
+
+    Returns:
+        Their places; None if there are no source tokens, or if the stream does not hold every reference.
+    """
+    target = image_tokens - sum(references)
+    ends = list(accumulate(references, initial=target))
+    spans = tuple((ends[place], ends[place + 1]) for place in sorted(ours) if references[place])
+    return SourceTokens(image_tokens, spans) if spans and target > 0 else None
+
+
+def kept_bytes(tokens: int, blocks: int, width: int, item: int) -> int:
+    """Memory of the keys and values of a source.
+
+    Args:
+        tokens: source tokens, times rows of the batch.
+        blocks: attention blocks of the model.
+        width: of a token in the model.
+        item: bytes of a number.
+    """
+    return 2 * tokens * blocks * width * item
+
+
+def check_refresh_every(refresh_every: int) -> None:
+    """Refuse an interval below 1.
+
+    Raises:
+        RelationAdapterError: it is.
+    """
+    if refresh_every < 1:
+        raise RelationAdapterError(
+            f"Got refresh_every = {refresh_every}; expected at least 1, which computes the source at every noise level."
+        )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    blocks: Mapping[Hashable, SourceKeysValues]
+    entries: frozenset[Hashable]
+    level: int
+    """Noise levels seen before."""
+    passed: int
+    """Noise levels of the schedule passed before."""
+
+
+class SourceMemory:
+    """The keys and values that one sampling run keeps of its sources.
+
+    Noise levels are counted, not calls: samplers of second order call the model twice at one. Levels of the schedule
+    count too where they are passed without a call, so that a step cache cannot make the kept keys older than asked for.
+    """
+
+    def __init__(self, refresh_every: int, schedule: Sequence[float] = ()) -> None:
+        """Begin a run.
+
+        Args:
+            refresh_every: noise levels from one refresh to the next.
+            schedule: the run's falling noise levels, as far as they are known.
+
+        Raises:
+            RelationAdapterError: ``refresh_every`` is below 1.
+        """
+        check_refresh_every(refresh_every)
+        self._refresh_every = refresh_every
+        self._schedule = tuple(schedule)
+        self._level: float | None = None
+        self._levels = self._passed = 0
+        self._kept: dict[Hashable, _Kept] = {}
+        self._called: set[Hashable] = set()
+        self._ambiguous: set[Hashable] = set()
+
+    def evaluate(self, level: float) -> None:
+        """Note that the sampler asks for a prediction at a noise level, and forget what is due for a refresh."""
+        self._called.clear()
+        if level == self._level:
+            return
+        self._level = level
+        self._levels += 1
+        self._passed = sum(other > level * (1 + _TOLERANCE) for other in self._schedule)
+        due = [call for call, kept in self._kept.items() if self._age(kept) >= self._refresh_every]
+        for call in due:
+            del self._kept[call]
+
+    def recall(self, call: Hashable) -> Mapping[Hashable, SourceKeysValues] | None:
+        """What is kept for a call of the model, by block; None if it has to compute its source.
+
+        A call that comes twice for one prediction shows different parts of the picture under one name, as tiled
+        samplers do, or a model that was changed in between, as some guidances do. Nothing is reused for it any more.
+        """
+        if call in self._called:
+            self._ambiguous.add(call)
+            self._kept.pop(call, None)
+        self._called.add(call)
+        kept = self._kept.get(call)
+        return kept.blocks if kept else None
+
+    def wants(self, call: Hashable) -> bool:
+        """Whether it is of use to keep the source of a call, which is one only where a prediction was asked for."""
+        return self._level is not None and self._refresh_every > 1 and call not in self._ambiguous
+
+    def keep(self, call: Hashable, entries: Iterable[Hashable], blocks: Mapping[Hashable, SourceKeysValues]) -> None:
+        """Keep the source of a call, and forget any other call about the same pictures.
+
+        Args:
+            call: names the call: whatever its source's keys depend on, but for the noise level.
+            entries: the conditioning entries that it computes.
+            blocks: keys and values by block.
+        """
+        if not self.wants(call):
+            return
+        ours = frozenset(entries)
+        for other in [other for other, kept in self._kept.items() if kept.entries & ours]:
+            del self._kept[other]
+        self._kept[call] = _Kept(blocks, ours, self._levels, self._passed)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
+    def _age(self, kept: _Kept) -> int:
+        return max(self._levels - kept.level, self._passed - kept.passed)

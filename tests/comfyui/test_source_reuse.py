@@ -1,0 +1,385 @@
+"""Reuse of the source: what it computes, that it puts back the right keys, and that nothing outlives a run."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+import torch
+from edits import Edit, relative_error
+from flux_models import write_controlnet
+from reuse_oracle import PICTURE, Spans, counted, expected, reused
+
+from comfyui_host.graph import Node
+from comfyui_host.host import GraphError, Host
+
+BOUND = 1e-5
+APART = 1e-3
+FULL, TARGET = 2 * PICTURE, PICTURE
+
+
+@pytest.fixture
+def edit(host: Host) -> Edit:
+    return Edit(host)
+
+
+def patched(edit: Edit, **settings: Any) -> Node:
+    return edit.apply(edit.model(), edit.relation(), **settings)
+
+
+def tokens_of(edit: Edit, model: Node, text: Any = None, **sampling: Any) -> list[int]:
+    """How many image tokens every call of the model computes."""
+    model, tokens = counted(edit, model)
+    edit.run(edit.sample(model, text or edit.with_source(edit.text()), **sampling))
+    return tokens
+
+
+def check(
+    edit: Edit, model: Node, text: Any, spans: Spans = ((PICTURE, 2 * PICTURE),), every: int = 3, **sampling: Any
+) -> None:
+    """Reuse is what it should be, and is at work."""
+    exact, found, right = edit.run(
+        edit.sample(model, text, steps=7, **sampling),
+        edit.sample(reused(edit, model, every), text, steps=7, **sampling),
+        edit.sample(expected(edit, model, every, spans), text, steps=7, **sampling),
+    )
+    assert relative_error(found, right) < BOUND
+    assert relative_error(found, exact) > 10 * BOUND
+
+
+# What is computed
+
+
+@pytest.mark.parametrize("every", [2, 3, 4, 100])
+def test_the_source_is_computed_at_every_nth_level(edit: Edit, every: int) -> None:
+    tokens = tokens_of(edit, reused(edit, patched(edit), every), steps=9)
+    assert tokens == [FULL if step % every == 0 else TARGET for step in range(9)]
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler", "uni_pc"])
+def test_at_1_the_edit_is_the_plain_one_bit_for_bit(edit: Edit, sampler: str) -> None:
+    model, text = patched(edit), edit.with_source(edit.text())
+    found, exact = edit.run(*[edit.sample(given, text, sampler=sampler) for given in (reused(edit, model, 1), model)])
+    assert torch.equal(found, exact)
+
+
+def test_levels_are_counted_and_not_calls(edit: Edit) -> None:
+    """Heun's method calls the model twice at every level but the first and the last."""
+    tokens = tokens_of(edit, reused(edit, patched(edit), 2), steps=5, sampler="heun")
+    assert tokens == [FULL, TARGET, TARGET, FULL, TARGET, TARGET, TARGET, FULL, TARGET]
+
+
+def test_a_refresh_that_a_step_cache_skipped_comes_at_the_next_call(edit: Edit) -> None:
+    model, calls = edit.run(reused(edit, patched(edit), 3)).clone(), []
+
+    def skip(executor: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        calls.append(x)
+        return torch.zeros_like(x) if len(calls) in (3, 4, 5, 9) else executor(x, *args, **kwargs)
+
+    model.add_wrapper_with_key("diffusion_model", "skip", skip)
+    tokens = tokens_of(edit, edit.value(model), steps=9)
+    # Levels 0 1 - - - 5 6 7 -: what was computed at 0 is too old at 5.
+    assert tokens == [FULL, TARGET, FULL, TARGET, TARGET]
+
+
+def test_levels_of_the_schedule_count_where_the_sampler_never_asks(edit: Edit) -> None:
+    """LazyCache answers in our place, and levels pass without a word."""
+    model, calls = edit.run(patched(edit)).clone(), []
+
+    def skip(executor: Any, x: torch.Tensor, *args: Any) -> torch.Tensor:
+        calls.append(x)
+        return torch.zeros_like(x) if len(calls) in (2, 3, 4) else executor(x, *args)
+
+    model.add_wrapper_with_key("predict_noise", "skip", skip)
+    assert tokens_of(edit, reused(edit, edit.value(model), 4), steps=7) == [FULL, FULL, TARGET, TARGET]
+
+
+def test_the_source_is_refreshed_where_the_relation_begins_and_stops(edit: Edit) -> None:
+    tokens = tokens_of(edit, reused(edit, patched(edit, start_percent=0.3, end_percent=0.7), 100), steps=10)
+    assert tokens[0] == FULL and tokens.count(FULL) == 3
+
+
+# That the right keys are put back
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("case", ["one_head", "two_heads"])
+def test_samplers(host: Host, case: str, sampler: str) -> None:
+    edit = Edit(host, case)
+    tokens = edit.noise()[0, 0].numel() // 4
+    check(edit, patched(edit), edit.with_source(edit.text()), ((tokens, 2 * tokens),), sampler=sampler)
+
+
+@pytest.mark.parametrize("reuse_first", [True, False])
+def test_the_nodes_order_makes_no_difference(edit: Edit, reuse_first: bool) -> None:
+    text, relation = edit.with_source(edit.text()), edit.relation()
+    model = edit.apply(reused(edit, edit.model(), 3), relation) if reuse_first else reused(edit, patched(edit), 3)
+    found, right = edit.run(edit.sample(model, text), edit.sample(expected(edit, patched(edit), 3), text))
+    assert relative_error(found, right) < BOUND
+
+
+def test_without_a_relation(edit: Edit) -> None:
+    check(edit, edit.model(), edit.with_source(edit.text()))
+
+
+def test_a_batch_of_sources(edit: Edit) -> None:
+    text = edit.with_source(edit.text(), edit.noise(4, 3, (8, 12)))
+    check(edit, patched(edit), text, noise=edit.noise(5, 3))
+
+
+@pytest.mark.parametrize("negative", ["batched", "apart", "without a source"])
+def test_classifier_free_guidance(edit: Edit, negative: str) -> None:
+    text, model = edit.with_source(edit.text()), patched(edit)
+    other = edit.text(1) if negative == "without a source" else edit.with_source(edit.text(1))
+    if negative == "apart":
+        other = edit.with_source(edit.value(_longer(edit.run(edit.text(1)))))  # other lengths of text are not batched
+    guiders = [
+        edit.graph.add("CFGGuider", model=given, positive=text, negative=other, cfg=3.0)
+        for given in (model, reused(edit, model, 3), expected(edit, model, 3))
+    ]
+    exact, found, right = edit.run(*[edit.sample(None, guider=guider) for guider in guiders])
+    assert relative_error(found, right) < BOUND
+    assert relative_error(found, exact) > 10 * BOUND
+
+
+def _longer(text: Any) -> Any:
+    return [[torch.cat((tokens, tokens[:, :3]), 1), values] for tokens, values in text]
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_only_our_source_is_reused_among_references(edit: Edit, ours_first: bool) -> None:
+    reference = torch.rand(1, 16, 6, 8, generator=torch.Generator().manual_seed(0))
+    text = edit.text() if ours_first else edit.with_source(edit.text(), reference)
+    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
+    text = edit.graph.add(
+        "RelationSourceEncode",
+        conditioning=text,
+        vae=vae,
+        image=edit.picture("source"),
+        long_side=0,
+        source_scale=1.0,
+    )[0]
+    text = edit.with_source(text, reference) if ours_first else text
+    span = (PICTURE, 2 * PICTURE) if ours_first else (PICTURE + 12, 2 * PICTURE + 12)
+    check(edit, patched(edit), text, (span,))
+    assert set(tokens_of(edit, reused(edit, patched(edit)), text)) == {2 * PICTURE + 12, PICTURE + 12}
+
+
+def test_a_source_of_another_size(edit: Edit) -> None:
+    check(edit, patched(edit), edit.with_source(edit.text(), edit.noise(3, 1, (5, 4))), ((PICTURE, PICTURE + 6),))
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+def test_a_mask_of_the_relation(edit: Edit, masks: int) -> None:
+    mask = torch.rand(masks, 64, 96, generator=torch.Generator().manual_seed(0))
+    text = edit.with_source(edit.text(), edit.noise(4, 2, (8, 12)))
+    check(edit, patched(edit, mask=edit.value(mask)), text, noise=edit.noise(5, 2))
+
+
+def test_two_relations_in_a_row(edit: Edit) -> None:
+    mask = edit.value(torch.rand(1, 64, 96, generator=torch.Generator().manual_seed(0)))
+    check(edit, edit.apply(patched(edit, mask=mask), edit.relation(weight=0.5)), edit.with_source(edit.text()))
+
+
+def test_areas(edit: Edit) -> None:
+    """Every area is a picture of its own to the model."""
+    text = edit.with_source(edit.text(), edit.noise(3, 1, (4, 6)))
+    areas = [
+        edit.graph.add("ConditioningSetArea", conditioning=text, width=64, height=64, x=x, y=0, strength=1.0)
+        for x in (0, 32)
+    ]
+    both = edit.graph.add("ConditioningCombine", conditioning_1=areas[0], conditioning_2=areas[1])
+    check(edit, patched(edit), both, ((16, 22),))
+
+
+def test_timestep_ranges(edit: Edit) -> None:
+    """A prompt that comes in later computes its own source first."""
+    parts = [
+        edit.graph.add("ConditioningSetTimestepRange", conditioning=edit.with_source(text), start=start, end=end)
+        for text, start, end in ((edit.text(), 0.0, 0.5), (edit.text(1), 0.5, 1.0))
+    ]
+    both = edit.graph.add("ConditioningCombine", conditioning_1=parts[0], conditioning_2=parts[1])
+    check(edit, patched(edit), both)
+
+
+def test_a_controlnet(edit: Edit) -> None:
+    controlled = edit.graph.add(
+        "ControlNetApplyAdvanced",
+        positive=edit.with_source(edit.text()),
+        negative=edit.text(1),
+        control_net=edit.graph.add(
+            "ControlNetLoader", control_net_name=write_controlnet(edit.host, "reuse.safetensors")
+        ),
+        image=edit.picture("source"),
+        strength=1.0,
+        start_percent=0.0,
+        end_percent=1.0,
+        vae=edit.graph.add("VAELoader", vae_name="small.safetensors"),
+    )
+    check(edit, patched(edit), controlled)
+
+
+def test_normalised_attention_guidance(edit: Edit) -> None:
+    model = edit.graph.add("NAGuidance", model=patched(edit), nag_scale=3.0, nag_alpha=0.5, nag_tau=1.5)
+    check(edit, model, edit.with_source(edit.text()))
+
+
+def test_partial_loading(edit: Edit) -> None:
+    """Weights that stay offloaded are cast when used; what is kept does not depend on where they are."""
+    text, whole = edit.with_source(edit.text()), reused(edit, patched(edit))
+    exact = edit.run(edit.sample(whole, text))
+    model = edit.run(reused(edit, patched(edit)))
+    model.unpatch_model()
+    model.load(torch.device("cpu"), lowvram_model_memory=100_000)
+    assert model.model.model_lowvram
+    found = edit.run(edit.sample(edit.value(model), text))
+    model.unpatch_model()
+    assert relative_error(found, exact) < BOUND
+
+
+@pytest.mark.slow
+def test_torch_compile(edit: Edit) -> None:
+    model, text = reused(edit, patched(edit)), edit.with_source(edit.text())
+    compiled = edit.graph.add("TorchCompileModel", model=model, backend="inductor")
+    found, right = edit.run(edit.sample(compiled, text, steps=6), edit.sample(model, text, steps=6))
+    assert relative_error(found, right) < 1e-4
+
+
+# Where nothing is reused
+
+
+@pytest.mark.parametrize("what", ["tiles", "guidance that changes the model"])
+def test_calls_that_only_look_alike_are_computed(edit: Edit, what: str) -> None:
+    """Under one name a model is called for two tiles, or once more with some blocks left out."""
+    text = edit.with_source(edit.text())
+
+    def run(model: Node) -> torch.Tensor:
+        if what == "tiles":
+            tiled = edit.run(model).clone()
+            tiled.set_model_unet_function_wrapper(_in_two_tiles)
+            return edit.run(edit.sample(edit.value(tiled), text))
+        guided = edit.graph.add(
+            "SkipLayerGuidanceDiT", model=model, double_layers="0", single_layers="1", scale=2.0,
+            start_percent=0.0, end_percent=1.0, rescaling_scale=0.0,
+        )  # fmt: skip
+        return edit.run(edit.sample(guided, text))
+
+    assert torch.equal(run(reused(edit, patched(edit))), run(patched(edit)))
+
+
+def _in_two_tiles(apply: Any, args: dict[str, Any]) -> torch.Tensor:
+    tiles = args["input"].split(6, dim=-1)
+    return torch.cat([apply(tile.contiguous(), args["timestep"], **args["c"]) for tile in tiles], dim=-1)
+
+
+def test_without_a_source_nothing_changes(edit: Edit) -> None:
+    model, text = patched(edit), edit.text()
+    found, exact = edit.run(edit.sample(reused(edit, model), text), edit.sample(model, text))
+    assert torch.equal(found, exact)
+
+
+def test_of_two_nodes_the_last_one_counts(edit: Edit) -> None:
+    tokens = tokens_of(edit, reused(edit, reused(edit, patched(edit), 2), 3), steps=7)
+    assert tokens == [FULL if step % 3 == 0 else TARGET for step in range(7)]
+    assert tokens_of(edit, reused(edit, reused(edit, patched(edit), 2), 1), steps=3) == [FULL] * 3
+
+
+def test_the_model_before_the_node_stays_as_it_was(edit: Edit) -> None:
+    model, text = patched(edit), edit.with_source(edit.text())
+    before, _, after = edit.run(
+        edit.sample(model, text), edit.sample(reused(edit, model), text), edit.sample(model, text)
+    )
+    assert torch.equal(before, after)
+
+
+# What a run leaves behind
+
+
+def test_another_picture_never_meets_the_last_ones_keys(edit: Edit) -> None:
+    model = edit.value(edit.run(reused(edit, patched(edit), 100)))
+    texts = [edit.with_source(edit.text(), edit.noise(seed)) for seed in (1, 2)]
+    first = edit.run(edit.sample(model, texts[0]))
+    second = edit.run(edit.sample(model, texts[1]))
+    alone = Edit(edit.host)
+    fresh = alone.run(alone.sample(reused(alone, patched(alone), 100), alone.with_source(alone.text(), alone.noise(2))))
+    assert torch.equal(second, fresh)
+    assert relative_error(second, first) > APART
+
+
+def test_one_model_in_two_samplers(edit: Edit) -> None:
+    """The second starts where the first ends, with the same conditioning."""
+    model, text = reused(edit, patched(edit), 100), edit.with_source(edit.text())
+    model, tokens = counted(edit, model)
+    edit.run(*[edit.sample(model, text, noise=edit.noise(seed), steps=3) for seed in (1, 2)])
+    assert tokens == 2 * [FULL, TARGET, TARGET]
+
+
+def test_an_interrupted_run_leaves_nothing(edit: Edit) -> None:
+    model, text = edit.run(reused(edit, patched(edit), 100)), edit.with_source(edit.text())
+    kind = edit.host.module("relation_core.flux.source_reuse").SourceMemory
+    stopping, alive = model.clone(), []
+
+    def stop(args: dict[str, Any]) -> torch.Tensor:
+        alive.append(_living(kind))
+        raise RuntimeError("stopped")
+
+    stopping.set_model_sampler_post_cfg_function(stop)
+    with pytest.raises(GraphError, match="stopped"):
+        edit.run(edit.sample(edit.value(stopping), text))
+    again, tokens = counted(edit, edit.value(model))
+    edit.run(edit.sample(again, text, noise=edit.noise(2), steps=2))
+    assert tokens == [FULL, TARGET]
+    assert alive == [1]
+    assert _living(kind) == 0
+
+
+def _living(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(found, kind) for found in gc.get_objects())
+
+
+# What the host is told
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_host_makes_room_for_what_is_kept(edit: Edit, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    import comfy.model_management
+
+    load, asked = comfy.model_management.load_models_gpu, []
+
+    def record(models: Any, **memory: Any) -> None:
+        asked.append((memory["memory_required"], memory["minimum_memory_required"]))
+        load(models, **memory)
+
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", record)
+    text = edit.with_source(edit.text(), edit.noise(3, batch, (8, 12)))
+    negative = edit.with_source(edit.text(1), edit.noise(3, batch, (4, 6)))
+    for model in (patched(edit), reused(edit, patched(edit)), reused(edit, patched(edit), 1)):
+        guider = edit.graph.add("CFGGuider", model=model, positive=text, negative=negative, cfg=2.0)
+        edit.run(edit.sample(None, guider=guider, noise=edit.noise(1, batch), steps=1))
+    blocks, width, item = 5, 128, 4
+    kept = 2 * batch * (24 + 6) * blocks * width * item
+    plain, reusing, refreshing = asked
+    assert [found - before for found, before in zip(reusing, plain, strict=True)] == pytest.approx([kept, kept])
+    assert refreshing == plain
+
+
+def test_a_model_that_never_calls_the_patch_is_found_on_the_first_step(edit: Edit) -> None:
+    import comfy.sd
+
+    file = edit.host.base / "models/diffusion_models/one_head/transformer.safetensors"
+    model = comfy.sd.load_diffusion_model(str(file))
+    forward = model.model.diffusion_model.forward
+    model.model.diffusion_model.forward = lambda *args, transformer_options=None, **kwargs: forward(
+        *args, transformer_options={}, **kwargs
+    )
+    with pytest.raises(GraphError, match=r"ModelMismatchError: .*does not call ComfyUI's post_input.*take Reuse"):
+        edit.run(edit.sample(reused(edit, edit.value(model)), edit.with_source(edit.text())))
+
+
+def test_another_family_is_refused(edit: Edit) -> None:
+    model = edit.run(edit.model()).clone()
+    model.model = type("Chroma", (), {})()
+    with pytest.raises(GraphError, match=r"The model is a Chroma; .* FLUX\.1 only"):
+        edit.run(reused(edit, edit.value(model)))
