@@ -11,9 +11,21 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from ..relation_core.flux.positions import Grid, Window
+from .crops import token_shares
+from .model_check import check_whole
 from .source_conditioning import Prompts
 
-Grid = tuple[int, int]
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of some rows."""
+
+    rows: slice
+    tokens: list[tuple[slice, Grid]]
+    """The tokens and the grid of every source, counted from the first image token."""
+    window: Window | None
+    """Where the target lies in the picture; None where it is all of it."""
 
 
 @dataclass
@@ -25,8 +37,7 @@ class ForwardPlan:
     active: bool
     """Whether the relation acts at this noise level."""
     target: Grid
-    sources: list[tuple[slice, list[tuple[slice, Grid]]]]
-    """Rows, and for them the tokens and the grid of every source, counted from the first image token."""
+    sources: list[Sources]
     mask: torch.Tensor | None
     """(B or 1, image tokens, 1): share of the relation that every image token takes."""
     results: list[torch.Tensor] = field(default_factory=list)
@@ -54,24 +65,31 @@ def plan_forward(
         places: for every entry, its list's place among those that the guider runs (0 is the positive one).
         entries: for every entry, its id.
         prompts: what is known of the ids.
-        mask: (masks, height, width) over the target, or None.
+        mask: (masks, height, width) over the whole picture, or None.
         active: whether the relation acts at this noise level.
+
+    Raises:
+        ModelMismatchError: the model is called on a part of the picture that nothing tells the place of.
     """
     size = x.shape[0] // len(places)
     target, *grids = (_grid(latent, patch) for latent in (x, *references))
+    windows = [prompts.window_of(entry) for entry in entries]
     positive, sources = [], []
-    for index, (place, entry) in enumerate(zip(places, entries, strict=True)):
+    for index, (place, entry, window) in enumerate(zip(places, entries, windows, strict=True)):
         if prompts.is_negative(entry, place):
             continue
+        if window is None and (references or mask is not None):
+            check_whole(x, len(places), prompts.latent)
         rows = slice(index * size, (index + 1) * size)
         positive.append(rows)
-        sources.append((rows, _source_tokens(target, grids, prompts.sources_of(entry, len(grids)))))
+        tokens = _source_tokens(target, grids, prompts.sources_of(entry, len(grids)))
+        sources.append(Sources(rows, tokens, window))
     return ForwardPlan(
         positive=_merged(positive),
         active=active,
         target=target,
         sources=sources,
-        mask=None if mask is None else _token_mask(mask, [target, *grids], x, size),
+        mask=None if mask is None else _token_mask(mask, [target, *grids], windows, x),
     )
 
 
@@ -98,11 +116,15 @@ def _merged(rows: list[slice]) -> list[slice]:
     return merged
 
 
-def _token_mask(mask: torch.Tensor, grids: list[Grid], x: torch.Tensor, size: int) -> torch.Tensor:
-    """Average a mask over every token of the target and of each reference."""
+def _token_mask(mask: torch.Tensor, grids: list[Grid], windows: list[Window | None], x: torch.Tensor) -> torch.Tensor:
+    """Average a mask over every token of the target, which may be a part of the picture, and of each reference."""
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).to(x.device, x.dtype).clamp(0, 1)
-    tokens = torch.cat([F.adaptive_avg_pool2d(mask, grid).flatten(1) for grid in grids], dim=1).unsqueeze(-1)
-    if tokens.shape[0] == 1:
-        return tokens
-    pictures = tokens.repeat(-(-size // tokens.shape[0]), 1, 1)[:size]
-    return pictures.repeat(x.shape[0] // size, 1, 1)
+    references = [F.adaptive_avg_pool2d(mask, grid).flatten(1) for grid in grids[1:]]
+    shares = {
+        window: torch.cat([token_shares(mask, window, grids[0]), *references], dim=1).unsqueeze(-1)
+        for window in set(windows)
+    }
+    if len(shares) == 1 and mask.shape[0] == 1:
+        return shares[windows[0]]
+    size = x.shape[0] // len(windows)
+    return torch.cat([shares[window].repeat(-(-size // mask.shape[0]), 1, 1)[:size] for window in windows])

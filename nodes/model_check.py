@@ -56,6 +56,27 @@ def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) ->
         )
 
 
+def check_whole(x: torch.Tensor, entries: int, latent: torch.Size | None) -> None:
+    """Refuse a call of the model on a part of what is sampled: where the part lies is not known.
+
+    Args:
+        x: (entries * B, channels, rows, columns), what the model is called on.
+        entries: of the conditioning, side by side in the batch.
+        latent: (B, channels, rows, columns), what is sampled; None where that is not known.
+
+    Raises:
+        ModelMismatchError: it is a part.
+    """
+    if latent is None or (x.shape[0] == entries * latent[0] and x.shape[-2:] == latent[-2:]):
+        return
+    raise ModelMismatchError(
+        f"The model is called on latents of shape {tuple(x.shape)} for {entries} prompts, while {tuple(latent)} is "
+        "sampled; expected all of it. Where such a part lies is not known, so the source and the mask cannot follow. "
+        "Remove the node that samples tiles or windows (Tiled Diffusion, context windows), or use one that cuts the "
+        "picture before sampling (Ultimate SD Upscale). Areas and masks of the conditioning work."
+    )
+
+
 def unreached(model: Any) -> ModelMismatchError:
     """Say that a model (a ``BaseModel``) never called our hooks."""
     kind = type(model.diffusion_model)

@@ -1,8 +1,9 @@
 """The relation inside ComfyUI's Flux. This file alone knows ``transformer_options``.
 
-One Apply node makes one :class:`RelationPatch`, and that registers five hooks on a clone of the model:
+One Apply node makes one :class:`RelationPatch`, and that registers six hooks on a clone of the model:
 
 ========================  ============================================================================
+guider wrapper            once a run, before anything is sampled: are these latents the sources' own?
 sampler wrapper           once a run: which conditioning is negative, which reference latents are sources
 model wrapper             once a forward: plans what the others do (:mod:`.forward_plan`)
 ``post_input`` patch      once a forward: source tokens get the target's position ids
@@ -31,6 +32,7 @@ from ..relation_core.flux.attention import relation_attention
 from ..relation_core.flux.positions import source_positions
 from ..relation_core.relation.keys_values import KeysValues
 from ..relation_core.relation.relation import Relation
+from .batch_match import check_batches
 from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
@@ -58,6 +60,7 @@ class RelationPatch:
         first_single = model.model.model_config.unet_config["depth"]
         keys_values = self.relation.keys_values.to("cpu", compute_dtype(model))
         for kind, wrapper in (
+            (WrappersMP.OUTER_SAMPLE, _GuiderWrapper(1 if self.mask is None else self.mask.shape[:-2].numel())),
             (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(key)),
             (WrappersMP.APPLY_MODEL, _ModelWrapper(key, self.percents, self.mask)),
         ):
@@ -79,6 +82,29 @@ class _Run:
 
 
 @dataclass(frozen=True)
+class _GuiderWrapper:
+    """Checks that the latents are those that sources and masks were made for."""
+
+    masks: int
+
+    def __call__(
+        self,
+        executor: Any,
+        noise: torch.Tensor,
+        latent_image: torch.Tensor,
+        sampler: Any,
+        sigmas: torch.Tensor,
+        denoise_mask: torch.Tensor | None = None,
+        callback: Any = None,
+        disable_pbar: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        check_batches(executor.class_obj.conds, self.masks, latent_image, noise, seed)
+        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
+
+
+@dataclass(frozen=True)
 class _SamplerWrapper:
     """Reads the conditioning before it is taken apart into batches."""
 
@@ -86,7 +112,8 @@ class _SamplerWrapper:
 
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
-        options[self.key] = _Run(read_prompts(guider.conds))
+        noise, patch = args[1], guider.inner_model.model_config.unet_config["patch_size"]
+        options[self.key] = _Run(read_prompts(guider.conds, noise, patch))
         return executor(guider, sigmas, extra_args, *args)
 
 
@@ -154,10 +181,10 @@ class _PositionsPatch:
         plan = _plan_of(self.key)
         refresh_where_changed((self.key, plan.active))
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
-        for rows, sources in plan.sources:
-            target = ids[rows, : plan.target[0] * plan.target[1]]
-            for tokens, grid in sources:
-                ids[rows, tokens] = source_positions(target, plan.target, grid)
+        for sources in plan.sources:
+            target = ids[sources.rows, : plan.target[0] * plan.target[1]]
+            for tokens, grid in sources.tokens:
+                ids[sources.rows, tokens] = source_positions(target, plan.target, grid, sources.window)
         return {**args, "img_ids": ids}
 
 

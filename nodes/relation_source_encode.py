@@ -74,4 +74,4 @@ class RelationSourceEncode(io.ComfyNode):
         latent = vae.encode(resize_source(image, full))
         check_latent(latent)
         source = latent if small == full else vae.encode(resize_source(image, small))
-        return io.NodeOutput(with_source(conditioning, source), {"samples": latent})
+        return io.NodeOutput(with_source(conditioning, source, latent), {"samples": latent})

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from ..relation_core.flux.positions import Window
+from .crops import aligned, window_of
+
 _SOURCES = "relation_sources"
 """Conditioning key: places in ``reference_latents`` that hold a source of ours."""
+_LATENTS = "relation_source_latents"
+"""Conditioning key: for each of these places, the source at the size of the latent to be sampled."""
 
 
-def with_source(conditioning: list[Any], latent: torch.Tensor) -> list[Any]:
-    """Add a source latent to every entry of a conditioning, marked as ours among other reference latents."""
+@dataclass(frozen=True)
+class SourceBatch:
+    """Sources of one entry, and what their own latents are."""
+
+    pictures: int
+    latents: torch.Tensor
+    """(pictures, channels, height, width), as they came from the VAE."""
+
+
+def with_source(conditioning: list[Any], source: torch.Tensor, latent: torch.Tensor) -> list[Any]:
+    """Add a source to every entry of a conditioning, marked as ours among other reference latents.
+
+    Args:
+        conditioning: ComfyUI's.
+        source: (B, channels, height, width), what the model sees.
+        latent: (B, channels, height, width), the same pictures at the size they are sampled at.
+    """
     marked = []
     for embedding, values in conditioning:
-        references = [*values.get("reference_latents", ()), latent]
-        sources = (*values.get(_SOURCES, ()), len(references) - 1)
-        marked.append([embedding, {**values, "reference_latents": references, _SOURCES: sources}])
+        references = [*values.get("reference_latents", ()), source]
+        marks = {
+            _SOURCES: (*values.get(_SOURCES, ()), len(references) - 1),
+            _LATENTS: (*values.get(_LATENTS, ()), latent),
+        }
+        marked.append([embedding, {**values, "reference_latents": references, **marks}])
     return marked
+
+
+Conditions = dict[str, list[dict[str, Any]] | None]
+"""A guider's conditioning: a list of entries for every name, such as ``positive``."""
 
 
 @dataclass
@@ -28,6 +56,9 @@ class Prompts:
 
     negative: set[uuid.UUID] = field(default_factory=set)
     sources: dict[uuid.UUID, tuple[int, ...]] = field(default_factory=dict)
+    windows: dict[uuid.UUID, Window] = field(default_factory=dict)
+    latent: torch.Size | None = None
+    """(B, channels, rows, columns) that is sampled; None where a model is called outside of any sampler."""
 
     def is_negative(self, entry: uuid.UUID | None, place: int) -> bool:
         """Whether an entry is negative; without an id, only the first place in the host's list is positive."""
@@ -39,14 +70,48 @@ class Prompts:
             return tuple(range(references))
         return () if entry is None else self.sources.get(entry, ())
 
+    def window_of(self, entry: uuid.UUID | None) -> Window | None:
+        """Where the part that is sampled for a positive entry lies in the picture; None for all of it."""
+        return None if entry is None else self.windows.get(entry)
 
-def read_prompts(conditions: dict[str, list[dict[str, Any]] | None]) -> Prompts:
-    """Read a guider's conditioning, which has a list of entries for every name, such as ``positive``."""
-    prompts = Prompts()
+
+def read_prompts(conditions: Conditions, latent: torch.Tensor, patch: int) -> Prompts:
+    """Read a guider's conditioning, and make ready what it holds for this run.
+
+    Entries that the host made by copying get ids of their own: for every area of the positive prompt it
+    copies the entry, id and all, to the negative one. Areas of positive entries get whole tokens.
+
+    Args:
+        conditions: the guider's, once the host has resolved areas; its lists are changed, its entries are not.
+        latent: (B, channels, rows, columns), of the shape that is sampled.
+        patch: side of a token in latent pixels.
+    """
+    prompts, size = Prompts(latent=latent.shape), (latent.shape[-2], latent.shape[-1])
+    known: set[uuid.UUID] = set()
     for name, entries in conditions.items():
-        for entry in entries or ():
+        for index, entry in enumerate(entries or ()):
+            own = {**entry, "uuid": uuid.uuid4()} if entry["uuid"] in known else entry
             if "negative" in name:
-                prompts.negative.add(entry["uuid"])
-            if _SOURCES in entry:
-                prompts.sources[entry["uuid"]] = entry[_SOURCES]
+                prompts.negative.add(own["uuid"])
+            else:
+                own = aligned(own, latent, patch)
+                if (window := window_of(own, size, patch)) is not None:
+                    prompts.windows[own["uuid"]] = window
+            if _SOURCES in own:
+                prompts.sources[own["uuid"]] = own[_SOURCES]
+            known.add(own["uuid"])
+            entries[index] = own  # pyright: ignore[reportOptionalSubscript] - it has this entry
     return prompts
+
+
+def source_batches(conditions: Conditions) -> Iterator[SourceBatch]:
+    """Find every source that holds more pictures than one; where nothing is marked, every reference is a source."""
+    entries = [entry for listed in conditions.values() for entry in listed or ()]
+    marked = any(_SOURCES in entry for entry in entries)
+    for entry in entries:
+        references = entry.get("reference_latents") or ()
+        places = entry.get(_SOURCES, ()) if marked else range(len(references))
+        latents = entry.get(_LATENTS, ()) if marked else references
+        for place, latent in zip(places, latents, strict=True):
+            if (pictures := references[place].shape[0]) > 1:
+                yield SourceBatch(pictures, latent)

@@ -43,6 +43,10 @@ class ModelMismatchError(RelationAdapterError):
     """The model and the relation do not fit each other."""
 
 
+class BatchMismatchError(RelationAdapterError):
+    """A batch of pictures and the latents that are sampled do not belong together."""
+
+
 class RelationMismatchError(RelationAdapterError):
     """Two relations, or a relation and an adapter, do not belong together."""
 

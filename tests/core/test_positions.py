@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from relation_core.flux.positions import source_positions
+from relation_core.flux.positions import Window, source_positions
 
 GRIDS = [(4, 6), (7, 4), (8, 12), (3, 3), (16, 5), (2, 2), (32, 32), (31, 17)]
 
@@ -53,3 +53,19 @@ def test_ids_keep_what_else_the_host_put_in_them() -> None:
     ids[..., 0], ids[..., 1] = 3.0, ids[..., 1] + 100.0
     spread = source_positions(ids, (4, 4), (2, 2))
     assert spread[0].tolist() == [[3, 100, 0], [3, 100, 3], [3, 103, 0], [3, 103, 3]]
+
+
+@pytest.mark.parametrize("part", [(4, 6, 0, 0), (3, 2, 1, 4), (1, 1, 3, 5), (1, 6, 2, 0), (4, 1, 0, 5)])
+def test_around_a_part_the_source_keeps_its_distances(part: tuple[int, int, int, int]) -> None:
+    rows, columns, top, left = part
+    whole = (4, 6)
+    window = Window(whole, top, left)
+    ids = source_positions(host_ids((rows, columns)), (rows, columns), whole, window).unflatten(1, whole)
+    assert torch.equal(ids[:, top : top + rows, left : left + columns].flatten(1, 2), host_ids((rows, columns)))
+    assert torch.equal(ids + torch.tensor([0, top, left]), host_ids(whole).unflatten(1, whole))
+
+
+def test_around_a_part_a_smaller_source_is_spread_over_the_picture() -> None:
+    ids = source_positions(host_ids((2, 2)), (2, 2), (3, 2), Window((5, 7), 1, 4)).unflatten(1, (3, 2))
+    assert ids[0, :, 0, 1].tolist() == [-1, 1, 3]
+    assert ids[0, 0, :, 2].tolist() == [-4, 2]

@@ -1,0 +1,81 @@
+"""Parts of the picture that ComfyUI samples apart: areas of the conditioning, and bounds of its masks.
+
+An area is ComfyUI's: sizes, then offsets, in latent pixels; more axes may follow the first two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+import torch
+import torch.nn.functional as F
+
+from ..relation_core.flux.positions import Grid, Window
+
+Entry = dict[str, Any]
+"""One entry of a guider's conditioning, once the host has resolved percentages and masks."""
+
+
+def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
+    """Where the part that the host samples for an entry lies in the picture, in tokens; None for all of it.
+
+    Args:
+        entry: with an area that :func:`aligned` gave, or none.
+        size: rows and columns of the latent.
+        patch: side of a token in latent pixels.
+    """
+    if "area" not in entry:
+        return None
+    start, end = _bounds(entry["area"], size)
+    whole = -(-size[0] // patch), -(-size[1] // patch)
+    return None if (start, end) == ((0, 0), size) else Window(whole, start[0] // patch, start[1] // patch)
+
+
+def aligned(entry: Entry, latent: torch.Tensor, patch: int) -> Entry:
+    """Let the host sample whole tokens for an entry, and use what it used before: its area and weights stay.
+
+    An area that begins or ends within a token makes other tokens of the same picture than the source's.
+
+    Args:
+        entry: of the conditioning; it is left as it is.
+        latent: (B, channels, rows, columns), of the shape that is sampled.
+        patch: side of a token in latent pixels.
+    """
+    if "area" not in entry:
+        return entry
+    size = (latent.shape[-2], latent.shape[-1])
+    start, end = _bounds(entry["area"], size)
+    top, left = (offset // patch * patch for offset in start)
+    bottom, right = (min(side, -(-offset // patch) * patch) for offset, side in zip(end, size, strict=True))
+    if ((top, left), (bottom, right)) == (start, end):
+        return entry
+    always = {key: value for key, value in entry.items() if key not in ("timestep_start", "timestep_end")}
+    used = comfy.samplers.get_area_and_mult({**always, "model_conds": {}}, latent, latent.new_zeros(1)).mult
+    weights = latent.new_zeros(latent.shape[0], *size)
+    weights[:, start[0] : end[0], start[1] : end[1]] = used[:, 0]
+    area = (bottom - top, right - left, top, left)
+    return {**entry, "area": area, "mask": weights, "mask_strength": 1.0, "strength": 1.0}
+
+
+def token_shares(mask: torch.Tensor, window: Window | None, grid: Grid) -> torch.Tensor:
+    """Average a mask of the whole picture over the tokens of the target.
+
+    Args:
+        mask: (B, 1, height, width).
+        window: where the target lies in the picture; None where it is all of it.
+        grid: the target's rows and columns of tokens.
+
+    Returns:
+        (B, tokens).
+    """
+    if window is None:
+        return F.adaptive_avg_pool2d(mask, grid).flatten(1)
+    whole = F.adaptive_avg_pool2d(mask, window.whole)
+    return whole[..., window.top : window.top + grid[0], window.left : window.left + grid[1]].flatten(1)
+
+
+def _bounds(area: Any, size: Grid) -> tuple[Grid, Grid]:
+    """First row and column of an area, and the ones after its last, as ``comfy.samplers.get_area_and_mult`` cuts it."""
+    top, left = area[len(area) // 2 :][:2]
+    return (top, left), (top + min(area[0], size[0] - top), left + min(area[1], size[1] - left))

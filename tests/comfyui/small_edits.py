@@ -1,0 +1,45 @@
+"""Edits with the small model, with every part open to variation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edits import Edit
+
+from comfyui_host.graph import Node
+from relation_core.scenes.small_model import STEPS
+
+
+class SmallEdit(Edit):
+    """One edit of an example's scene; its latent is 8 x 8, its picture 64 x 64."""
+
+    def __init__(self, host: Any, name: str, exemplar: int, source: int) -> None:
+        super().__init__(host)
+        add = self.graph.add
+        example = add("RelationExample", edit=name, exemplar_scene=exemplar, source_scene=source)
+        small = add("LoadSmallRelationModel")
+        self.plain, self.vae, adapter = (small[index] for index in range(3))
+        self.shown = self.relation(example[0], example[1], relation_adapter=adapter)
+        self.picture, self.target = example[2], example[3]
+        self.prompt = add("RelationEmptyPrompt", model=self.plain)
+        self.source = self.encoded(self.prompt)
+
+    def encoded(self, conditioning: Any, image: Any = None, source_scale: float = 1.0) -> Node:
+        return self.graph.add(
+            "RelationSourceEncode", conditioning=conditioning, vae=self.vae, image=image or self.picture, long_side=0,
+            source_scale=source_scale,
+        )  # fmt: skip
+
+    def applied(self, **settings: Any) -> Node:
+        return self.apply(self.plain, self.shown, **{"strength": 1.0, **settings})
+
+    def sampled(self, model: Any, conditioning: Any, latent: Any = None, seed: int = 0) -> Node:
+        add, latent = self.graph.add, latent or self.source[1]
+        return add(
+            "SamplerCustomAdvanced",
+            noise=add("RandomNoise", noise_seed=seed),
+            guider=add("BasicGuider", model=model, conditioning=conditioning),
+            sampler=add("KSamplerSelect", sampler_name="euler"),
+            sigmas=add("RelationScheduler", steps=STEPS, latent=latent, denoise=1.0),
+            latent_image=latent,
+        )
