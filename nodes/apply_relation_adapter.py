@@ -84,7 +84,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                     optional=True,
                     tooltip="Where in the picture the relation acts: fully in white, not at all in black. Any size; "
                     "a batch gives each picture its own mask. To keep the rest unchanged, mask the latent "
-                    "too.",
+                    "too. A detailer or tiled upscaler stretches the mask over each piece that it cuts.",
                 ),
             ],
             outputs=[

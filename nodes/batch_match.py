@@ -44,7 +44,8 @@ def check_batches(
                 f"There are {pictures} {what} and {latents} latents in this run; expected {pictures}, or a multiple of "
                 f"it. {_REMEDY}"
             )
-    if not counts or any([_shown_in_order(batch, latent) for batch in sources]):
+    shown = [_shown_in_order(batch, latent) for batch in sources]
+    if not counts or any(shown):
         return
     places = _noise_places(noise, seed)
     for pictures, what in counts.items():

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 from edits import Edit, relative_error
+from refusals import message_of
+from small_edits import SmallEdit
 
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
@@ -218,3 +220,42 @@ def test_inpainting(edit: Edit, differential: bool) -> None:
     found, plain = edit.run(*[edit.sample(model, text, latent=latent) for model in models])
     assert relative_error(found[..., :5], kept[..., :5]) < BOUND
     assert relative_error(found[..., 6:], plain[..., 6:]) > APART
+
+
+def test_an_area_is_edited_as_the_whole_picture_is(host: Host) -> None:
+    edit = SmallEdit(host, "recolour_red", 7, 8)
+    shares = {"width": 0.75, "height": 0.5, "x": 0.25, "y": 0.375}
+    part = edit.graph.add("ConditioningSetAreaPercentage", conditioning=edit.source[0], strength=1.0, **shares)
+    model = edit.applied()
+    whole, found, plain = edit.run(
+        edit.sampled(model, edit.source[0]), edit.sampled(model, part), edit.sampled(edit.plain, edit.source[0])
+    )
+    place = (..., slice(3, 7), slice(2, 8))
+    assert relative_error(found[place], whole[place]) < 0.2 * relative_error(plain[place], whole[place])
+
+
+def test_a_picked_latent_is_refused(edit: Edit) -> None:
+    sources = torch.cat([edit.source_latent(), edit.source_latent().flip(-1)])
+    picked = edit.graph.add("LatentFromBatch", samples=edit.latent(batch=2), batch_index=1, length=1)
+    sampled = edit.sample(patched(edit), edit.with_source(edit.text(), sources), latent=picked, noise=edit.noise(1))
+    assert "2 source pictures and 1 latents" in message_of(edit, sampled, "BatchMismatchError")
+
+
+@pytest.mark.parametrize("part", ["tile", "rows"])
+def test_parts_without_a_place_are_refused(host: Host, part: str) -> None:
+    """Tiled Diffusion calls the model on tiles of the latent, context windows on rows of the batch."""
+    edit = Edit(host)
+    cut = (..., slice(0, 4), slice(0, 6)) if part == "tile" else slice(0, 1)
+
+    def tiled(apply: Any, args: dict[str, Any]) -> torch.Tensor:
+        conditions = {key: value[:1] if torch.is_tensor(value) else value for key, value in args["c"].items()}
+        conditions["ref_latents"] = [latent[:1] for latent in conditions["ref_latents"]]
+        given = {"tile": args["c"], "rows": conditions}[part]
+        result = apply(args["input"][cut], args["timestep"][:1] if part == "rows" else args["timestep"], **given)
+        return torch.zeros_like(args["input"]) + result.mean()
+
+    model = edit.run(edit.apply(edit.model(), edit.relation())).clone()
+    model.set_model_unet_function_wrapper(tiled)
+    noise = edit.noise(3, batch=2)
+    sampled = edit.sample(edit.value(model), edit.with_source(edit.text()), noise=noise, steps=1)
+    assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")

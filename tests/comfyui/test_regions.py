@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from edits import Edit, relative_error
-from refusals import message_of
 from small_edits import SmallEdit
 
 from comfyui_host.graph import Node
@@ -229,23 +228,3 @@ def test_guided_areas_keep_the_relation(host: Host) -> None:
         edit.run(edit.sample(None, guider=guider, steps=1))
     assert relative_error(seen["with"][0], seen["without"][0]) > 1e-3
     assert relative_error(seen["with"][1], seen["without"][1]) < 1e-5
-
-
-@pytest.mark.parametrize("part", ["tile", "rows"])
-def test_parts_without_a_place_are_refused(host: Host, part: str) -> None:
-    """Tiled Diffusion calls the model on tiles of the latent, context windows on rows of the batch."""
-    edit = Edit(host)
-    cut = (..., slice(0, 4), slice(0, 6)) if part == "tile" else slice(0, 1)
-
-    def tiled(apply: Any, args: dict[str, Any]) -> torch.Tensor:
-        conditions = {key: value[:1] if torch.is_tensor(value) else value for key, value in args["c"].items()}
-        conditions["ref_latents"] = [latent[:1] for latent in conditions["ref_latents"]]
-        given = {"tile": args["c"], "rows": conditions}[part]
-        result = apply(args["input"][cut], args["timestep"][:1] if part == "rows" else args["timestep"], **given)
-        return torch.zeros_like(args["input"]) + result.mean()
-
-    model = edit.run(edit.apply(edit.model(), edit.relation())).clone()
-    model.set_model_unet_function_wrapper(tiled)
-    noise = edit.noise(3, batch=2)
-    sampled = edit.sample(edit.value(model), edit.with_source(edit.text()), noise=noise, steps=1)
-    assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")
