@@ -18,6 +18,7 @@ from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.weights.atomic import appearing
 
 from ..dataset.build import BuildOptions, build
+from ..dataset.landscapes import LandscapeOptions, write_landscapes
 from ..dataset.sheet import choose_samples, draw_sheet
 from ..dataset.statistics import Statistics, statistics
 from ..dataset.synthesis import write_dataset
@@ -41,6 +42,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.set_defaults(run=run)
     _add_sheet(commands.add_parser("sheet", help="draw samples on a contact sheet"))
     _add_synthesize(commands.add_parser("synthesize", help="draw small scenes and relations as a paired dataset"))
+    _add_landscapes(commands.add_parser("landscapes", help="paint landscapes and relations as a run-ready dataset"))
 
 
 def _add_build(command: argparse.ArgumentParser) -> None:
@@ -81,6 +83,17 @@ def _add_synthesize(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_synthesize)
 
 
+def _add_landscapes(command: argparse.ArgumentParser) -> None:
+    defaults = LandscapeOptions()
+    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write; run again to go on after a kill")
+    command.add_argument("--relations", type=int, default=defaults.relations, help="drawn anew each (%(default)s)")
+    command.add_argument("--scenes", type=int, default=defaults.scenes, help="unedited landscapes (%(default)s)")
+    command.add_argument("--pairs", type=int, default=defaults.pairs, help="landscapes a relation (%(default)s)")
+    command.add_argument("--seed", type=int, default=defaults.seed, help="of all of them (%(default)s)")
+    command.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="(all processors)")
+    command.set_defaults(run=_landscapes)
+
+
 def _build(options: argparse.Namespace) -> None:
     drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
     categories = read_categories(options.categories) if options.categories else {}
@@ -103,6 +116,13 @@ def _synthesize(options: argparse.Namespace) -> None:
     with progress_bar("scenes", options.scenes, EXTRA) as progress:
         write_dataset(options.out, relations, options.scenes, options.seed, progress)
     _LOG.info("%d relations of %d scenes in %s.", len(relations), options.scenes, options.out)
+
+
+def _landscapes(options: argparse.Namespace) -> None:
+    drawn = LandscapeOptions(options.relations, options.scenes, options.pairs, options.seed)
+    with progress_bar("pictures", drawn.scenes + drawn.relations * drawn.pairs, EXTRA) as progress:
+        samples = write_landscapes(options.out, drawn, options.processes, progress)
+    _LOG.info("%d samples of %d relations in %s.", samples, drawn.relations, options.out)
 
 
 def read_categories(file: Path) -> dict[str, str]:

@@ -7,17 +7,21 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relation_core.errors import DatasetError
 from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
 from .extras import require
 
 if TYPE_CHECKING:
+    from ..diffusers_host.models import ModelFiles
     from ..training.accuracy import Accuracy
     from ..training.flow_sampling import Exemplars
+    from ..training.landscape_measuring import SplitAccuracy
 
 EXTRA = "training"
 _WORDS: dict[Exemplars, str] = {
@@ -31,19 +35,27 @@ _LOG = logging.getLogger(__name__)
 
 def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    group.add_argument("file", type=Path, metavar="FILE", help="a run-ready .jsonl with every source under many tasks")
+    group.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a run-ready .jsonl with every source under many tasks"
+    )
+    group.add_argument(
+        "--landscapes",
+        type=int,
+        metavar="COUNT",
+        help="in the place of FILE: so many questions on new painted landscapes, of each split",
+    )
     group.add_argument("--model", type=Path, required=True, help="the Flux: a file, or a folder in diffusers' form")
     group.add_argument("--adapter", type=Path, required=True, help="the adapter's file")
     group.add_argument("--vision", type=Path, required=True, help="the SigLIP vision model")
     group.add_argument("--vae", type=Path, help="the autoencoder; not for a whole pipeline's folder")
     group.add_argument("--lora", type=Path, action="append", default=[], help="a LoRA; may be repeated")
-    group.add_argument("--cache", type=Path, required=True, help="a folder for what pictures are encoded to")
+    group.add_argument("--cache", type=Path, help="a folder for what pictures of FILE are encoded to")
     group.add_argument("--samples", type=int, default=500, help="(%(default)s)")
     group.add_argument("--tasks", nargs="+", default=[], help="only these")
     group.add_argument("--long-side", type=int, default=512, help="of pictures; 0 keeps their size (%(default)s)")
     group.add_argument("--steps", type=int, default=24, help="of sampling (%(default)s)")
     group.add_argument("--guidance", type=float, default=3.5, help="(%(default)s)")
-    group.add_argument("--seed", type=int, default=0, help="of the choice and of the noise (%(default)s)")
+    group.add_argument("--seed", type=int, help="of the choice and of the noise (0; 1000 of landscapes)")
     group.add_argument("--device", default="cpu", help="(%(default)s)")
     group.add_argument("--output", "-o", type=Path, help="a .json file for the figures")
     group.set_defaults(run=_measure)
@@ -53,20 +65,52 @@ def _measure(options: argparse.Namespace) -> None:
     for library in ("diffusers", "transformers"):
         require(library, library, EXTRA)
     from ..diffusers_host.models import ModelFiles  # noqa: PLC0415 - optional
-    from ..training.measuring import MeasuringOptions, measure_files  # noqa: PLC0415
 
     files = ModelFiles(options.model, options.adapter, options.vision, options.vae, loras=tuple(options.lora))
-    tasks: tuple[str, ...] = tuple(options.tasks)
-    shared = {name: getattr(options, name) for name in ("cache", "samples", "long_side", "steps", "guidance", "seed")}
-    with progress_bar("pictures", None, EXTRA) as progress:
-        found = measure_files(
-            options.file, files, MeasuringOptions(**shared, tasks=tasks, device=options.device), progress
-        )
-    sys.stdout.write("\n".join(_table(found)) + "\n")
+    if options.landscapes is not None:
+        lines, record = _on_landscapes(files, options)
+    elif options.file is None or options.cache is None:
+        raise DatasetError("Expected a FILE and --cache, or --landscapes: give what is to be measured on.")
+    else:
+        lines, record = _on_file(files, options)
+    sys.stdout.write("\n".join(lines) + "\n")
     if options.output is not None:
         with appearing(options.output) as unfinished:
-            unfinished.write_text(json.dumps(_record(found), indent=2) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         _LOG.info("The figures are in %s.", options.output)
+
+
+def _on_file(files: ModelFiles, options: argparse.Namespace) -> tuple[list[str], dict[str, object]]:
+    from ..training.measuring import MeasuringOptions, measure_files  # noqa: PLC0415 - optional
+
+    shared = {name: getattr(options, name) for name in ("cache", "samples", "long_side", "steps", "guidance", "device")}
+    how = MeasuringOptions(**shared, tasks=tuple(options.tasks), seed=options.seed or 0)
+    with progress_bar("pictures", None, EXTRA) as progress:
+        found = measure_files(options.file, files, how, progress)
+    return _table(found), _record(found)
+
+
+def _on_landscapes(files: ModelFiles, options: argparse.Namespace) -> tuple[list[str], dict[str, object]]:
+    from relation_core.scenes.splits import SPLITS  # noqa: PLC0415
+
+    from ..training.landscape_measuring import SEED, LandscapeMeasuring, measure_landscapes  # noqa: PLC0415
+
+    seed = SEED if options.seed is None else options.seed
+    how = LandscapeMeasuring(options.landscapes, options.steps, options.guidance, seed, options.device)
+    with progress_bar("questions", len(SPLITS) * options.landscapes, EXTRA) as progress:
+        found = measure_landscapes(files, how, progress)
+    lines = ["".ljust(36) + "".join(split.rjust(14) for split in found)]
+    for shown, words in _WORDS.items():
+        lines.append(words.ljust(36) + "".join(f"{accuracy.right[shown]:14.1%}" for accuracy in found.values()))
+    errors = ["-" if accuracy.degrees is None else f"{accuracy.degrees:.0f}" for accuracy in found.values()]
+    lines += ["degrees off, median".ljust(36) + "".join(error.rjust(14) for error in errors), ""]
+    for split, accuracy in found.items():
+        lines += [f"{split}: {name}".ljust(36) + f"{right:5} of {asked}" for name, (right, asked) in _sorted(accuracy)]
+    return lines, {split: asdict(accuracy) for split, accuracy in found.items()}
+
+
+def _sorted(accuracy: SplitAccuracy) -> list[tuple[str, tuple[int, int]]]:
+    return sorted(accuracy.families.items())
 
 
 def _table(found: Mapping[Exemplars, Accuracy]) -> list[str]:

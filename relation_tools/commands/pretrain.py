@@ -19,20 +19,42 @@ def add_commands(group: argparse.ArgumentParser) -> None:
     ):
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("output", type=Path, metavar="OUT", help="a folder; run again to go on after a kill")
+        command.add_argument(
+            "--pictures", type=Path, help="a folder that `dataset landscapes` wrote; without it, on small drawn scenes"
+        )
         command.add_argument("--steps", type=int, default=10_000, help="(%(default)s)")
         command.add_argument("--batch-size", type=int, default=32, help="(%(default)s)")
         command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+        command.add_argument("--save-every", type=int, default=500, help="steps between two states (%(default)s)")
+        command.add_argument("--learning-rate", type=float, default=1e-3, help="(%(default)s)")
         command.set_defaults(run=_pretrain)
+        if name == "autoencoder":
+            command.add_argument(
+                "--encoder-steps", type=int, default=0, help="with --pictures, freeze the encoder after so many (never)"
+            )
 
 
 def _pretrain(options: argparse.Namespace) -> None:
     for library in ("transformers", "safetensors"):
         require(library, library, EXTRA)
-    from ..training.pretrain_autoencoder import pretrain_autoencoder  # noqa: PLC0415 - optional
+    from ..training.landscape_autoencoder import pretrain_landscape_autoencoder  # noqa: PLC0415 - optional
+    from ..training.landscape_vision import pretrain_landscape_vision  # noqa: PLC0415
+    from ..training.pretrain_autoencoder import pretrain_autoencoder  # noqa: PLC0415
     from ..training.pretrain_vision import pretrain_vision  # noqa: PLC0415
     from ..training.pretraining import PretrainingOptions  # noqa: PLC0415
 
     settings = PretrainingOptions(
-        options.output, options.steps, options.batch_size, seed=options.seed, decay=options.steps * 2 // 5
+        options.output,
+        options.steps,
+        options.batch_size,
+        options.learning_rate,
+        seed=options.seed,
+        decay=options.steps * 2 // 5,
+        save_every=options.save_every,
     )
-    {"autoencoder": pretrain_autoencoder, "vision": pretrain_vision}[options.command](settings)
+    if options.pictures is None:
+        {"autoencoder": pretrain_autoencoder, "vision": pretrain_vision}[options.command](settings)
+    elif options.command == "vision":
+        pretrain_landscape_vision(options.pictures, settings)
+    else:
+        pretrain_landscape_autoencoder(options.pictures, settings, options.encoder_steps or options.steps)

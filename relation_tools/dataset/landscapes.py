@@ -1,0 +1,143 @@
+"""Writes relations between painted landscapes as a run-ready dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from relation_core.errors import DatasetError
+from relation_core.progress import Progress
+from relation_core.scenes.landscape import quiet_landscape
+from relation_core.scenes.painting import paint
+from relation_core.scenes.relation import Relation
+from relation_core.scenes.splits import draw_relation
+from relation_core.weights.atomic import appearing, appearing_text
+
+TRAIN = "train.jsonl"
+_CHUNK = 50
+_FOLDER = 500
+"""Landscapes, or relations, whose pictures share a folder."""
+
+
+@dataclass(frozen=True)
+class LandscapeOptions:
+    """What is drawn."""
+
+    relations: int = 20_000
+    """Drawn anew each, of those that are trained on."""
+    scenes: int = 6000
+    """Unedited landscapes, which the relations share."""
+    pairs: int = 3
+    """Landscapes of every relation; each pair is shown as the exemplar of each other one."""
+    seed: int = 0
+
+
+def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progress: Progress) -> int:
+    """Draw ``scenes/``, ``edited/`` and ``train.jsonl``; give the number of samples.
+
+    Nothing but pictures is drawn for the models that are pretrained on them. The same options give the same files, and
+    a killed call goes on: what is there is not drawn again.
+
+    Raises:
+        DatasetError: there is nothing to draw, or ``out`` cannot be written.
+    """
+    if min(options.relations, options.scenes, processes) < 1 or not 2 <= options.pairs <= options.scenes:
+        raise DatasetError(f"Got {options}; expected at least a relation, two pairs of each, and as many scenes.")
+    try:
+        names = [_scene_name(number) for number in range(0, options.scenes, _FOLDER)]
+        names += [_edited_name(number, 0) for number in range(0, options.relations, _FOLDER)]
+        for name in names:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+        jobs = [partial(_write_scenes, out, options.seed, numbers) for numbers in _chunks(options.scenes)]
+        jobs += [partial(_write_edited, out, options, numbers) for numbers in _chunks(options.relations)]
+        with _pool(processes) as pool:
+            for done in pool.map(_call, jobs):
+                for _ in range(done):
+                    progress.step()
+        return _write_samples(out, options)
+    except OSError as error:
+        raise DatasetError(f"Cannot write to '{out}': {error}. Give a folder that can be written.") from error
+
+
+@contextmanager
+def _pool(processes: int) -> Generator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(processes)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _call(job: partial[int]) -> int:
+    return job()
+
+
+def _chunks(count: int) -> list[range]:
+    return [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+
+
+def _write_scenes(out: Path, seed: int, numbers: range) -> int:
+    for number in numbers:
+        _write(out / _scene_name(number), partial(paint, quiet_landscape(seed, number)))
+    return len(numbers)
+
+
+def _write_edited(out: Path, options: LandscapeOptions, numbers: range) -> int:
+    for number in numbers:
+        relation = draw_relation(options.seed, number)
+        for place, scene in enumerate(_scenes_of(options, number)):
+            _write(out / _edited_name(number, place), partial(_edited, relation, options.seed, scene))
+    return len(numbers) * options.pairs
+
+
+def _edited(relation: Relation, seed: int, number: int) -> Image.Image:
+    return relation.apply(quiet_landscape(seed, number))
+
+
+def _write(path: Path, draw: partial[Image.Image]) -> None:
+    if path.exists():
+        return
+    with appearing(path, synced=False) as unfinished:
+        draw().save(unfinished, "PNG", compress_level=1)
+
+
+def _scenes_of(options: LandscapeOptions, relation: int) -> list[int]:
+    """Numbers of the landscapes that a relation is shown on."""
+    rng = np.random.default_rng((options.seed, relation, 77))
+    return rng.choice(options.scenes, options.pairs, replace=False).tolist()
+
+
+def _scene_name(number: int) -> str:
+    return f"scenes/{number // _FOLDER:03d}/{number:06d}.png"
+
+
+def _edited_name(relation: int, place: int) -> str:
+    return f"edited/{relation // _FOLDER:03d}/{relation:06d}_{place}.png"
+
+
+def _write_samples(out: Path, options: LandscapeOptions) -> int:
+    count = 0
+    with appearing_text(out / TRAIN) as lines:
+        for number in range(options.relations):
+            instruction = draw_relation(options.seed, number).instruction
+            scenes = _scenes_of(options, number)
+            for shown, edited in permutations(range(options.pairs), 2):
+                sample = {
+                    "cond1": _scene_name(scenes[shown]),
+                    "cond2": _edited_name(number, shown),
+                    "source": _scene_name(scenes[edited]),
+                    "target": _edited_name(number, edited),
+                    "text": instruction,
+                }
+                lines.write(json.dumps(sample) + "\n")
+                count += 1
+    return count

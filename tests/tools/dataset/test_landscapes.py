@@ -1,0 +1,74 @@
+"""``dataset landscapes`` writes a run-ready dataset of trained relations, the same each time and after a stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from relation_core.errors import DatasetError
+from relation_core.progress import Silent
+from relation_core.samples.samples import read_samples
+from relation_core.scenes.landscape import quiet_landscape
+from relation_core.scenes.painting import paint
+from relation_core.scenes.splits import draw_relation
+from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
+from relation_tools.dataset.validation import run_ready_files, validate
+
+ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = LandscapeOptions(relations=5, scenes=7, pairs=3, seed=3)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("landscapes")
+    assert write_landscapes(out, OPTIONS, 2, Silent()) == 30
+    return out
+
+
+def test_every_pair_is_an_exemplar_of_the_others(written: Path) -> None:
+    samples = list(read_samples(written / "train.jsonl"))
+    assert len(samples) == OPTIONS.relations * OPTIONS.pairs * (OPTIONS.pairs - 1)
+    for number in range(OPTIONS.relations):
+        own = samples[6 * number : 6 * number + 6]
+        pairs = [(f"edited/000/{number:06d}_{place}.png", own[0].text) for place in range(3)]
+        assert [((s.cond2, s.text), (s.target, s.text)) for s in own] == list(permutations(pairs, 2))
+        assert all((s.cond1 == s.source) == (s.cond2 == s.target) == False for s in own)  # noqa: E712
+        assert own[0].text == draw_relation(OPTIONS.seed, number).instruction
+    assert not validate(run_ready_files(written), Silent()).problems
+
+
+def test_pictures_are_what_the_relation_makes_of_the_scene(written: Path) -> None:
+    for sample in list(read_samples(written / "train.jsonl"))[::5]:
+        scene = quiet_landscape(OPTIONS.seed, int(Path(sample.source).stem))
+        relation = draw_relation(OPTIONS.seed, int(Path(sample.target).stem[:6]))
+        for name, expected in ((sample.source, paint(scene)), (sample.target, relation.apply(scene))):
+            with Image.open(written / name) as picture:
+                assert picture.mode == "RGB" and picture.tobytes() == expected.tobytes()
+
+
+def test_a_stopped_call_goes_on_and_ends_the_same(written: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "scenes" / "000" / "000003.png"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((written / "scenes" / "000" / "000003.png").read_bytes())
+    before = kept.stat().st_mtime_ns
+    command = [sys.executable, "-m", "relation_tools", "dataset", "landscapes", str(tmp_path), "--processes", "1"]
+    command += ["--relations", "5", "--scenes", "7", "--seed", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "30 samples of 5 relations" in done.stdout + done.stderr
+    assert contents(tmp_path) == contents(written)
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("relations", "scenes", "pairs"), [(0, 7, 3), (5, 2, 3), (5, 7, 1)])
+def test_too_little_to_draw_is_refused(tmp_path: Path, relations: int, scenes: int, pairs: int) -> None:
+    with pytest.raises(DatasetError, match="at least a relation, two pairs"):
+        write_landscapes(tmp_path, LandscapeOptions(relations, scenes, pairs), 1, Silent())

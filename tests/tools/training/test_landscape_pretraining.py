@@ -1,0 +1,102 @@
+"""The frozen parts of a small model, from pictures alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_run import run_command
+
+from relation_core.errors import DatasetError
+from relation_core.progress import Silent
+from relation_core.randomness import generator_of
+from relation_core.scenes.landscape import SIDE
+from relation_core.vision.exemplar import resize_exemplar, vision_pixels
+from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
+from relation_tools.diffusers_host.autoencoder import load_autoencoder
+from relation_tools.diffusers_host.vision_model import load_vision_model
+from relation_tools.training.landscape_autoencoder import pretrain_landscape_autoencoder
+from relation_tools.training.landscape_vision import SIZES, VisionPretraining, detail
+from relation_tools.training.picture_folder import PictureFolder, exemplar_matrix, pixels_of, random_crops
+from relation_tools.training.pretraining import PretrainingOptions
+from relation_tools.training.run_state import load_state
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pictures")
+    write_landscapes(out, LandscapeOptions(relations=4, scenes=6), 1, Silent())
+    return out
+
+
+def test_pictures_are_the_steps_own(pictures: Path, tmp_path: Path) -> None:
+    folder = PictureFolder(pictures, (SIDE, SIDE))
+    assert len(folder) == 18
+    first, again, other = (pixels_of(folder.draw(9, 0, step)) for step in (3, 3, 4))
+    assert first.shape == (9, 3, SIDE, SIDE) and 0 <= first.min() < 0.3 and 0.7 < first.max() <= 1
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    crops = random_crops(first, 32, generator_of(0, 1))
+    assert crops.shape == (9, 3, 32, 32)
+    squares = first.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5)
+    assert all((squares[row] == crops[row]).all(-1).all(-1).all(-1).any() for row in range(9))
+    with pytest.raises(DatasetError, match=r"There is no \.png"):
+        PictureFolder(tmp_path, (SIDE, SIDE))
+    with pytest.raises(DatasetError, match="128 x 128 pixels; expected 64 x 64"):
+        PictureFolder(pictures, (64, 64)).draw(1, 0, 0)
+
+
+def test_pictures_are_made_ready_as_exemplars_are(pictures: Path) -> None:
+    drawn = PictureFolder(pictures, (SIDE, SIDE)).draw(5, 0, 0)
+    expected = vision_pixels([resize_exemplar(picture) for picture in drawn], SIZES.image_size)
+    matrix = exemplar_matrix(SIDE, SIZES.image_size)
+    found = matrix @ (2 * pixels_of(drawn) - 1) @ matrix.T
+    assert (found - expected).abs().max() < 0.02
+    assert (2 * pixels_of(drawn) - 1 - expected).abs().max() > 0.1, "it is not the picture as it was"
+
+
+def test_detail_tells_fine_from_coarse_and_across_from_down() -> None:
+    places = torch.arange(SIDE, dtype=torch.float32)
+    stripes = torch.where(places % 2 == 0, 1.0, -1.0).expand(1, 3, SIDE, SIDE)
+    blocks = torch.where(places % 8 < 4, 1.0, -1.0).expand(1, 3, SIDE, SIDE)
+    for picture, loud in ((stripes, (0,)), (blocks, (0, 2)), (stripes.mT, (1,)), (blocks.mT, (1, 3))):
+        parts = detail(picture).view(4, -1).mean(1)
+        assert {place for place in range(4) if parts[place] > 0.3} == set(loud)
+
+
+def test_the_vision_model_learns_to_draw_again_what_it_saw(pictures: Path) -> None:
+    torch.manual_seed(0)
+    model = VisionPretraining()
+    pixels = 2 * pixels_of(PictureFolder(pictures, (SIDE, SIDE)).draw(6, 0, 0)) - 1
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    history: list[float] = []
+    for _ in range(25):
+        losses = model.losses(pixels)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+        history.append(losses["thumbnail"].item())
+    assert history[-1] < 0.4 * history[0]
+
+
+def test_the_encoder_stays_when_it_is_frozen(pictures: Path, tmp_path: Path) -> None:
+    states = []
+    for steps in (2, 4):
+        options = PretrainingOptions(tmp_path, steps, 2, warmup=1, decay=1, save_every=2, record_every=1)
+        pretrain_landscape_autoencoder(pictures, options, encoder_steps=2)
+        state = load_state(tmp_path / "states")
+        assert state is not None
+        states.append(state["module"])
+    moved = {name for name, tensor in states[0].items() if not torch.equal(tensor, states[1][name])}
+    assert moved and all(name.startswith("decoder.") for name in moved)
+
+
+def test_files_of_pretraining_load(pictures: Path, tmp_path: Path) -> None:
+    few = ("--pictures", pictures, "--steps", 2, "--batch-size", 2)
+    run_command("pretrain", "autoencoder", tmp_path / "ae", *few, "--encoder-steps", 1)
+    said = run_command("pretrain", "vision", tmp_path / "vision", *few)
+    assert "step" not in said  # none of the recorded ones was reached
+    model = load_autoencoder(tmp_path / "ae" / "ae.safetensors", torch.float32)
+    assert model.config["latent_channels"] == 16
+    vision = load_vision_model(tmp_path / "vision" / "siglip.safetensors", torch.float32)
+    assert vision.pooled(torch.zeros(3, 3, SIDE, SIDE)).shape == (3, SIZES.hidden_size)
