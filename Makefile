@@ -14,12 +14,13 @@ check: $(READY)
 	$(BIN)/pyright
 	$(BIN)/python -m scripts.check_pack $(COMFYUI)
 
+# Two workers: what shares a server or other costly things goes to one of them.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 # What takes minutes: the largest pictures, compilation, whole datasets.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=$(shell $(PYTHON) -c 'import os; print(os.cpu_count())') $(BIN)/python -m pytest -m slow
 
 # The host tests in each of these ComfyUIs: make test-versions COMFYUI_VERSIONS="~/comfyui-a ~/comfyui-b"
 test-versions: $(READY)

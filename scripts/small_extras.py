@@ -12,13 +12,17 @@ from .small_t5 import T5_ROWS, T5_WIDTH, write_t5_xxl
 
 
 def write_extra_models(folder: Path, sizes: SmallSizes | None = None, seed: int = 1) -> None:
-    """Write them beside those of :func:`scripts.small_models.write_models`."""
+    """Write them beside those of :func:`scripts.small_models.write_models`.
+
+    T5-XXL is left out where ``sizes.text_dim`` is not its width.
+    """
     sizes = sizes or SmallSizes()
     random = RandomWeights(seed)
     flux = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in flux_tensors(sizes, random).items()}
     save_file(flux, model_path(folder, "diffusion_models", "flux1-dev-fp8.safetensors"))
-    words = random.normal(T5_ROWS, T5_WIDTH, std=1.0)
-    write_t5_xxl(model_path(folder, "text_encoders", "t5xxl_fp8_e4m3fn_scaled.safetensors"), words, scaled=True)
+    if sizes.text_dim == T5_WIDTH:
+        words = random.normal(T5_ROWS, T5_WIDTH, std=1.0)
+        write_t5_xxl(model_path(folder, "text_encoders", "t5xxl_fp8_e4m3fn_scaled.safetensors"), words, scaled=True)
     save_file(_controlnet(sizes, random), model_path(folder, "controlnet", "flux-canny-controlnet-v3.safetensors"))
     save_file(_upscaler(random), model_path(folder, "upscale_models", "RealESRGAN_x4plus.safetensors"))
 

@@ -1,20 +1,38 @@
-"""Says what was not tested."""
+"""Shares tests out among workers, and says what was not tested."""
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from comfyui_host.find import find_comfyui
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is imported: models this small lose by more threads
+
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
+HOST_TESTS = Path(__file__).resolve().parent / "comfyui"
+NO_COMFYUI = "no ComfyUI was found"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the host tests on a machine without a ComfyUI, and keep what shares a fixture in one worker."""
+    skipped = pytest.mark.skipif(True, reason=NO_COMFYUI)  # before other reasons, which `skip` would stand behind
+    without = find_comfyui() is None
+    served = {item.path for item in items if "light_server" in getattr(item, "fixturenames", ())}
+    for item in items:
+        if without and HOST_TESTS in item.path.parents:
+            item.add_marker(skipped, append=False)
+        item.add_marker(pytest.mark.xdist_group("light server" if item.path in served else item.path.name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in words what was not tested."""
     every = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    skipped = [reason for reason in every if "no ComfyUI was found" in reason]
+    skipped = [reason for reason in every if NO_COMFYUI in reason]
     without_gguf = sum("no ComfyUI-GGUF at" in reason for reason in every)
     if without_gguf:
         terminalreporter.section("ComfyUI-GGUF was NOT tested", sep="!", red=True, bold=True)

@@ -1,4 +1,4 @@
-"""One real ComfyUI for all host tests; without one they are skipped, and ``tests/conftest.py`` says so."""
+"""One real ComfyUI, and one server, for all host tests; without a ComfyUI ``tests/conftest.py`` skips them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from edits import install_golden
 
 from comfyui_host.find import find_comfyui
 from comfyui_host.host import Host
-
-HERE = Path(__file__).resolve().parent
+from comfyui_host.server import ComfyServer
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +30,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     sys.argv, sys.path[:] = arguments, path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip every test of this folder on a machine without a ComfyUI."""
-    if find_comfyui() is None:
-        for item in items:
-            if HERE in item.path.parents:
-                item.add_marker(pytest.mark.skipif(True, reason="no ComfyUI was found"), append=False)
+@pytest.fixture(scope="session")
+def light_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A server on which every shipped workflow runs once it is light. Files that use it run in one worker."""
+    from light_server import LIGHT, complaints
+    from shipped import furnished
+
+    with furnished(tmp_path_factory.mktemp("light"), LIGHT, threads=1) as server:
+        assert complaints(server) == []
+        yield server

@@ -1,4 +1,4 @@
-"""The shipped workflow in a real ComfyUI server, made light: a CLIP-L alone encodes the prompt, steps are few."""
+"""Shipped workflows in a real ComfyUI server, made light: CLIP-L alone for the prompt, small pictures, few steps."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ WORKFLOW = PACK / "workflows" / "relation_transfer.json"
 PICTURES = {"Before": "cat_before.jpg", "After": "cat_after.jpg", "Source": "coffee.jpg"}
 
 LIGHT = SmallSizes(text_dim=CLIP_L_WIDTH, tokens=1024)
+LONG_SIDE, STEPS = 128, 4
 RELATION_BYTES = 4 * 2 * (2 * LIGHT.tokens) * 128 * 2 * 4
 """Keys and values of one exemplar pair: 4 blocks, 2 heads, before and after, width 128, keys and values, float32."""
 
@@ -61,17 +62,23 @@ def shipped_prompt(server: ComfyServer) -> Prompt:
     return prompt
 
 
-def light_prompt(server: ComfyServer) -> Prompt:
-    """The shipped workflow for the models of ``LIGHT``: smaller pictures and 4 steps."""
-    prompt = shipped_prompt(server)
-    loader = of_class(prompt, "DualCLIPLoader")
-    prompt[loader] = {
-        "class_type": "CLIPLoader",
-        "inputs": {"clip_name": "clip_l.safetensors", "type": "stable_diffusion", "device": "default"},
-    }
-    changed(prompt, "RelationSourceEncode", long_side=256)
-    changed(prompt, "RelationScheduler", steps=4)
+def light(prompt: Prompt) -> Prompt:
+    """Change a shipped workflow for the models of ``LIGHT``: no T5-XXL, pictures of 128 pixels and at most 4 steps."""
+    for node in prompt.values():
+        inputs = node["inputs"]
+        if node["class_type"] == "DualCLIPLoader":
+            node["class_type"] = "CLIPLoader"
+            node["inputs"] = {"clip_name": inputs["clip_name1"], "type": "stable_diffusion", "device": "default"}
+        elif node["class_type"] == "RelationSourceEncode":
+            inputs["long_side"] = min(inputs["long_side"], LONG_SIDE)
+        elif node["class_type"] == "RelationScheduler":
+            inputs["steps"] = min(inputs["steps"], STEPS)
     return prompt
+
+
+def light_prompt(server: ComfyServer) -> Prompt:
+    """The shipped workflow for relation transfer, made light."""
+    return light(shipped_prompt(server))
 
 
 def titled(prompt: Prompt, title: str) -> str:
@@ -127,7 +134,15 @@ class Run:
         return np.array(Image.open(self.outcome.pictures[of_class(self.prompt, "SaveImage")][0]))
 
 
-def complaints(server: ComfyServer) -> list[str]:
-    """Lines of the server's log that tell of a warning or an error, whoever wrote them, but for the above."""
-    log = WITHOUT_OPENGL.sub("", COLOUR.sub("", server.log()))
+def complaints(server: ComfyServer, start: int = 0) -> list[str]:
+    """Lines of the server's log from ``start`` on that tell of a warning or an error, but for the above."""
+    log = WITHOUT_OPENGL.sub("", COLOUR.sub("", server.log()[start:]))
     return [line for line in log.splitlines() if SUSPICIOUS.search(line)]
+
+
+@contextmanager
+def without_complaints(server: ComfyServer) -> Iterator[ComfyServer]:
+    """Fail where the server logs a warning or an error meanwhile."""
+    start = len(server.log())
+    yield server
+    assert complaints(server, start) == []

@@ -27,12 +27,12 @@ SAMPLES = 2
 
 
 @contextmanager
-def furnished(base: Path) -> Iterator[ComfyServer]:
-    """A server on which every shipped workflow can run as it is."""
+def furnished(base: Path, sizes: SmallSizes | None = None, threads: int = 0) -> Iterator[ComfyServer]:
+    """A server on which every shipped workflow can run: as it is, or with the models of ``LIGHT`` once it is light."""
     comfyui = find_comfyui()
     assert comfyui is not None
-    with started(base, SmallSizes(), threads=0) as server:
-        write_extra_models(base / "models")
+    with started(base, sizes or SmallSizes(), threads) as server:
+        write_extra_models(base / "models", sizes)
         shutil.copy(comfyui / "input" / "example.png", base / "input")
         picture = Image.open(comfyui / "input" / "example.png")
         (base / "input" / "relation_sources").mkdir()

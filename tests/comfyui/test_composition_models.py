@@ -104,10 +104,20 @@ def after_control(edit: Edit, model: Node, text: Node) -> torch.Tensor:
 
 
 def test_flux_kv_cache_is_for_flux_2(edit: Edit) -> None:
-    """On FLUX.1 the core's cache fails with any reference latent, with our node and without."""
-    for model in (patched(edit), edit.model()):
-        with pytest.raises(GraphError, match="broadcast shape"):
-            samples(edit, edit.graph.add("FluxKVCache", model=model))
+    """Whatever the core's cache does on FLUX.1, our node changes nothing of it; where it works, the relation acts."""
+
+    def outcome(model: Node) -> torch.Tensor | str:
+        try:
+            return samples(edit, edit.graph.add("FluxKVCache", model=model))
+        except GraphError as error:
+            return str(error)
+
+    found, plain = outcome(patched(edit)), outcome(edit.model())
+    if isinstance(plain, str):
+        assert found == plain
+    else:
+        assert not isinstance(found, str), found
+        assert relative_error(found, plain) > APART
 
 
 @pytest.mark.parametrize("node", ["EasyCache", "LazyCache"])
@@ -177,16 +187,22 @@ def test_torch_compile(edit: Edit, compile_last: bool) -> None:
 @pytest.mark.parametrize("dtype", ["fp8_e4m3fn", "fp8_e5m2"])
 def test_fp8_weights(edit: Edit, dtype: str) -> None:
     """Keys and values keep the dtype that is computed in; that of the weights does not reach them."""
-    found, plain, exact = samples(
-        edit, patched(edit, edit.model(weight_dtype=dtype)), edit.model(weight_dtype=dtype), patched(edit)
-    )
-    assert found.isfinite().all()
-    assert relative_error(found, plain) > APART
+    rounded, exact = edit.model(weight_dtype=dtype), edit.model()
+    assert_costs_only_the_rounding(edit, rounded, exact)
     (patch,) = edit.run(patched(edit, edit.model(weight_dtype=dtype))).model_options["transformer_options"]["patches"][
         "attn1_patch"
     ]
     assert patch.resident.keys.dtype == torch.float32
-    assert relative_error(found, exact) < 1.0
+
+
+def assert_costs_only_the_rounding(edit: Edit, rounded: Node, exact: Node) -> None:
+    """Rounded weights take no more from the edit than from the model without it, and what the relation adds is kept."""
+    found, plain, expected, expected_plain = samples(edit, patched(edit, rounded), rounded, patched(edit, exact), exact)
+    error, error_without = relative_error(found, expected), relative_error(plain, expected_plain)
+    kept = relative_error(found - plain, expected - expected_plain)
+    print(f"{error:.3f} with the relation, {error_without:.3f} without; {kept:.3f} of what the relation adds")
+    assert 0 < error < 1.5 * error_without
+    assert kept < 0.5
 
 
 def test_partial_loading(edit: Edit) -> None:
@@ -372,8 +388,21 @@ def test_blocks_that_are_all_replaced_are_found_on_the_first_step(edit: Edit) ->
 
 
 def test_some_replaced_blocks_are_no_error(edit: Edit) -> None:
-    (found,) = [samples(edit, patched(edit, replaced_blocks(edit, 1, 2)), steps=2)]
-    assert found.isfinite().all()
+    """In the others the relation acts: in double blocks alone, in single blocks alone, and in both as in their sum."""
+    model = replaced_blocks(edit, 1, 2)
+    found, plain, idle, double, single = samples(
+        edit,
+        patched(edit, model),
+        model,
+        patched(edit, model, strength=0.0),
+        patched(edit, model, single_strength=0.0),
+        patched(edit, model, double_strength=0.0),
+        steps=2,
+    )
+    assert torch.equal(idle, plain)
+    for part in (found, double, single):
+        assert relative_error(part, plain) > APART
+    assert relative_error(double, found) > APART and relative_error(single, found) > APART
 
 
 # ComfyUI-GGUF
@@ -405,12 +434,7 @@ def test_gguf(edit: Edit, quantization: str) -> None:
     writer.close()
     loader = gguf_loader()
     model = loader().load_unet(file.name)[0]
-    found, plain, exact = samples(
-        edit, patched(edit, edit.value(model)), edit.value(model), patched(edit, edit.model(name))
-    )
-    assert found.isfinite().all()
-    assert relative_error(found, plain) > APART
-    assert relative_error(found, exact) < {"Q8_0": 0.1, "Q4_0": 1.0}[quantization]
+    assert_costs_only_the_rounding(edit, edit.value(model), edit.model(name))
 
 
 def gguf_loader() -> Any:

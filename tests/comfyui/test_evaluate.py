@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +35,8 @@ PATIENCE = 240.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with started(tmp_path_factory.mktemp("evaluated"), LIGHT) as server:
-        yield server
+def server(light_server: ComfyServer) -> ComfyServer:
+    return light_server
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +166,6 @@ def test_kills_of_the_server_and_a_server_that_stays_away(
         wait_until(lambda: len(results(tmp_path / "out")) >= 5, PATIENCE)
         kill_server(second)
         assert client.finish(PATIENCE) == 0
-        second.__enter__()  # for started() to stop
     assert results(tmp_path / "out") == all_results(file)
 
 
@@ -176,7 +173,7 @@ def test_the_dataset_workflow_makes_the_same_of_a_sample(
     server: ComfyServer, workflow: Path, file: Path, finished: Path
 ) -> None:
     """The shipped workflow that runs a whole file, made as light as the template of the evaluation."""
-    shutil.copytree(file.parent, server.base / "input" / "relation_dataset", dirs_exist_ok=True)
+    shutil.copytree(file.parent, server.base / "input" / "evaluated")
     shipped = json.loads((PACK / "workflows" / "relation_dataset.json").read_text(encoding="utf-8"))
     prompt = workflow_to_api(shipped, server.get("object_info"))
     template = json.loads(workflow.read_text())
@@ -187,7 +184,7 @@ def test_the_dataset_workflow_makes_the_same_of_a_sample(
         kept = {key: value for key, value in prompt[node]["inputs"].items() if is_link(value)}
         prompt[node].update(class_type=kind, inputs={**kept, **inputs})
     for index in (0, 5):
-        outcome = server.run(changed(prompt, "LoadRelationSample", index=index))
+        outcome = server.run(changed(prompt, "LoadRelationSample", dataset="evaluated/test.jsonl", index=index))
         result = np.asarray(Image.open(outcome.pictures[titled(prompt, "Result")][0]))
         assert np.array_equal(result, Image.open(finished / "results" / f"{index:06d}.png"))
         target = np.asarray(Image.open(outcome.pictures[titled(prompt, "Target")][0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from edits import Edit
+from edits import Edit, relative_error
 
 from comfyui_host.host import Host
 
@@ -42,7 +42,10 @@ def test_the_relation_follows_the_compute_dtype(host: Host, order: str) -> None:
     model = edit.apply(model, edit.relation())
     if order == "after":
         model = edit.graph.add("ModelComputeDtype", model=model, dtype="bf16")
-    result, patched = edit.run(edit.sample(model, edit.with_source(edit.text())), model)
+    text = edit.with_source(edit.text())
+    exact = edit.sample(edit.apply(edit.model(), edit.relation()), text)
+    result, expected, patched = edit.run(edit.sample(model, text), exact, model)
     (patch,) = patched.model_options["transformer_options"]["patches"]["attn1_patch"]
     assert patch.resident.keys.dtype == (torch.bfloat16 if order == "before" else torch.float32)
-    assert result.isfinite().all()
+    print(f"{order}: {relative_error(result, expected):.2e}")
+    assert 0 < relative_error(result, expected) < 0.02

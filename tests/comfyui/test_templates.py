@@ -1,8 +1,12 @@
-"""Every shipped workflow: run as it is in a real server, and arranged as a person would wish."""
+"""Every shipped workflow: run in a real server, and arranged as a person would wish.
+
+Here CLIP-L alone encodes the prompt and pictures are small; the slow tests run the workflows with not a value changed.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from light_server import Run, complaints, of_class, titled
+from light_server import LONG_SIDE, Run, complaints, light, of_class, titled, without_complaints
 from PIL import Image
 from shipped import NAMES, NOTES, SOURCES, TEMPLATES, furnished, prompt_of, workflow_of
 
@@ -18,24 +22,28 @@ from comfyui_host.server import ComfyServer, Prompt
 
 TITLE = 30
 """Pixels of a node's title, above its body."""
-SLOW = pytest.mark.slow
-LONG = ("relation_dataset", "relation_fp8")
-"""Each encodes another prompt, or with another T5-XXL: a minute more than the others, which share one."""
 FINISHED: dict[str, Run] = {}
-"""Runs of workflows as they are, by name: several tests look at each."""
+"""Runs of light workflows, by name: several tests look at each."""
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with furnished(tmp_path_factory.mktemp("templates")) as server:
-        yield server
+def server(light_server: ComfyServer) -> Iterator[ComfyServer]:
+    with without_complaints(light_server):
+        yield light_server
     FINISHED.clear()
 
 
+@pytest.fixture(scope="module")
+def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A server with T5-XXL in its real size: a minute or more for every prompt."""
+    with furnished(tmp_path_factory.mktemp("templates"), threads=os.cpu_count() or 1) as server:
+        yield server
+
+
 def finished(server: ComfyServer, name: str) -> Run:
-    """The workflow, run with not a value changed."""
+    """The workflow, made light and run."""
     if name not in FINISHED:
-        FINISHED[name] = run = Run(server, prompt_of(server, name))
+        FINISHED[name] = run = Run(server, light(prompt_of(server, name)))
         assert run.outcome.status == "success", run.outcome
     return FINISHED[name]
 
@@ -51,15 +59,34 @@ def rewired(prompt: Prompt, node: str, **inputs: Any) -> Prompt:
     return changed
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name in LONG else ()) for name in NAMES])
-def test_it_runs_as_it_is(server: ComfyServer, name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_it_ends_in_pictures(server: ComfyServer, name: str) -> None:
     run = finished(server, name)
+    assert_pictures(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_as_it_is(whole_server: ComfyServer, name: str) -> None:
+    """With not a value changed: T5-XXL, 24 steps, 512 pixels."""
+    run = Run(whole_server, prompt_of(whole_server, name))
+    assert_pictures(run)
+    if name == "relation_transfer":
+        picture = run.picture()
+        assert picture.shape == (336, 512, 3)  # the source, 512 wide, cut to multiples of 16
+        assert picture.std() > 5
+    assert complaints(whole_server) == []
+
+
+def assert_pictures(run: Run) -> None:
+    """Every node that shows pictures shows some that are not of one colour."""
+    assert run.outcome.status == "success", run.outcome
     shown = {node for node, kind in run.prompt.items() if kind["class_type"] in ("SaveImage", "PreviewImage")}
     assert shown <= run.outcome.pictures.keys()
     for picture in itertools.chain(*(run.outcome.pictures[node] for node in shown)):
         with Image.open(picture) as image:
-            assert image.convert("L").getextrema()[1] > 0
-    assert complaints(server) == []
+            darkest, brightest = image.convert("L").getextrema()
+            assert brightest > darkest, picture
 
 
 def test_what_is_not_painted_is_the_source(server: ComfyServer, tmp_path: Path) -> None:
@@ -111,7 +138,7 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     run = finished(server, "relation_folder")
     results, comparisons = pictures(run, "Results"), pictures(run, "Comparisons")
     sizes = sorted((picture.shape[1], picture.shape[0]) for picture in results)
-    assert sizes == [(336, 512), (512, 256)]  # long side 512, sides cut to multiples of 16
+    assert sizes == [(80, LONG_SIDE), (LONG_SIDE, 64)]  # sides cut to multiples of 16
     assert len(comparisons) == len(SOURCES)
     assert all(path.parent.name == "relation_folder" for path in run.outcome.pictures[titled(run.prompt, "Results")])
     encoder = run.prompt[of_class(run.prompt, "RelationExemplarEncode")]["inputs"]
@@ -119,7 +146,6 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     assert exemplars == [titled(run.prompt, "Before"), titled(run.prompt, "After")]  # and not the folder's pictures
 
 
-@SLOW
 def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
     """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
     run = finished(server, "relation_fp8")

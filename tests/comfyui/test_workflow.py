@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from light_server import WORKFLOW, Run, complaints, of_class, shipped_prompt, started, titled
+from light_server import WORKFLOW, Run, changed, light_prompt, of_class, titled, without_complaints
 from PIL import Image
 
 from comfyui_host.find import PACK
 from comfyui_host.server import ComfyServer
-from scripts.small_models import SmallSizes
 from scripts.workflow_to_api import ConversionError, workflow_to_api
 
 API_FORM = Path(__file__).with_name("relation_transfer.api.json")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with started(tmp_path_factory.mktemp("shipped"), SmallSizes(), threads=0) as server:
-        yield server
+def server(light_server: ComfyServer) -> Iterator[ComfyServer]:
+    with without_complaints(light_server):
+        yield light_server
 
 
 @pytest.fixture
@@ -38,14 +37,16 @@ def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def test_the_shipped_workflow_ends_in_a_picture(server: ComfyServer) -> None:
-    run = Run(server, shipped_prompt(server))
+    """Made light; `test_templates.py` runs it as it is, which is slow."""
+    prompt = changed(light_prompt(server), "RandomNoise", noise_seed=3)  # that nothing is cached which makes the result
+    run = Run(server, prompt)
     picture = run.picture()
-    assert picture.shape == (336, 512, 3)  # the source, 512 wide, cut to multiples of 16
+    assert picture.shape == (80, 128, 3)  # the source, 128 wide, cut to multiples of 16
     assert picture.std() > 5
     comparison = Image.open(run.outcome.pictures[titled(run.prompt, "Comparison")][0])
-    assert comparison.width > 4 * 336
-    assert set(run.executed) == {node["class_type"] for node in run.prompt.values()}
-    assert complaints(server) == []
+    assert comparison.width > 4 * 80
+    made = {"RandomNoise", "SamplerCustomAdvanced", "VAEDecode", "SaveImage", "RelationComparison", "PreviewImage"}
+    assert made <= set(run.executed)
 
 
 def test_the_api_form_is_the_page_s_own(server: ComfyServer, workflow: dict[str, Any]) -> None:

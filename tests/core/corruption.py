@@ -54,6 +54,13 @@ def file_of(name: str, content: bytes, suffix: str = ".bin", outcome: str = REFU
     return Corruption(name, suffix, fixed(content), outcome, says)
 
 
+def file_of_later(
+    name: str, make: Callable[[], bytes], suffix: str = ".bin", outcome: str = REFUSED, says: str = ""
+) -> Corruption:
+    """A file of bytes that take long to make: only where the file is read."""
+    return Corruption(name, suffix, lambda marker: make(), outcome, says)
+
+
 def by_name(corruptions: Iterable[Corruption]) -> dict[str, Corruption]:
     """Index corruptions; each has a name of its own."""
     made = list(corruptions)

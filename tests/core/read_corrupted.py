@@ -1,8 +1,8 @@
 """Reads corrupted files in a process of its own, since a reader that trusts them may crash. Writes a line for each.
 
-Run as ``python read_corrupted.py GROUP FOLDER FIRST [unsafe]``, where the group is ``adapters`` or ``vision``, the
-folder is empty, and FIRST is the number of the file to begin with. ``unsafe`` reads only the files that hold code, and
-with code allowed, to prove that it would run.
+Run as ``python read_corrupted.py MODE FOLDER FIRST``, where the folder is empty and FIRST is the number of the file to
+begin with. ``safe`` reads all of them, ``unsafe`` only the adapters that hold code, and with code allowed, to prove
+that it would run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import hashlib
-import importlib.util
 import json
 import signal
 import sys
@@ -18,19 +17,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from corruption import Corruption
+
 HERE = Path(__file__).resolve().parent
 LONGEST = 60
 """Seconds that one file may take."""
 MOST_MEMORY = 12 << 30
 """Bytes of address space: what a file can claim more of is refused, not tried."""
-
-
-def load_conftest() -> None:
-    """Make the pack importable, as pytest does."""
-    spec = importlib.util.spec_from_file_location("pack_conftest", HERE.parent / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    sys.path.insert(0, str(HERE))
 
 
 def limit_memory() -> None:
@@ -107,31 +100,38 @@ def outcome_of(read: Callable[[Path], None], path: Path) -> tuple[str, str]:
     return "read", ""
 
 
-def main(group: str, folder: str, first: str, mode: str = "safe") -> None:
-    """Read one group's files, from number ``first`` on; ``unsafe`` reads those that hold code."""
-    load_conftest()
-    import torch
+def corruptions_of(mode: str) -> list[tuple[str, Corruption]]:
+    """The files of a mode, in their order, each with the group it is of."""
     from corrupted_adapters import corrupted_adapters
     from corrupted_vision import corrupted_vision
 
-    groups = {"adapters": (corrupted_adapters, read_adapter), "vision": (corrupted_vision, read_vision)}
-    make, read = groups[group]
+    adapters = [("adapter", corruption) for corruption in corrupted_adapters().values()]
+    if mode == "unsafe":
+        return [(group, corruption) for group, corruption in adapters if corruption.live]
+    return [*adapters, *(("vision", corruption) for corruption in corrupted_vision().values())]
+
+
+def main(mode: str, folder: str, first: str) -> None:
+    """Read the files of a mode, from number ``first`` on."""
+    sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+    import torch
+
+    readers = {"adapter": read_adapter, "vision": read_vision}
     torch.set_num_threads(1)  # the tensors are tiny
     limit_memory()
     warnings.simplefilter("ignore")
     faulthandler.enable()
-    for number, corruption in list(enumerate(make().values()))[int(first) :]:
-        if mode == "unsafe" and not corruption.live:
-            continue
-        place = Path(folder) / f"{number}{mode}"
+    for number, (group, corruption) in list(enumerate(corruptions_of(mode)))[int(first) :]:
+        read = read_unsafely if mode == "unsafe" else readers[group]
+        place = Path(folder) / str(number)
         place.mkdir()
         path = corruption.put(place)
         before = state_of(place)
         signal.alarm(LONGEST)
-        outcome, message = outcome_of(read_unsafely if mode == "unsafe" else read, path)
+        outcome, message = outcome_of(read, path)
         signal.alarm(0)
         ran, changed = (place / "marker").exists(), state_of(place) != before
-        print(json.dumps([corruption.name, outcome, message, ran, changed]), flush=True)
+        print(json.dumps([f"{group} {corruption.name}", outcome, message, ran, changed]), flush=True)
 
 
 if __name__ == "__main__":

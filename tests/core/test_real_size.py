@@ -100,6 +100,7 @@ def naive_tokens(contents: dict[str, torch.Tensor], pooled: torch.Tensor) -> tor
     return (tokens * weight["image_proj.norm.weight"] + weight["image_proj.norm.bias"]).flatten(0, 1)
 
 
+@pytest.mark.slow
 def test_an_adapter_of_real_size(written: tuple[Path, dict[str, torch.Tensor]], pooled: torch.Tensor) -> None:
     path, contents = written
     assert path.stat().st_size > 2_400_000_000

@@ -18,9 +18,9 @@ from relation_core.relation.relation import encode_passes, encode_relation
 from relation_core.relation.streaming import streamed_linear
 
 MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
-WIDE = RelationConfig(blocks=2, heads=1, head_dim=128, tokens=64, text_dim=4096, vision_dim=16, projection_dim=512)
-"""Its projection has 268 MB in bfloat16 and 537 MB in float32."""
-MOST_MEMORY = 64 << 20
+WIDE = RelationConfig(blocks=2, heads=1, head_dim=128, tokens=16, text_dim=4096, vision_dim=16, projection_dim=512)
+"""Its projection has 67 MB in bfloat16 and 134 MB in float32."""
+MOST_MEMORY = 32 << 20
 
 
 @pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float32], ids=str)

@@ -268,14 +268,14 @@ print(most - before)
 @pytest.mark.parametrize("suffix", ["bin", "safetensors"])
 def test_the_weights_are_never_held(tmp_path: Path, target: Path, suffix: str) -> None:
     config = RelationConfig(
-        blocks=2, heads=2, head_dim=128, tokens=64, text_dim=4096, vision_dim=16, projection_dim=512
+        blocks=2, heads=2, head_dim=128, tokens=24, text_dim=4096, vision_dim=16, projection_dim=512
     )
-    weights = random_weights(config, dtype=torch.bfloat16)  # 277 MB
+    weights = random_weights(config, dtype=torch.bfloat16)  # 109 MB
     source = (write_bin if suffix == "bin" else write_safetensors)(tmp_path / f"adapter.{suffix}", weights)
     command = [sys.executable, "-c", MEMORY_SCRIPT, str(source), str(target)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32 << 20
-    assert target.stat().st_size > 270_000_000
+    assert target.stat().st_size > 3 * (32 << 20)
 
 
 def inspected(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

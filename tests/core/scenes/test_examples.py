@@ -27,7 +27,7 @@ def test_every_number_is_a_scene_of_its_own() -> None:
 
 def test_they_are_not_the_scenes_that_are_trained_on() -> None:
     """Those of seed 0, of which the commands draw without being told another."""
-    trained = np.array([np.asarray(draw(quiet_scene(0, index))) for index in range(3000)], np.int16)
+    trained = np.array([np.asarray(draw(quiet_scene(0, index))) for index in range(500)], np.int16)
     for number in range(20):
         example = np.asarray(draw_example("blur", 0, number)[2], np.int16)
         assert np.abs(trained - example).mean(axis=(1, 2, 3)).min() > 0.1

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import run
 from finished_run import FinishedRun, make_run
 from PIL import Image, ImageOps
 
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.judge import Judgement, parse_reply
+from tests.command_line import run
 
 
 @dataclass

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run
 from finished_run import FinishedRun, make_run
 from PIL import Image
+
+from tests.command_line import run
 
 
 class Page(HTMLParser):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import run
 from finished_run import RESULT_SIZES, FinishedRun, make_run
 from PIL import Image
 
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.metrics import pixel_scores
+from tests.command_line import run
 
 DIM, HEADS, LAYERS, SIDE, PATCH, PROJECTION = 32, 4, 3, 28, 7, 16
 MEAN, DEVIATION = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)

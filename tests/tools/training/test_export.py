@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_run import SmallRun, run_command
+from small_run import SmallRun
 
 from relation_core.adapter.adapter import open_adapter
 from relation_core.progress import Silent
@@ -21,6 +21,7 @@ from relation_tools.training.flow_sampling import edit_with
 from relation_tools.training.measuring import load_flow
 from relation_tools.training.picture_cache import PictureCache, open_cache
 from relation_tools.training.trainer import Trainer
+from tests.command_line import run
 
 FLOAT32 = {"export_dtype": "float32"}
 
@@ -104,7 +105,7 @@ def test_the_averages_are_exported(whole: Trainer) -> None:
 def test_measure_tells_the_accuracy(whole: Trainer, tmp_path: Path) -> None:
     exported, models = whole.settings.output / "exported", whole.settings.models
     test = whole.settings.data.train.with_name("test.jsonl")
-    said = run_command(
+    said = run(
         *("measure", test, "--model", exported / "transformer.safetensors", "--vae", models.vae),
         *("--adapter", exported / "relation_adapter.safetensors", "--vision", models.vision),
         *("--cache", tmp_path / "cache", "--samples", 12, "--steps", 2, "--long-side", 0, "-o", tmp_path / "f.json"),
@@ -120,7 +121,7 @@ def test_measure_tells_the_accuracy(whole: Trainer, tmp_path: Path) -> None:
 
 def test_measure_refuses_tasks_that_are_not_there(whole: Trainer, tmp_path: Path) -> None:
     exported, models = whole.settings.output / "exported", whole.settings.models
-    said = run_command(
+    said = run(
         *("measure", whole.settings.data.train, "--model", exported / "transformer.safetensors", "--vae", models.vae),
         *("--adapter", exported / "relation_adapter.safetensors", "--vision", models.vision),
         *("--cache", tmp_path / "cache", "--tasks", "dance", "--long-side", 0),

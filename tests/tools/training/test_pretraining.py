@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_run import run_command
 
 from relation_core.randomness import generator_of
 from relation_core.scenes.relations import ALL
@@ -17,6 +16,7 @@ from relation_tools.diffusers_host.vision_model import load_vision_model
 from relation_tools.training.curve import read_curve
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
 from relation_tools.training.synthetic_pictures import COLOURS, KINDS, synthetic_pictures
+from tests.command_line import run
 
 
 def trained(options: PretrainingOptions, stop_at: int | None = None) -> torch.nn.Module:
@@ -68,14 +68,14 @@ def test_pictures_are_the_steps_own_and_told_truly() -> None:
 
 
 def test_the_autoencoder_is_written_as_a_taesd(tmp_path: Path) -> None:
-    run_command("pretrain", "autoencoder", tmp_path, "--steps", 2, "--batch-size", 2)
+    run("pretrain", "autoencoder", tmp_path, "--steps", 2, "--batch-size", 2)
     model = load_autoencoder(tmp_path / "ae.safetensors", torch.float32)
     assert model.config["latent_channels"] == 16
     assert (tmp_path / "ae.safetensors").stat().st_size < 6e6
 
 
 def test_the_vision_model_is_written_with_its_config(tmp_path: Path) -> None:
-    run_command("pretrain", "vision", tmp_path, "--steps", 2, "--batch-size", 2)
+    run("pretrain", "vision", tmp_path, "--steps", 2, "--batch-size", 2)
     vision = load_vision_model(tmp_path / "siglip.safetensors", torch.float32)
     pixels = synthetic_pictures(0, 0, 3).exemplars(vision.config.image_size)
     assert vision.pooled(pixels).shape == (3, vision.config.hidden_size)

@@ -32,7 +32,7 @@ def test_the_file_computes_what_was_trained(tmp_path: Path) -> None:
     torch.testing.assert_close(encode(whole, pictures), latents, rtol=1e-4, atol=1e-4)
     drawn = thin.decode(latents).movedim(1, -1).clamp(0, 1)
     torch.testing.assert_close(decode(whole, latents), drawn, rtol=1e-4, atol=1e-4)
-    assert drawn.std() > 0
+    assert drawn.std() > 0.05, "the latents show in the picture"
 
 
 @torch.no_grad()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+from contextlib import redirect_stdout
 from unittest import mock
 
 from relation_tools.__main__ import main
@@ -19,17 +21,18 @@ class _Lines(logging.Handler):
 
 
 def run(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:
-    """Run ``python -m relation_tools`` with these arguments; return what it says."""
+    """Run ``python -m relation_tools`` with these arguments; return what it prints and what it logs."""
+    printed = io.StringIO()
     said, root = _Lines(), logging.getLogger()
     level = root.level
     root.addHandler(said)
     root.setLevel(logging.INFO)
     try:
-        with mock.patch.dict(os.environ, environment or {}):
+        with mock.patch.dict(os.environ, environment or {}), redirect_stdout(printed):
             found = main([str(argument) for argument in arguments])
     finally:
         root.removeHandler(said)
         root.setLevel(level)
-    text = "\n".join(said.lines)
+    text = printed.getvalue() + "\n".join(said.lines)
     assert found == status, text
     return text
