@@ -15,6 +15,8 @@ from comfyui_host.host import Host
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CASES = ("one_head", "two_heads")
+POSITIONS_ONLY = {"strength": 1e-30}
+"""Source positions as with a relation, but nothing that a float32 could hold is added."""
 SHIFT, SCALE = 0.1159, 0.3611  # FLUX.1's latent space
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from edits import Edit, relative_error
+from edits import POSITIONS_ONLY, Edit, relative_error
 from refusals import message_of
 from small_edits import SmallEdit
 
@@ -24,6 +24,11 @@ def edit(host: Host) -> Edit:
 
 def patched(edit: Edit, **settings: Any) -> Node:
     return edit.apply(edit.model(), edit.relation(), **settings)
+
+
+def still(edit: Edit) -> Node:
+    """The same model and source positions, without what the relation adds."""
+    return patched(edit, **POSITIONS_ONLY)
 
 
 def ksampler(edit: Edit, model: Node, positive: Node, negative: Node | None = None, **settings: Any) -> Node:
@@ -81,7 +86,7 @@ def test_ksampler_equals_the_custom_sampler(edit: Edit) -> None:
         sigmas=sigmas,
         latent_image=edit.latent(),
     )
-    found, expected, plain = edit.run(ksampler(edit, model, text), custom, ksampler(edit, edit.model(), text))
+    found, expected, plain = edit.run(ksampler(edit, model, text), custom, ksampler(edit, still(edit), text))
     assert relative_error(found, expected) < BOUND
     assert relative_error(found, plain) > APART
 
@@ -115,16 +120,16 @@ def test_ksampler_advanced_in_two_parts(edit: Edit) -> None:
 def test_samplers(edit: Edit, sampler: str) -> None:
     text, noise = edit.with_source(edit.text()), edit.noise()
     relation, plain = edit.relation(), edit.model()
-    found, again, without, idle = edit.run(
+    found, again, without, idle, neither = edit.run(
         edit.sample(edit.apply(plain, relation), text, noise=noise, sampler=sampler),
         edit.sample(edit.apply(plain, relation), text, noise=noise, sampler=sampler, steps=6),
         edit.sample(plain, text, noise=noise, sampler=sampler),
         edit.sample(edit.apply(plain, relation, strength=0.0), text, noise=noise, sampler=sampler),
+        edit.sample(edit.apply(plain, relation, **POSITIONS_ONLY), text, noise=noise, sampler=sampler),
     )
-    assert found.isfinite().all()
     assert torch.equal(found, again)
     assert torch.equal(without, idle)
-    assert relative_error(found, without) > APART
+    assert relative_error(found, neither) > APART
 
 
 @pytest.mark.parametrize("batched", [True, False])
@@ -138,7 +143,8 @@ def test_the_negative_pass_is_the_unpatched_models(edit: Edit, batched: bool) ->
         predictions(edit, edit.model(), **guiding)[0],
     )
     assert relative_error(with_relation["negative"], without["negative"]) < BOUND
-    assert relative_error(with_relation["positive"], without["positive"]) > APART
+    neither = predictions(edit, still(edit), **guiding)[0]
+    assert relative_error(with_relation["positive"], neither["positive"]) > APART
     alone = predictions(edit, patched(edit), positive=positive, negative=edit.text(1), cfg=3.0)[0]
     assert relative_error(with_relation["positive"], alone["positive"]) < BOUND
 
@@ -159,7 +165,7 @@ def test_dual_guidance_knows_the_negative_by_its_name(edit: Edit) -> None:
     found, expected = edit.run(result(patched(edit), 1.0), edit.sample(None, guider=first, steps=1))
     assert relative_error(found, expected) < 1e-4
     # At scale 0 it is (first - second) + negative: the negative pass shows.
-    relation, plain = edit.run(result(patched(edit), 0.0), result(edit.model(), 0.0))
+    relation, plain = edit.run(result(patched(edit), 0.0), result(still(edit), 0.0))
     assert relative_error(relation, plain) > APART
 
 
@@ -172,11 +178,13 @@ def test_conditioning_timestep_range(edit: Edit) -> None:
     ]
     both = edit.graph.add("ConditioningCombine", conditioning_1=ranges[0], conditioning_2=ranges[1])
     model, idle = patched(edit), edit.apply(edit.model(), edit.relation(), strength=0.0)
-    found, first, plain, without = edit.run(
-        edit.sample(model, both), edit.sample(model, texts[0]), edit.sample(edit.model(), both), edit.sample(idle, both)
+    found, first, plain, without, neither = edit.run(
+        edit.sample(model, both),
+        edit.sample(model, texts[0]),
+        *[edit.sample(other, both) for other in (edit.model(), idle, still(edit))],
     )
     assert relative_error(found, first) > APART
-    assert relative_error(found, plain) > APART
+    assert relative_error(found, neither) > APART
     assert torch.equal(plain, without)
 
 
@@ -186,6 +194,7 @@ def test_combined_conditioning_averages_edited_predictions(edit: Edit) -> None:
     model = patched(edit)
     found, *single = edit.run(*[edit.sample(model, text, steps=1) for text in (both, *texts)])
     assert relative_error(found, (single[0] + single[1]) / 2) < BOUND
+    assert relative_error(found, edit.run(edit.sample(still(edit), both, steps=1))) > APART
 
 
 def test_masked_conditioning(edit: Edit) -> None:
@@ -203,6 +212,7 @@ def test_masked_conditioning(edit: Edit) -> None:
     found, *single = edit.run(*[edit.sample(model, text, steps=1) for text in (both, *texts)])
     assert relative_error(found[..., :6], single[0][..., :6]) < BOUND
     assert relative_error(found[..., 6:], single[1][..., 6:]) < BOUND
+    assert relative_error(found, edit.run(edit.sample(still(edit), both, steps=1))) > APART
 
 
 @pytest.mark.parametrize("differential", [True, False])
@@ -213,7 +223,7 @@ def test_inpainting(edit: Edit, differential: bool) -> None:
     if differential:
         mask[:, :, 5] = 0.5
     latent = edit.graph.add("SetLatentNoiseMask", samples=edit.value({"samples": kept}), mask=edit.value(mask))
-    models = [patched(edit), edit.model()]
+    models = [patched(edit), still(edit)]
     if differential:
         models = [edit.graph.add("DifferentialDiffusion", model=model, strength=1.0) for model in models]
     text = edit.with_source(edit.text())

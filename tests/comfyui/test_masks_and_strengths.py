@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from edits import Edit, relative_error
+from edits import POSITIONS_ONLY, Edit, relative_error
 
 from comfyui_host.host import Host
 
 BOUND = 1e-5
-POSITIONS_ONLY = {"strength": 1e-30}
-"""Source positions as with a relation, but nothing that a float32 could hold is added."""
 TEXT, ROWS, COLUMNS = 12, 4, 6
 TARGET = slice(TEXT, TEXT + ROWS * COLUMNS)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from edits import Edit, relative_error
+from edits import POSITIONS_ONLY, Edit
 
+from comfyui_host.graph import Node
 from comfyui_host.host import Host
 
 SEEDS = range(4)
@@ -32,20 +33,19 @@ def test_half_precision(host: Host, case: str, dtype: str) -> None:
     assert 0 < distance[True] <= 1.5 * distance[False]
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_the_relation_follows_the_compute_dtype(host: Host, order: str) -> None:
-    """Keys and values are cast once where the dtype is known, and follow the query where it is set later."""
+def test_the_relation_follows_the_compute_dtype(host: Host) -> None:
+    """Keys and values are cast once where the dtype is known; where it is set later they follow the query."""
     edit = Edit(host)
-    model = edit.model()
-    if order == "before":
-        model = edit.graph.add("ModelComputeDtype", model=model, dtype="bf16")
-    model = edit.apply(model, edit.relation())
-    if order == "after":
-        model = edit.graph.add("ModelComputeDtype", model=model, dtype="bf16")
-    text = edit.with_source(edit.text())
-    exact = edit.sample(edit.apply(edit.model(), edit.relation()), text)
-    result, expected, patched = edit.run(edit.sample(model, text), exact, model)
-    (patch,) = patched.model_options["transformer_options"]["patches"]["attn1_patch"]
-    assert patch.resident.keys.dtype == (torch.bfloat16 if order == "before" else torch.float32)
-    print(f"{order}: {relative_error(result, expected):.2e}")
-    assert 0 < relative_error(result, expected) < 0.02
+    relation, text = edit.relation(), edit.with_source(edit.text())
+
+    def halved(model: Node) -> Node:
+        return edit.graph.add("ModelComputeDtype", model=model, dtype="bf16")
+
+    before, after = edit.apply(halved(edit.model()), relation), halved(edit.apply(edit.model(), relation))
+    still = edit.apply(halved(edit.model()), relation, **POSITIONS_ONLY)
+    first, second, without = edit.run(*[edit.sample(model, text) for model in (before, after, still)])
+    assert torch.equal(first, second)
+    assert not torch.equal(first, without)
+    for model, dtype in ((before, torch.bfloat16), (after, torch.float32)):
+        (patch,) = edit.run(model).model_options["transformer_options"]["patches"]["attn1_patch"]
+        assert patch.resident.keys.dtype == dtype

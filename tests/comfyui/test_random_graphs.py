@@ -166,12 +166,12 @@ class RandomEdit:
 def check(host: Host, seed: int) -> None:
     write_controlnet(host, "random_one_head.safetensors")
     graph = RandomEdit(host, seed)
-    without, idle, acting = graph.edit.run(*[graph.sampled(strength) for strength in (None, 0.0, 0.9)])
+    without, idle, still, acting = graph.edit.run(*[graph.sampled(strength) for strength in (None, 0.0, 1e-30, 0.9)])
     assert torch.equal(without, idle), "; ".join(graph.said)
     assert acting.isfinite().all(), "; ".join(graph.said)
     assert acting.shape == without.shape == graph.noise.shape, "; ".join(graph.said)
     if graph.acts():
-        assert not torch.equal(acting, without), "; ".join(graph.said)
+        assert not torch.equal(acting, still), "; ".join(graph.said)
 
 
 @pytest.mark.parametrize("seed", range(QUICK))
