@@ -18,8 +18,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-TEXT_BYTES = 256 << 20
-"""The most that is read of a listing of samples, which is held in memory as text."""
 SETTINGS_BYTES = 16 << 20
 """The most that is read of settings, records and workflows."""
 

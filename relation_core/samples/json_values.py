@@ -7,10 +7,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from ..files.regular_file import open_regular, read_regular
 
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
-_NEXT_OBJECT = re.compile(r"[\n,]\s*(?=\{)")
+_FIRST_WINDOW, _LONGEST = 1 << 12, 1 << 20
+"""Letters of a document that a value is looked for in at first, and the most that one may have."""
+_SPENT_ON_DEPTH = 10_000
+"""What a value that is nested too deeply counts as, in letters."""
+_BYTES = 128 << 20
+"""The most that is read of a file that is held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,10 @@ def read_values(path: Path) -> Iterator[Located]:
     broken, which is yielded as :class:`Unreadable`, reading goes on at the next line or object. A ``.jsonl`` with one
     object a line is streamed; other files are held in memory as text.
 
+    The time it takes grows with the file's length, whatever is in it.
+
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, is no regular file, or has to be held in memory and is larger than 128 MiB.
     """
     yield from _lines(path) if _is_line_by_line(path) else _document(path)
 
@@ -44,19 +53,29 @@ def read_values(path: Path) -> Iterator[Located]:
 def _is_line_by_line(path: Path) -> bool:
     if path.suffix.lower() != ".jsonl":
         return False
-    with path.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"")
+    with open_regular(path) as file:
+        first = next((line for line in _split(file) if line.strip()), b"")
     return isinstance(_decode_line(first), dict)
 
 
 def _lines(path: Path) -> Iterator[Located]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_regular(path) as file:
+        for number, line in enumerate(_split(file), 1):
             if line.strip():
                 yield Located(number, _decode_line(line))
 
 
+def _split(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long, so much that it shows."""
+    while line := file.readline(_LONGEST + 1):
+        yield line
+        while len(line) > _LONGEST and not line.endswith(b"\n"):
+            line = file.readline(_LONGEST + 1)
+
+
 def _decode_line(line: bytes) -> Any:
+    if len(line) > _LONGEST:
+        return Unreadable(f"the line is longer than {_LONGEST:,} bytes")
     try:
         return json.loads(line.decode("utf-8-sig").strip().rstrip(","))
     except UnicodeDecodeError as error:
@@ -68,24 +87,60 @@ def _decode_line(line: bytes) -> Any:
 
 
 def _document(path: Path) -> Iterator[Located]:
-    data = path.read_bytes()
-    encoding = json.detect_encoding(data)
-    text = data.decode(encoding, errors="surrogateescape" if encoding.startswith("utf-8") else "replace")
-    decoder = json.JSONDecoder()
+    text = _text(path)
     position, line, counted = 0, 1, 0
+    budget = 4 * len(text) + (1 << 22)  # for what is read in vain: broken values may lie within each other
     while True:
         position = _skip(text, position)
         line, counted = line + text.count("\n", counted, position), position
         if position == len(text):
             return
-        try:
-            value, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
-            following = _NEXT_OBJECT.search(text, position + 1)
-            position = following.end() if following else len(text)
-            lost = text.count("\n", counted, position)
-            value = Unreadable(f"not JSON from here on for {max(lost, 1)} line(s): {_brief(error)}")
+        value, end, spent = _next_value(text, position)
+        budget -= spent
+        if isinstance(value, Unreadable):
+            end = _next_object(text, position + 1) if budget > 0 else len(text)
+            lost = text.count("\n", counted, end)
+            value = Unreadable(f"not JSON from here on for {max(lost, 1)} line(s): {value.reason}")
+        position = end
         yield Located(line, value)
+
+
+def _text(path: Path) -> str:
+    data = read_regular(path, _BYTES)
+    encoding = json.detect_encoding(data)
+    return data.decode(encoding, errors="surrogateescape" if encoding.startswith("utf-8") else "replace")
+
+
+def _next_value(text: str, position: int) -> tuple[Any, int, int]:
+    """Decode the value at a position; return it, where it ends, and how many letters were read in vain."""
+    decoder, spent, length = json.JSONDecoder(), 0, _FIRST_WINDOW
+    while True:
+        window = text[position : position + length]
+        cut = position + length < len(text)
+        try:
+            value, end = decoder.raw_decode(window)
+        except json.JSONDecodeError as error:
+            spent += len(window) if error.msg.startswith("Unterminated") else error.pos
+            open_ended = error.pos > len(window) - 16 or error.msg.startswith("Unterminated")
+            if not (cut and open_ended and length < _LONGEST):
+                return Unreadable(_brief(error)), position, spent
+        except (ValueError, RecursionError) as error:
+            return Unreadable(_brief(error)), position, spent + _SPENT_ON_DEPTH
+        else:
+            if not cut or end < len(window):
+                return value, position + end, spent
+        length *= 16
+
+
+def _next_object(text: str, position: int) -> int:
+    """Find the next ``{`` that begins a line, or follows a comma; the text's end, if there is none."""
+    while (found := text.find("{", position)) >= 0:
+        before = text[position:found]
+        filled = before.rstrip()
+        if filled.endswith(",") or "\n" in before[len(filled) :]:
+            return found
+        position = found + 1
+    return len(text)
 
 
 def _skip(text: str, position: int) -> int:
@@ -94,4 +149,6 @@ def _skip(text: str, position: int) -> int:
 
 
 def _brief(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
