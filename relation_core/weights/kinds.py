@@ -42,7 +42,7 @@ _PATTERNS = {
     FileKind.XLABS_IP_ADAPTER: r"^ip_adapter_proj_model\.|ip_adapter_(double|single)_stream",
     FileKind.IP_ADAPTER: r"^image_proj\.(latents|proj\.(weight|3\.)|layers\.)|^ip_adapter\.\d+\.to_\w+_lora\.",
     FileKind.INSTANTX_IP_ADAPTER: r"^ip_adapter\.\d+\.norm_added_[kv]",
-    FileKind.LORA: r"(^|\.)lora_([AB]|up|down)\b|_lora\d?\.(up|down)\.|\.lokr_|\.hada_",
+    FileKind.LORA: r"(^|\.)lora_([AB]|up|down)\b|[._]lora(\d|_linear_layer)?\.(up|down)\.|\.lokr_|\.hada_",
     FileKind.CONTROLNET: r"^(controlnet_|control_model\.|input_hint_block\.|controlnet\.)",
     FileKind.PULID: r"^(pulid_|id_adapter|pulid_encoder)",
     FileKind.ADAPTER: r"^(image_proj\.(module\.)?proj\.0\.|ip_adapter\.(module\.)?\d+\.to_[kv]_ip\.)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -13,13 +13,12 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.adapter.model_fit import ModelSizes, check_sizes
-from relation_core.errors import CheckpointError, ModelMismatchError, RelationAdapterError
-from relation_core.weights.checkpoint import read_checkpoint
-from relation_core.weights.kinds import FileKind, described, recognise, shortened
+from relation_core.errors import CheckpointError, RelationAdapterError
 
 from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
 from .folders import has_config
+from .lora_file import fuse_lora, read_lora
 from .transformer_file import load_transformer
 from .vision_model import SiglipVision, load_vision_model
 
@@ -78,14 +77,14 @@ def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.
     """
     # What is quickly read comes first: what is wrong with it shows before 24 GB are loaded.
     adapter = open_adapter(files.adapter)
-    loras = [(path, read_lora(path)) for path in files.loras]
+    loras = [read_lora(path) for path in files.loras]
     vision = load_vision_model(files.vision, dtype)
     autoencoder = load_autoencoder(files.vae or files.model, dtype)
     transformer = load_transformer(files.model, dtype)
     check_transformer(transformer, files.model.name, adapter.config)
     flux = _pipeline(files.text_folder(), dtype, transformer=transformer, vae=autoencoder)
-    for path, tensors in loras:
-        fuse_lora(transformer, tensors, path, lora_strength)
+    for lora in loras:
+        fuse_lora(transformer, lora, lora_strength)
     add_relation_attention(transformer)
     return Models(flux, adapter, vision)
 
@@ -115,62 +114,6 @@ def check_transformer(transformer: FluxTransformer2DModel, name: str, config: Re
         ),
         config,
     )
-
-
-def read_lora(path: Path) -> dict[str, torch.Tensor]:
-    """Map a LoRA into memory.
-
-    Raises:
-        CheckpointError: the file is no LoRA.
-    """
-    tensors = dict(read_checkpoint(path).tensors)
-    found = recognise(tensors)
-    if found is None or found.kind is not FileKind.LORA:
-        raise CheckpointError(f"{path} holds {described(tensors)}; expected a LoRA for FLUX.1.")
-    return tensors
-
-
-def fuse_lora(transformer: Any, tensors: dict[str, torch.Tensor], path: Path, strength: float) -> None:
-    """Add a LoRA to the transformer's weights, for good. What it has for text encoders is left out.
-
-    Args:
-        transformer: the transformer (a ``FluxTransformer2DModel``).
-        tensors: from :func:`read_lora`.
-        path: where they are from.
-        strength: times which they are added.
-
-    Raises:
-        CheckpointError: its layout is unknown.
-        ModelMismatchError: it is for another transformer.
-    """
-    try:
-        layers, alphas = cast("Any", FluxPipeline).lora_state_dict(tensors, return_alphas=True)
-    except Exception as error:  # the library raises whatever it runs into
-        raise CheckpointError(f"{path} is a LoRA of no known layout ({error}). Use one for FLUX.1.") from error
-    layers = {name: tensor for name, tensor in layers.items() if not name.startswith("text_encoder")}
-    unplaced = _without_a_place(layers, transformer)
-    if unplaced:
-        raise ModelMismatchError(
-            f"{path} does not fit the transformer: {len(unplaced)} of its {len(layers)} tensors have no place there, "
-            f"such as {shortened(unplaced, 2)}; expected a LoRA for a model of its sizes. Use the one that the adapter "
-            "was released with, pytorch_lora_weights.safetensors."
-        )
-    transformer.load_lora_adapter(layers, network_alphas=alphas, prefix="transformer")
-    transformer.fuse_lora(lora_scale=strength)
-    transformer.unload_lora()
-
-
-def _without_a_place(layers: dict[str, torch.Tensor], transformer: torch.nn.Module) -> list[str]:
-    """Names of LoRA tensors for which the transformer has no matrix of fitting sides."""
-    weights = {f"transformer.{name}": weight for name, weight in transformer.state_dict().items()}
-    unplaced: list[str] = []
-    for name, tensor in layers.items():
-        module, kind = name.removesuffix(".weight").rsplit(".", 1)
-        weight = weights.get(f"{module}.weight")
-        side = {"lora_A": 1, "lora_B": 0}.get(kind)
-        if weight is None or side is None or tensor.shape[side] != weight.shape[side]:
-            unplaced.append(name)
-    return unplaced
 
 
 def _pipeline(text: Path | None, dtype: torch.dtype, **models: Any) -> FluxPipeline:

@@ -1,0 +1,196 @@
+"""LoRA files in all their layouts, added to the transformer's weights.
+
+The change is ``strength * (alpha / rank) * up @ down`` (arXiv 2106.09685, section 4.1), or what DoRA makes of it
+(arXiv 2402.09353, equation 5). A file that holds anything else is refused by name: a part of a LoRA is another LoRA.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.weights.checkpoint import read_checkpoint
+from relation_core.weights.kinds import FileKind, described, quoted, recognise, shortened
+
+from .lora_names import Place, places
+
+_PARTS = (
+    ("down", r"(\.lora_A(\.default)?|\.lora_down|[._]lora\.down|\.lora_linear_layer\.down)(\.weight)?"),
+    ("up", r"(\.lora_B(\.default)?|\.lora_up|[._]lora\.up|\.lora_linear_layer\.up)(\.weight)?"),
+    ("alpha", r"\.alpha"),
+    ("magnitude", r"\.lora_magnitude_vector(\.default)?(\.weight)?"),
+    ("dora_scale", r"\.dora_scale"),
+)
+_TEXT = re.compile(r"(text_encoder|lora_te|text_encoders|te\d?[._])")
+_METADATA = "lora_adapter_metadata"
+"""Where diffusers keeps the settings of a LoRA, as JSON."""
+_UNKNOWN = ("use_bdlora", "use_qalora", "alora_invocation_tokens", "layer_replication", "fan_in_fan_out")
+"""Settings of which none that is on is known here."""
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA, mapped into memory."""
+
+    path: Path
+    modules: Mapping[str, Mapping[str, torch.Tensor]]
+    """Of every matrix, by its name in the file: the parts down, up, alpha, magnitude and dora_scale."""
+    settings: Mapping[str, Any]
+    """Those of PEFT from the file's metadata, for the transformer; empty where there are none."""
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Map a LoRA into memory. What it has for text encoders is left out.
+
+    Raises:
+        CheckpointError: the file is no LoRA, or one of a kind that is not known.
+    """
+    checkpoint = read_checkpoint(path)
+    kind = recognise(checkpoint.tensors)
+    if kind is None or kind[0] is not FileKind.LORA:
+        raise CheckpointError(f"{path} holds {described(checkpoint.tensors)}; expected a LoRA for FLUX.1.")
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    unknown: list[str] = []
+    for name, tensor in checkpoint.tensors.items():
+        if _TEXT.match(name):
+            continue
+        found = _part(name)
+        if found is None or found[1] in modules.get(found[0], {}):
+            unknown.append(name)
+        else:
+            modules.setdefault(found[0], {})[found[1]] = tensor
+    unknown += [name for name, parts in modules.items() if not {"down", "up"} <= parts.keys()]
+    if unknown or not modules:
+        raise CheckpointError(
+            f"{path} holds more than a plain LoRA or DoRA for the transformer, {shortened(sorted(unknown), 3)}; "
+            "expected a pair of matrices, and an alpha, for each matrix that it changes. LoKr, LoHa, biases and whole "
+            "differences are not read here: load the file in ComfyUI, or merge it into the model first."
+        )
+    return LoraFile(path, modules, _settings(path, checkpoint.metadata))
+
+
+def _part(name: str) -> tuple[str, str] | None:
+    """Split a tensor's name into the matrix's and the part's."""
+    for part, pattern in _PARTS:
+        found = re.fullmatch(rf"(.+?){pattern}", name)
+        if found:
+            return found[1], part
+    return None
+
+
+def _settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _METADATA not in metadata:
+        return {}
+    try:
+        read: Any = json.loads(metadata[_METADATA])
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise CheckpointError(f"{path} has settings in its metadata ('{_METADATA}') that are not JSON. Get it again.")
+    settings: dict[str, Any] = {
+        name.removeprefix("transformer."): value
+        for name, value in cast("dict[str, Any]", read).items()
+        if name.startswith("transformer.")
+    }
+    strange = [name for name in _UNKNOWN if settings.get(name)]
+    if strange:
+        raise CheckpointError(f"{path} is a LoRA with {', '.join(strange)}, which is not known here. Use a plain one.")
+    return settings
+
+
+def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
+    """Add a LoRA to the transformer's weights, for good.
+
+    Args:
+        transformer: the transformer (a ``FluxTransformer2DModel``).
+        lora: from :func:`read_lora`.
+        strength: times which it is added.
+
+    Raises:
+        CheckpointError: its alpha is no number.
+        ModelMismatchError: it is for another transformer.
+    """
+    known, weights = places(transformer), transformer.state_dict()
+    unplaced = [name for name, parts in lora.modules.items() if not _fits(parts, known.get(name), weights)]
+    if unplaced:
+        raise ModelMismatchError(
+            f"{lora.path} does not fit the transformer: {len(unplaced)} of its {len(lora.modules)} matrices have no "
+            f"place there, such as {shortened(unplaced, 2)}; expected a LoRA for a FLUX.1 of the same sizes. Use the "
+            "one that the adapter was released with, pytorch_lora_weights.safetensors."
+        )
+    scales = {name: _scale(lora, name, parts) for name, parts in lora.modules.items()}
+    with torch.no_grad():
+        for name, parts in lora.modules.items():
+            targets = [weights[f"{rows.weight}.weight"][rows.start : rows.stop] for rows in known[name]]
+            before = torch.cat([target.float() for target in targets])
+            change = _changed(before, parts, scales[name]).sub_(before).mul_(strength)
+            start = 0
+            for target in targets:
+                target.copy_(target.float() + change[start : start + len(target)])
+                start += len(target)
+
+
+def _fits(parts: Mapping[str, torch.Tensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
+    down, up = parts["down"], parts["up"]
+    if place is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not len(down):
+        return False
+    height = sum(rows.stop - rows.start for rows in place)
+    width = weights[f"{place[0].weight}.weight"].shape[1]
+    lengths = {"magnitude": height, "dora_scale": max(height, width), "alpha": 1}
+    for part, most in lengths.items():
+        if part in parts and not 0 < parts[part].numel() <= most:
+            return False
+    if "dora_scale" in parts and parts["dora_scale"].shape not in ((height, 1), (1, width), (height,)):
+        return False
+    return (up.shape[0], down.shape[1]) == (height, width)
+
+
+def _scale(lora: LoraFile, name: str, parts: Mapping[str, torch.Tensor]) -> float:
+    rank = parts["down"].shape[0]
+    if "alpha" in parts:
+        scale = float(parts["alpha"].float().reshape(-1)[0]) / rank
+    elif lora.settings:
+        scale = _alpha(lora.settings, name, rank) / (math.sqrt(rank) if lora.settings.get("use_rslora") else rank)
+    else:
+        scale = 1.0
+    if not math.isfinite(scale):
+        raise CheckpointError(f"{lora.path} has an alpha for {quoted(name)} that is no finite number. Get it again.")
+    return scale
+
+
+def _alpha(settings: Mapping[str, Any], name: str, rank: int) -> float:
+    """Find a matrix's alpha in PEFT's settings; not a number where they hold none."""
+    module = re.sub(r"^(transformer|diffusion_model|base_model\.model)\.", "", name)
+    patterns: Any = settings.get("alpha_pattern")
+    alpha: Any = settings.get("lora_alpha", rank)
+    for pattern, value in cast("dict[str, Any]", patterns).items() if isinstance(patterns, dict) else ():
+        plain = re.escape(pattern.removeprefix("^").removeprefix("transformer."))
+        if re.fullmatch(rf"{'' if pattern.startswith('^') else '(.*[.])?'}{plain}", module):
+            alpha = value
+            break
+    return float(alpha) if type(alpha) in (int, float) else math.nan
+
+
+def _changed(weight: torch.Tensor, parts: Mapping[str, torch.Tensor], scale: float) -> torch.Tensor:
+    """The matrix with the LoRA at strength 1, float32."""
+    changed = torch.addmm(weight, parts["up"].float(), parts["down"].float(), alpha=scale)
+    if "magnitude" in parts:  # as PEFT has it
+        return changed * (parts["magnitude"].float().reshape(-1, 1) / _norm(changed, 1))
+    if "dora_scale" not in parts:
+        return changed
+    magnitude, epsilon = parts["dora_scale"].float(), torch.finfo(torch.float32).eps
+    if magnitude.shape[0] == weight.shape[0]:  # as ComfyUI has it: with the norm of the weights from before
+        return changed * (magnitude.reshape(-1, 1) / (_norm(weight, 1) + epsilon))
+    return changed * (magnitude / (_norm(changed, 0) + epsilon))
+
+
+def _norm(weight: torch.Tensor, axis: int) -> torch.Tensor:
+    return weight.square().sum(axis, keepdim=True).sqrt()
