@@ -9,7 +9,11 @@ import comfy.utils
 class HostProgress:
     """Shows progress on the node that runs, and stops it where the user asks for that."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(0)
+
+    def start(self, total: int) -> None:
+        """Begin the bar anew."""
         self._bar = comfy.utils.ProgressBar(total)
 
     def step(self) -> None:

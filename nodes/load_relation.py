@@ -61,5 +61,5 @@ class LoadRelation(io.ComfyNode):
         adapter = relation_adapter.adapter
         device = comfy.model_management.get_torch_device()
         path = find_relation(relation_name)
-        relation = load_relation(path, adapter, device, HostProgress(adapter.config.blocks))
+        relation = load_relation(path, adapter, device, HostProgress())
         return io.NodeOutput(relation, ui=ui.PreviewImage(relation.thumbnails.float() / 255.0, cls=cls))

@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.pictures.tensors import to_pil
-from ..relation_core.relation.pairs import encode_pairs, pair_passes, pair_up
+from ..relation_core.relation.pairs import encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation, join_relations
 from ..relation_core.vision.exemplar import FITS, Fit
 from .host_progress import HostProgress
@@ -73,17 +73,15 @@ class RelationExemplarEncode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Encode the pairs and add them to ``relation``."""
         pairs = pair_up(to_pil(before), to_pil(after))
-        adapter, vision = relation_adapter.adapter, relation_adapter.vision
         encoded = encode_pairs(
-            adapter,
-            vision.pooled,
-            vision.config.image_size,
+            relation_adapter.adapter,
+            relation_adapter.vision,
             pairs,
             fit,
             weight,
             comfy.model_management.get_torch_device(),
             _compute_dtype(),
-            HostProgress(pair_passes(len(pairs), adapter.config)),
+            HostProgress(),
         )
         return io.NodeOutput(encoded if relation is None else join_relations([relation, encoded]))
 

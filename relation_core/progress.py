@@ -6,7 +6,11 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called once for every piece of work done; it may raise to stop the work."""
+    """Told how much there is to do, then once for every piece of work done; it may raise to stop the work."""
+
+    def start(self, total: int) -> None:
+        """Say how many pieces of work there are. The worker whose loop it is says so, before the first piece."""
+        ...
 
     def step(self) -> None:
         """Report one piece of work."""
@@ -23,6 +27,9 @@ class ByteProgress(Protocol):
 
 class Silent:
     """Progress that nobody watches."""
+
+    def start(self, total: int) -> None:
+        """Do nothing."""
 
     def step(self) -> None:
         """Do nothing."""

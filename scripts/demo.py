@@ -44,7 +44,8 @@ def main() -> None:
     folders = [_draw(out / name, name, *scenes_of(number)) for number, name in enumerate(EDITS)]
     pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
     rows: list[Row] = []
-    with progress_bar("edits", len(folders), "headless") as progress:
+    with progress_bar("edits", "headless") as progress:
+        progress.start(len(folders))
         for folder in folders:
             rows.append(_edit(pipeline, folder))
             progress.step()

@@ -66,7 +66,7 @@ def compute_keys_values(
         weights: an adapter's tensors by canonical name.
         config: its sizes.
         device: where to compute.
-        progress: called after every block.
+        progress: one step a block.
     """
     shape = (config.blocks, config.heads, tokens.shape[0], config.head_dim)
     keys, values = tokens.new_empty(shape), tokens.new_empty(shape)

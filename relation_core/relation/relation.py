@@ -17,7 +17,7 @@ from ..progress import Progress, Silent
 from ..weights.kinds import shortened
 from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
 from .learned import Learned
-from .tokens import exemplar_tokens, token_passes
+from .tokens import exemplar_tokens
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Relation:
     """Of the adapter that made it."""
     tokens: torch.Tensor
     """(P, 2N, D): before, then after, on the CPU in the dtype of the keys."""
-    weights: tuple[float, ...]
+    pair_weights: tuple[float, ...]
     """One a pair; a weight w adds log w to the pair's logits."""
     thumbnails: torch.Tensor
     """(P, height, width, 3) uint8: before and after, side by side."""
@@ -44,11 +44,11 @@ class Relation:
     @property
     def pairs(self) -> int:
         """Number of exemplar pairs (P)."""
-        return len(self.weights)
+        return len(self.pair_weights)
 
     def present(self) -> Relation | None:
         """The relation without its pairs of weight 0; None if no pair is left."""
-        kept = [index for index, weight in enumerate(self.weights) if weight > 0.0]
+        kept = [index for index, weight in enumerate(self.pair_weights) if weight > 0.0]
         if len(kept) == self.pairs:
             return self
         if not kept:
@@ -56,7 +56,7 @@ class Relation:
         return replace(
             self,
             tokens=self.tokens[kept],
-            weights=tuple(self.weights[index] for index in kept),
+            pair_weights=tuple(self.pair_weights[index] for index in kept),
             thumbnails=self.thumbnails[kept],
             keys_values=select_pairs(self.keys_values, self.pairs, kept),
         )
@@ -66,16 +66,11 @@ class Relation:
 
         Every weight must be above 0.
         """
-        if len(set(self.weights)) == 1:
+        if len(set(self.pair_weights)) == 1:
             return None
-        largest = max(self.weights)
-        logs = torch.tensor([math.log(weight / largest) for weight in self.weights])
+        largest = max(self.pair_weights)
+        logs = torch.tensor([math.log(weight / largest) for weight in self.pair_weights])
         return logs.repeat_interleave(self.tokens.shape[1])
-
-
-def encode_passes(config: RelationConfig) -> int:
-    """How often :func:`encode_relation` reports progress."""
-    return token_passes(config) + config.blocks
 
 
 def encode_relation(
@@ -96,7 +91,7 @@ def encode_relation(
         weight: of every one of these pairs, at least 0.
         device: where to compute; the result is kept on the CPU.
         dtype: of tokens, keys and values: the model's compute dtype.
-        progress: called :func:`encode_passes` times; it may raise to stop.
+        progress: one step a token of the adapter, then one a block; it may raise to stop.
 
     Raises:
         ExemplarError: the vision model is not the adapter's, or gave values that are not finite.
@@ -137,7 +132,7 @@ def relation_of_tokens(
         pair_weights: one a pair.
         thumbnails: (P, height, width, 3) uint8.
         device: where to compute; the result is kept on the CPU.
-        progress: called once for every attention block; it may raise to stop.
+        progress: one step a block; it may raise to stop.
         learned: how they were learned.
 
     Raises:
@@ -169,7 +164,7 @@ def join_relations(relations: list[Relation]) -> Relation:
     return replace(
         first,
         tokens=torch.cat([part.tokens.to(dtype) for part in relations]),
-        weights=tuple(weight for part in relations for weight in part.weights),
+        pair_weights=tuple(weight for part in relations for weight in part.pair_weights),
         thumbnails=torch.cat([part.thumbnails for part in relations]),
         keys_values=join_tokens([part.keys_values.to("cpu", dtype) for part in relations]),
         learned=_origins(relations),
@@ -202,7 +197,9 @@ def average_relations(first: Relation, second: Relation, ratio: float) -> Relati
     return replace(
         first,
         tokens=torch.lerp(first.tokens.float(), second.tokens.float(), ratio).to(first.tokens.dtype),
-        weights=tuple((1 - ratio) * a + ratio * b for a, b in zip(first.weights, second.weights, strict=True)),
+        pair_weights=tuple(
+            (1 - ratio) * a + ratio * b for a, b in zip(first.pair_weights, second.pair_weights, strict=True)
+        ),
         thumbnails=first.thumbnails if ratio < 0.5 else second.thumbnails,
         keys_values=mix_tokens(first.keys_values, second.keys_values, ratio),
         learned=_origins([first, second]),
@@ -224,7 +221,7 @@ def _origins(relations: list[Relation]) -> tuple[Learned, ...]:
 
 
 def _reweighted(relation: Relation, factor: float) -> Relation:
-    return replace(relation, weights=tuple(factor * weight for weight in relation.weights))
+    return replace(relation, pair_weights=tuple(factor * weight for weight in relation.pair_weights))
 
 
 def _not_finite(adapter: RelationAdapter, weights: Mapping[str, torch.Tensor]) -> str:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from ..adapter.adapter import RelationAdapter
 from ..adapter.config import FLOAT_DTYPES
 from ..errors import CheckpointError, RelationMismatchError
-from ..progress import Progress
+from ..progress import Progress, Silent
 from ..weights.atomic import appearing
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import recognise, shortened
@@ -33,7 +33,7 @@ def save_relation(relation: Relation, path: str | Path) -> None:
     path = Path(path)
     tensors = {
         "tokens": relation.tokens.contiguous(),
-        "weights": torch.tensor(relation.weights, dtype=torch.float64),
+        "weights": torch.tensor(relation.pair_weights, dtype=torch.float64),
         "thumbnails": relation.thumbnails.contiguous(),
     }
     metadata = {"format": FORMAT, "version": VERSION, "adapter": relation.fingerprint}
@@ -54,13 +54,13 @@ def load_relation(
         path: a file that :func:`save_relation` wrote.
         adapter: the adapter that made it.
         device: where to compute; the result is kept on the CPU.
-        progress: called once for every attention block; it may raise to stop.
+        progress: one step a block; it may raise to stop.
 
     Raises:
         CheckpointError: the file is damaged or of another kind.
         RelationMismatchError: it was made with another adapter.
     """
-    contents = _read(path)
+    contents = _read_contents(path)
     if contents.made_with != adapter.fingerprint:
         raise RelationMismatchError(
             f"The relation {contents.path.name} was made with the adapter {contents.made_with}; this is the adapter "
@@ -71,17 +71,19 @@ def load_relation(
     if contents.tokens.shape[1:] != expected:
         raise _damaged(contents.path, f"its tokens are {tuple(contents.tokens.shape[1:])} a pair, not {expected}")
     tokens, thumbnails = contents.tokens.clone(), contents.thumbnails.clone()
-    return relation_of_tokens(adapter, tokens, contents.weights, thumbnails, device, progress, contents.learned)
+    progress = progress or Silent()
+    progress.start(adapter.config.blocks)
+    return relation_of_tokens(adapter, tokens, contents.pair_weights, thumbnails, device, progress, contents.learned)
 
 
 def relation_thumbnails(path: str | Path) -> torch.Tensor:
     """Read the small pictures of a relation file: (P, height, width, 3) uint8."""
-    return _read(path).thumbnails.clone()
+    return _read_contents(path).thumbnails.clone()
 
 
 def relation_origins(path: str | Path) -> tuple[Learned, ...]:
     """Read how a relation file's tokens were learned; nothing if they were encoded."""
-    return _read(path).learned
+    return _read_contents(path).learned
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ class _Contents:
     path: Path
     made_with: str
     tokens: torch.Tensor
-    weights: tuple[float, ...]
+    pair_weights: tuple[float, ...]
     thumbnails: torch.Tensor
     learned: tuple[Learned, ...]
 
 
-def _read(path: str | Path) -> _Contents:
+def _read_contents(path: str | Path) -> _Contents:
     checkpoint = read_checkpoint(path)
     path, metadata, tensors = checkpoint.path, checkpoint.metadata, checkpoint.tensors
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:

@@ -13,11 +13,6 @@ from ..progress import Progress
 from .streaming import streamed_linear
 
 
-def token_passes(config: RelationConfig) -> int:
-    """How often :func:`exemplar_tokens` reports progress."""
-    return config.tokens
-
-
 def exemplar_tokens(
     pooled: torch.Tensor,
     weights: Mapping[str, torch.Tensor],
@@ -34,7 +29,7 @@ def exemplar_tokens(
         weights: an adapter's tensors by canonical name.
         config: its sizes.
         device: where to compute.
-        progress: called after every token.
+        progress: one step a token.
 
     Returns:
         (pictures, tokens, text_dim) float32 on ``device``.

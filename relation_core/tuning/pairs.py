@@ -86,7 +86,13 @@ def learned_relation(
         CheckpointError: the adapter changed on disk.
     """
     return relation_of_tokens(
-        adapter, tokens.to("cpu", dtype), start.weights, start.thumbnails, device, progress, (*start.learned, learned)
+        adapter,
+        tokens.to("cpu", dtype),
+        start.pair_weights,
+        start.thumbnails,
+        device,
+        progress,
+        (*start.learned, learned),
     )
 
 

@@ -15,15 +15,18 @@ class _Bar:
     def __init__(self, bar: Any) -> None:
         self._bar = bar
 
+    def start(self, total: int) -> None:
+        self._bar.reset(total)
+
     def step(self) -> None:
         self._bar.update()
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None, extra: str) -> Generator[Progress]:
-    """Show how far the work in the block is; ``total`` is None where it is not known."""
+def progress_bar(what: str, extra: str) -> Generator[Progress]:
+    """Show how far the work in the block is."""
     tqdm = require("tqdm", "tqdm", extra)
-    with tqdm.tqdm(total=total, desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
+    with tqdm.tqdm(desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
         yield _Bar(bar)
 
 

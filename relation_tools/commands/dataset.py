@@ -97,7 +97,7 @@ def _add_landscapes(command: argparse.ArgumentParser) -> None:
 def _build(options: argparse.Namespace) -> None:
     drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
     categories = read_categories(options.categories) if options.categories else {}
-    with progress_bar("pictures", None, EXTRA) as progress:
+    with progress_bar("pictures", EXTRA) as progress:
         summary = build(options.pairs, options.out, drawing, categories, max(options.processes, 1), progress)
     _LOG.info(
         "%d tasks, %d pictures: %d samples to train on, %d to test with.",
@@ -113,14 +113,14 @@ def _build(options: argparse.Namespace) -> None:
 def _synthesize(options: argparse.Namespace) -> None:
     held_out = [relation for relation in ALL if relation.name in HELD_OUT]
     relations = {"trained": TRAINED, "held-out": held_out, "all": ALL}[options.relations]
-    with progress_bar("scenes", options.scenes, EXTRA) as progress:
+    with progress_bar("scenes", EXTRA) as progress:
         write_dataset(options.out, relations, options.scenes, options.seed, progress)
     _LOG.info("%d relations of %d scenes in %s.", len(relations), options.scenes, options.out)
 
 
 def _landscapes(options: argparse.Namespace) -> None:
     drawn = LandscapeOptions(options.relations, options.scenes, options.pairs, options.seed)
-    with progress_bar("pictures", drawn.scenes + drawn.relations * drawn.pairs, EXTRA) as progress:
+    with progress_bar("pictures", EXTRA) as progress:
         samples = write_landscapes(options.out, drawn, options.processes, progress)
     _LOG.info("%d samples of %d relations in %s.", samples, drawn.relations, options.out)
 
@@ -143,7 +143,7 @@ def read_categories(file: Path) -> dict[str, str]:
 
 def _validate(options: argparse.Namespace) -> int:
     files = run_ready_files(options.path)
-    with progress_bar("pictures", None, EXTRA) as progress:
+    with progress_bar("pictures", EXTRA) as progress:
         found = validate(files, progress)
     lines = [*found.problems]
     for file in found.files:
@@ -156,7 +156,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _stats(options: argparse.Namespace) -> None:
     files = run_ready_files(options.path)
-    with progress_bar("pictures", None, EXTRA) as progress:
+    with progress_bar("pictures", EXTRA) as progress:
         found = statistics(files, progress)
     sys.stdout.write("\n".join(_table(found, [file.name for file in files])) + "\n")
 

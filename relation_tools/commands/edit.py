@@ -96,4 +96,4 @@ def _run(options: argparse.Namespace) -> int:
         require(library, library, EXTRA)
     from ..diffusers_host.command import edit_pictures  # noqa: PLC0415 - loads all of them
 
-    return edit_pictures(options, lambda what, total: progress_bar(what, total, EXTRA))
+    return edit_pictures(options, lambda what: progress_bar(what, EXTRA))

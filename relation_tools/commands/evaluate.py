@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     template = load_template(options.workflow)
     run.open(options.file, options.workflow, options.seed)
     settings = RunOptions(seed=options.seed, attempts=options.attempts, give_up=options.give_up)
-    with Journal(run.journal) as journal, progress_bar("samples", len(samples), EXTRA) as progress:
+    with Journal(run.journal) as journal, progress_bar("samples", EXTRA) as progress:
         runner = Runner(template, run, journal, settings, progress)
         found = asyncio.run(_run_on_servers(runner, samples, options.file.parent, options.server))
     _LOG.info("%d of %d samples have a result.", found.done, len(samples))
@@ -106,10 +106,10 @@ def _score(options: argparse.Namespace) -> int:
     if options.judge:
         require("aiohttp", "aiohttp", EXTRA)
         endpoint = Endpoint.from_environment()
-        with progress_bar("judged", len(samples), EXTRA) as progress:
+        with progress_bar("judged", EXTRA) as progress:
             failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
     clip = _clip(options.clip) if options.clip else None
-    with progress_bar("scored", len(samples), EXTRA) as progress:
+    with progress_bar("scored", EXTRA) as progress:
         score_samples(samples, options.file, run, clip, progress)
     _LOG.info("%d samples scored: %s", len(samples), run.scores)
     for index, reason in failed.items():

@@ -85,19 +85,18 @@ def _on_file(files: ModelFiles, options: argparse.Namespace) -> tuple[list[str],
 
     shared = {name: getattr(options, name) for name in ("cache", "samples", "long_side", "steps", "guidance", "device")}
     how = MeasuringOptions(**shared, tasks=tuple(options.tasks), seed=options.seed or 0)
-    with progress_bar("pictures", None, EXTRA) as progress:
+    with progress_bar("pictures", EXTRA) as progress:
         found = measure_files(options.file, files, how, progress)
     return _table(found), _record(found)
 
 
 def _on_landscapes(files: ModelFiles, options: argparse.Namespace) -> tuple[list[str], dict[str, object]]:
-    from relation_core.scenes.splits import SPLITS  # noqa: PLC0415
 
     from ..training.landscape_measuring import SEED, LandscapeMeasuring, measure_landscapes  # noqa: PLC0415
 
     seed = SEED if options.seed is None else options.seed
     how = LandscapeMeasuring(options.landscapes, options.steps, options.guidance, seed, options.device)
-    with progress_bar("questions", len(SPLITS) * options.landscapes, EXTRA) as progress:
+    with progress_bar("questions", EXTRA) as progress:
         found = measure_landscapes(files, how, progress)
     lines = ["".ljust(36) + "".join(split.rjust(14) for split in found)]
     for shown, words in _WORDS.items():

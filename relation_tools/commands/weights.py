@@ -14,7 +14,7 @@ from types import FrameType
 from relation_core.adapter.adapter import open_adapter
 from relation_core.adapter.download import ADAPTER_FILE, download_adapter
 
-from ..weights.conversion import conversion_passes, convert_adapter
+from ..weights.conversion import convert_adapter
 from ..weights.inspection import inspect_file
 from .bar import byte_bar, progress_bar
 from .extras import require
@@ -72,7 +72,7 @@ def _download(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     adapter = open_adapter(options.source)
-    with _ending_cleanly(), progress_bar("write and compare", conversion_passes(adapter), EXTRA) as progress:
+    with _ending_cleanly(), progress_bar("write and compare", EXTRA) as progress:
         converted = convert_adapter(adapter, options.target, options.overwrite, progress)
     _LOG.info("Wrote %s: the same weights, fingerprint %s.", converted.path, converted.fingerprint)
 

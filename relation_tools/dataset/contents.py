@@ -26,6 +26,7 @@ class Content:
 
 def look_into(folder: Path, names: Collection[str], progress: Progress) -> dict[str, Content]:
     """Decode pictures given by their paths relative to ``folder``."""
+    progress.start(len(names))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(_look, (folder / name for name in names))
         return dict(_reported(zip(names, found, strict=True), progress))

@@ -52,6 +52,7 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
     """
     if min(options.relations, options.scenes, processes) < 1 or not 2 <= options.pairs <= options.scenes:
         raise DatasetError(f"Got {options}; expected at least a relation, two pairs of each, and as many scenes.")
+    progress.start(options.scenes + options.relations * options.pairs)
     try:
         names = [_scene_name(number) for number in range(0, options.scenes, _FOLDER)]
         names += [_edited_name(number, 0) for number in range(0, options.relations, _FOLDER)]

@@ -42,6 +42,7 @@ def split_all(jobs: Sequence[Job], folders: Folders, processes: int, progress: P
         DatasetError: the results cannot be written, or a process was killed. What is done by then is not done again.
     """
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
+    progress.start(len(jobs))
     done: dict[int, list[Outcome]] = {}
     waiting: list[int] = []
     for index, chunk in enumerate(chunks):

@@ -36,6 +36,7 @@ def write_dataset(out: Path, relations: Sequence[Relation], scenes: int, seed: i
     """
     if scenes < 1 or not relations:
         raise DatasetError(f"Got {scenes} scenes and {len(relations)} relations; expected at least one of each.")
+    progress.start(scenes)
     folders = {relation.name: out / relation.name / "Group1" for relation in relations}
     try:
         for folder in folders.values():

@@ -17,7 +17,7 @@ from relation_core.errors import PictureError, RelationAdapterError
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
-from relation_core.relation.pairs import Pair, pair_passes, pair_up
+from relation_core.relation.pairs import Pair, pair_up
 from relation_core.relation.relation import Relation
 
 from .jobs import Job, plan_jobs, save_picture
@@ -25,8 +25,8 @@ from .models import ModelFiles, load_models
 from .pipeline import RelationPipeline
 from .settings import EditSettings
 
-ProgressBar = Callable[[str, int], AbstractContextManager[Progress]]
-"""Shows progress under a name, to a total."""
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
+"""Shows progress under a name."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,7 +44,8 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
         return 0
     pipeline, relation = _prepare(options, pairs, progress_bar)
     prompt, failed = pipeline.prompt(options.prompt), list[str]()
-    with progress_bar("steps", settings.steps * len(jobs)) as progress:
+    with progress_bar("steps") as progress:
+        progress.start(settings.steps * len(jobs))
         for job in jobs:
             try:
                 source = read_picture(job.source)
@@ -75,7 +76,7 @@ def _prepare(
     models = load_models(files, _dtype(options.dtype, device), options.lora_strength)
     pipeline = RelationPipeline(models, device, options.offload)
     weights: list[float] = options.weight or [1.0] * len(pairs)
-    with progress_bar("exemplars", pair_passes(len(pairs), models.adapter.config)) as progress:
+    with progress_bar("exemplars") as progress:
         return pipeline, pipeline.relation(pairs, weights, options.fit, progress)
 
 

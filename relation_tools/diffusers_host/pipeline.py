@@ -13,7 +13,7 @@ from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.flux.schedule import level_at, relation_sigmas
 from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.tensors import from_pil, to_pil
-from relation_core.progress import Progress, Silent
+from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, encode_pairs
 from relation_core.relation.relation import Relation, check_weight
 from relation_core.vision.exemplar import Fit
@@ -53,7 +53,7 @@ class RelationPipeline:
             pairs: pictures before and after, RGB.
             weights: one a pair, at least 0.
             fit: how a picture is brought to the vision model's square.
-            progress: called :func:`relation_core.pairs.pair_passes` times; it may raise to stop.
+            progress: that of :func:`relation_core.relation.pairs.encode_pairs`; it may raise to stop.
 
         Raises:
             ExemplarError: there are no pairs or not as many weights, or the vision model is not the adapter's.
@@ -68,20 +68,10 @@ class RelationPipeline:
             check_weight(weight)
         self._vision.model.to(self._device)
         try:
-            relation = encode_pairs(
-                self._adapter,
-                self._vision.pooled,
-                self._vision.config.image_size,
-                pairs,
-                fit,
-                1.0,
-                self._device,
-                self._dtype,
-                progress or Silent(),
-            )
+            relation = encode_pairs(self._adapter, self._vision, pairs, fit, 1.0, self._device, self._dtype, progress)
         finally:
             self._vision.model.to("cpu")
-        return replace(relation, weights=tuple(weights))
+        return replace(relation, pair_weights=tuple(weights))
 
     @torch.no_grad()
     def prompt(self, text: str) -> Prompt:
@@ -113,7 +103,7 @@ class RelationPipeline:
             source: the picture, RGB.
             prompt: from :meth:`prompt`.
             settings: how to sample.
-            progress: called once a step; it may raise to stop.
+            progress: one step a sampling step; its total is up to the caller. It may raise to stop.
         """
         with torch.no_grad():
             latent = self.edit_latent(relation, source, prompt, settings, progress)

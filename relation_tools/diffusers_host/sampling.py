@@ -126,7 +126,7 @@ def sample(
         guidance: distilled guidance; left out where the transformer does not take it.
         exemplars: what the blocks attend to; None for the model as it is.
         acting: noise levels from which and down to which the exemplars act.
-        progress: called once a step; it may raise to stop.
+        progress: one step a sampling step; its total is up to the caller. It may raise to stop.
 
     Returns:
         (B, 16, rows, columns) float32.

@@ -36,6 +36,7 @@ async def judge_samples(
     """
     import aiohttp  # noqa: PLC0415 - optional
 
+    progress.start(len(samples))
     gate = asyncio.Semaphore(AT_A_TIME)
     failed: dict[int, str] = {}
 

@@ -120,6 +120,7 @@ class Runner:
         return RunSummary(work.done, work.failed)
 
     def _plan(self, samples: Sequence[Sample], folder: Path, servers: Sequence[Server]) -> _Work:
+        self._progress.start(len(samples))
         last = last_entries(read_journal(self._run.journal))
         work = _Work(folder, deque(), {server.address: deque() for server in servers}, 0)
         for sample in samples:

@@ -69,6 +69,7 @@ def score_samples(
     """
     tasks = TaskTable(file)
     scores: list[SampleScores] = []
+    progress.start(len(samples))
     for sample in samples:
         result, target = _picture(run.result(sample.index)), _picture(file.parent / sample.target)
         pixels = pixel_scores(result, target)

@@ -117,6 +117,7 @@ def measure_landscapes(
     encoders = load_encoders(models.vae or models.model, models.vision, options.device)
     flow = load_flow(models, options.guidance).to(options.device)
     editor = LandscapeEditor(flow, encoders, options)
+    progress.start(len(SPLITS) * options.questions)
     return {
         split: _measure(draw_questions(split, options.questions, options.seed), editor, progress) for split in SPLITS
     }

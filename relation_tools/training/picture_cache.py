@@ -184,6 +184,7 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
 def _fill(folder: Path, root: Path, plan: _Plan, encoders: Encoders, progress: Progress) -> None:
     done = np.load(folder / "done.npy", mmap_mode="r+")
     pooled = np.load(folder / "pooled.npy", mmap_mode="r+")
+    progress.start(int((done == 0).sum()))
     for size, rows in _batches(plan, done):
         latents = np.load(folder / f"latents_{size}.npy", mmap_mode="r+")
         pictures = [_read(root / plan.files[row]) for row in rows]

@@ -101,6 +101,7 @@ def _encode(
     folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, key: str, progress: Progress
 ) -> None:
     arrays: list[Any] = []
+    progress.start(len(names) - start)
     for row in range(start, len(names)):
         with torch.no_grad():
             text, pooled, _ = pipeline.encode_prompt(prompt=names[row], prompt_2=None, max_sequence_length=tokens)

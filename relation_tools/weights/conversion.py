@@ -25,11 +25,6 @@ _ALIGNMENT = 8
 _DTYPE_NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
 
 
-def conversion_passes(adapter: RelationAdapter) -> int:
-    """How often :func:`convert_adapter` reports progress: once a piece, writing and comparing."""
-    return 2 * sum(len(list(_pieces(tensor))) for tensor in adapter.weights().values())
-
-
 def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, progress: Progress) -> RelationAdapter:
     """Write an adapter to a ``.safetensors`` file: the same values in the same dtypes, under their canonical names.
 
@@ -40,7 +35,7 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
         adapter: the adapter.
         target: the file to write.
         overwrite: whether it may replace a file.
-        progress: called :func:`conversion_passes` times; it may raise to stop.
+        progress: one step a piece written, and one a piece compared; it may raise to stop.
 
     Returns:
         The adapter as opened from ``target``; it has the same fingerprint.
@@ -51,6 +46,7 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     tensors = adapter.weights()
     header = _header(tensors, adapter)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
+    progress.start(2 * sum(len(list(_pieces(tensor))) for tensor in tensors.values()))
     try:
         with appearing(target) as unfinished:
             with unfinished.open("xb") as file:

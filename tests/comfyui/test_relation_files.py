@@ -56,11 +56,11 @@ def test_files_are_numbered_as_comfyui_does(edit: Edit, saved: Path) -> None:
 
 def test_loading_gives_the_same_relation(edit: Edit, saved: Path) -> None:
     loaded = edit.run(load(edit, saved.name))
-    relation = edit.run(edit.relation(weight=loaded.weights[0]))
+    relation = edit.run(edit.relation(weight=loaded.pair_weights[0]))
     assert torch.equal(loaded.keys_values.keys, relation.keys_values.keys)
     assert torch.equal(loaded.keys_values.values, relation.keys_values.values)
     assert torch.equal(loaded.thumbnails, relation.thumbnails)
-    assert loaded.weights == relation.weights
+    assert loaded.pair_weights == relation.pair_weights
     assert loaded.fingerprint == relation.fingerprint
 
 
@@ -81,7 +81,7 @@ if mode == "save":
     save_relation(relation, file)
 else:
     relation = load_relation(file, adapter, "cpu")
-torch.save([relation.keys_values.keys, relation.keys_values.values, relation.tokens, relation.weights], out)
+torch.save([relation.keys_values.keys, relation.keys_values.values, relation.tokens, relation.pair_weights], out)
 """
     adapter = GOLDEN / "two_heads" / "ip_adapter.bin"
     for mode in ("save", "load"):

@@ -23,7 +23,7 @@ def test_about_two_megabytes_a_pair(tmp_path: Path) -> None:
         RELEASED,
         fingerprint="0123456789abcdef",
         tokens=torch.randn(pairs, 2 * RELEASED.tokens, RELEASED.text_dim).to(torch.bfloat16),
-        weights=(1.0,) * pairs,
+        pair_weights=(1.0,) * pairs,
         thumbnails=torch.randint(0, 256, (pairs, 128, 256, 3), dtype=torch.uint8),
         keys_values=KeysValues(nothing, nothing, nothing),
     )

@@ -12,9 +12,10 @@ from random_weights import SMALL, random_relation, random_weights, relative_erro
 
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
+from relation_core.progress import Silent
 from relation_core.relation import streaming
 from relation_core.relation.keys_values import KeysValues
-from relation_core.relation.relation import encode_passes, encode_relation
+from relation_core.relation.relation import encode_relation
 from relation_core.relation.streaming import streamed_linear
 
 MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
@@ -71,7 +72,7 @@ def test_the_relation_does_not_depend_on_the_blocks(
     assert relative_error(found.keys_values.values, expected.keys_values.values) < 1e-6
 
 
-class Watch:
+class Watch(Silent):
     """Progress that takes down how much memory the process has beside mapped files, and may stop the work."""
 
     def __init__(self, stop_at: int | None = None) -> None:
@@ -117,7 +118,7 @@ def test_nothing_of_the_adapter_is_held(
     else:
         with pytest.raises(KeyboardInterrupt):
             encode(adapter, watch)
-    assert len(watch.held) - 1 == (stop_at or encode_passes(WIDE))
+    assert len(watch.held) - 1 == (stop_at or WIDE.tokens + WIDE.blocks)
     assert max(watch.held) - watch.held[0] < MOST_MEMORY
     assert str(adapter.path) not in MAPS.read_text()
     weights = adapter.weights()  # that a mapping would have been seen

@@ -25,7 +25,8 @@ from relation_core.relation.relation_file import save_relation
 from relation_tools.__main__ import main
 from relation_tools.commands import weights as command
 from relation_tools.weights import conversion, inspection
-from relation_tools.weights.conversion import conversion_passes, convert_adapter
+from relation_tools.weights.conversion import convert_adapter
+from tests.counted_progress import CountedProgress
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -116,11 +117,9 @@ def test_the_width_of_heads_is_kept(tmp_path: Path, target: Path) -> None:
 
 
 def test_progress_is_complete(source: Path, target: Path) -> None:
-    steps = []
-    progress = type("Counting", (), {"step": lambda _: steps.append(1)})()
-    adapter = open_adapter(source)
-    convert_adapter(adapter, target, False, progress)
-    assert len(steps) == conversion_passes(adapter) > 0
+    progress = CountedProgress()
+    convert_adapter(open_adapter(source), target, False, progress)
+    assert progress.complete
 
 
 def test_the_file_can_be_read_by_others(source: Path, target: Path) -> None:
@@ -210,7 +209,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, target: Path) -> None:
 def test_an_interrupt(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals, at: int
 ) -> None:
-    class Interrupting:
+    class Interrupting(Silent):
         steps = 0
 
         def step(self) -> None:
@@ -249,11 +248,12 @@ MEMORY_SCRIPT = """
 import sys
 from pathlib import Path
 from relation_core.adapter.adapter import open_adapter
+from relation_core.progress import Silent
 from relation_tools.weights.conversion import convert_adapter
 def held():
     return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) << 10
 most = 0
-class Watch:
+class Watch(Silent):
     def step(self):
         global most
         most = max(most, held())

@@ -18,6 +18,7 @@ from relation_core.scenes.painting import paint
 from relation_core.scenes.splits import draw_relation
 from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from relation_tools.dataset.validation import run_ready_files, validate
+from tests.counted_progress import CountedProgress
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = LandscapeOptions(relations=5, scenes=7, pairs=3, seed=3)
@@ -30,7 +31,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("landscapes")
-    assert write_landscapes(out, OPTIONS, 2, Silent()) == 30
+    progress = CountedProgress()
+    assert write_landscapes(out, OPTIONS, 2, progress) == 30
+    assert progress.complete
     return out
 
 

@@ -17,6 +17,7 @@ from relation_core.scenes.drawing import draw
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.scenes.scene import quiet_scene
 from relation_tools.dataset.synthesis import write_dataset
+from tests.counted_progress import CountedProgress
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,7 +66,9 @@ def test_held_out_combinations_are_written_apart(built: Path, tmp_path: Path) ->
 
 def test_writing_again_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        write_dataset(tmp_path / name, TRAINED[:2], 2, 4, Silent())
+        progress = CountedProgress()
+        write_dataset(tmp_path / name, TRAINED[:2], 2, 4, progress)
+        assert progress.complete and progress.total == 2
     first, second = (
         {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
         for name in ("first", "second")

@@ -87,7 +87,7 @@ def test_every_sample_of_a_batch_may_have_its_own_exemplars(case: GoldenCase) ->
 def test_weights_of_pairs_reach_the_logits(case: GoldenCase) -> None:
     transformer, call = case.transformer(), case.first_call()
     add_relation_attention(transformer)
-    one, twin = case.relation(), replace(case.relation(), weights=(3.0,))
+    one, twin = case.relation(), replace(case.relation(), pair_weights=(3.0,))
     other = replace(one, keys_values=replace(one.keys_values, values=-one.keys_values.values))
     # The same pair twice is that pair, however it is weighed; 3 parts against 1 of its opposite are half of it.
     same = attention_of(case, relation=join_relations([one, twin]))

@@ -98,7 +98,7 @@ def test_every_setting_changes_the_result_and_the_seed_fixes_it(
 def test_at_strength_0_or_in_an_empty_range_the_relation_does_nothing(
     pipeline: RelationPipeline, case: GoldenCase, relation: Relation
 ) -> None:
-    without = latent(pipeline, case, replace(relation, weights=(0.0,)))
+    without = latent(pipeline, case, replace(relation, pair_weights=(0.0,)))
     still = ({"strength": 0.0}, {"start": 0.5, "end": 0.5}, {"double_strength": 0.0, "single_strength": 0.0})
     for change in still:
         assert torch.equal(latent(pipeline, case, relation, replace(SETTINGS, **change)), without), change

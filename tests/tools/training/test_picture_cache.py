@@ -19,18 +19,19 @@ from relation_tools.diffusers_host.autoencoder import encode, load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
 from relation_tools.training.models import FrozenEncoders, load_encoders
 from relation_tools.training.picture_cache import open_cache
+from tests.counted_progress import CountedProgress
 
 
-class Counting:
+class Counting(CountedProgress):
     """Counts pictures, and stops the work after some."""
 
     def __init__(self, stop_after: int = 10**9) -> None:
-        self.count = 0
+        super().__init__()
         self._stop_after = stop_after
 
     def step(self) -> None:
-        self.count += 1
-        if self.count >= self._stop_after:
+        super().step()
+        if self.taken >= self._stop_after:
             raise KeyboardInterrupt
 
 
@@ -71,7 +72,7 @@ def test_pictures_of_the_same_bytes_are_one_row(
     cache = open_cache(tmp_path, small_run.settings.data.train.parent, samples, 0, encoders, counting)
     names = {name for sample in samples for name in sample.pictures}
     assert len(names) == 3 * 4 * 2  # relations, scenes, halves
-    assert counting.count == len(set(cache.rows.values())) == 4 + 3 * 4  # the scenes are the same for all relations
+    assert counting.taken == len(set(cache.rows.values())) == 4 + 3 * 4  # the scenes are the same for all relations
 
 
 def test_a_killed_encoding_goes_on(
@@ -87,14 +88,14 @@ def test_a_killed_encoding_goes_on(
         open_cache(tmp_path / "killed", root, samples, 0, encoders, Counting(stop_after=8))
     rest = Counting()
     again = open_cache(tmp_path / "killed", root, samples, 0, encoders, rest)
-    assert rest.count == 16 - 9  # batches of 3 were kept
+    assert rest.taken == rest.total == 16 - 9  # batches of 3 were kept
     whole = open_cache(tmp_path / "whole", root, samples, 0, encoders, Silent())
     rows = np.arange(16)
     assert torch.equal(again.latents(rows), whole.latents(rows))
     assert torch.equal(again.pooled(rows), whole.pooled(rows))
     nothing = Counting()
     open_cache(tmp_path / "killed", root, samples, 0, encoders, nothing)
-    assert nothing.count == 0
+    assert nothing.taken == 0
 
 
 def test_other_settings_are_encoded_anew(
@@ -104,7 +105,7 @@ def test_other_settings_are_encoded_anew(
     open_cache(tmp_path, root, samples, 0, encoders, Silent())
     counting = Counting()
     cache = open_cache(tmp_path, root, samples, 32, encoders, counting)
-    assert counting.count == 16
+    assert counting.taken == 16
     assert cache.latents(np.arange(2)).shape == (2, 16, 4, 4)
 
 

@@ -20,17 +20,19 @@ from relation_core.errors import CheckpointError
 from relation_core.progress import Silent
 from relation_tools.training.texts import EmptyTexts, open_texts
 from relation_tools.training.trainer import Trainer
+from tests.counted_progress import CountedProgress
 
 TEXTS = ("make it blue", "turn it", "invert the colours", "make it blue")
 
 
-class Stopping:
+class Stopping(CountedProgress):
     def __init__(self, after: int) -> None:
-        self.count, self._after = 0, after
+        super().__init__()
+        self._after = after
 
     def step(self) -> None:
-        self.count += 1
-        if self.count == self._after:
+        super().step()
+        if self.taken == self._after:
             raise KeyboardInterrupt
 
 
@@ -57,16 +59,16 @@ def test_encoding_goes_on_after_a_kill(pipeline: Path, tmp_path: Path) -> None:
         open_texts(tmp_path / "killed", texts, pipeline, 8, "cpu", Stopping(after=90))
     rest = Stopping(after=1000)
     again = open_texts(tmp_path / "killed", texts, pipeline, 8, "cpu", rest)
-    assert rest.count == 100 - 64
+    assert rest.taken == rest.total == 100 - 64
     whole = open_texts(tmp_path / "whole", texts, pipeline, 8, "cpu", Silent())
     for found, expected in zip(again.encoded(texts), whole.encoded(texts), strict=True):
         assert torch.equal(found, expected)
     nothing = Stopping(after=1)
     open_texts(tmp_path / "killed", texts, pipeline, 8, "cpu", nothing)
-    assert nothing.count == 0
+    assert nothing.taken == 0
     other = Stopping(after=1000)
     open_texts(tmp_path / "killed", texts, pipeline, 9, "cpu", other)
-    assert other.count == 100
+    assert other.taken == 100
 
 
 def test_a_folder_without_text_encoders_is_refused(tmp_path: Path) -> None:
