@@ -16,7 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from relation_core.pictures.picture_file import read_picture
-from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.scenes.examples import draw_example
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_tools.commands.bar import progress_bar
@@ -43,7 +43,7 @@ def main() -> None:
     started = time.monotonic()
     folders = [_draw(out / name, name, *scenes_of(number)) for number, name in enumerate(EDITS)]
     pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     with progress_bar("edits", "headless") as progress:
         progress.start(len(folders))
         for folder in folders:
@@ -63,7 +63,7 @@ def _draw(folder: Path, edit: str, exemplar: int, source: int) -> Path:
     return folder
 
 
-def _edit(pipeline: RelationPipeline, folder: Path) -> Row:
+def _edit(pipeline: RelationPipeline, folder: Path) -> SheetRow:
     """Edit the files of a folder; give the row that shows it."""
     before, after, source, target = (read_picture(folder / f"{title}.png") for title in NAMES)
     relation = pipeline.relation([(before, after)], [1.0])

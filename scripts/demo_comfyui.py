@@ -15,7 +15,7 @@ from pathlib import Path
 
 from comfyui_host.server import PACK, ComfyServer, Prompt, ServerError
 from relation_core.pictures.picture_file import read_picture
-from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.scenes.examples import draw_example
 
 from .demo_edits import EDITS, scenes_of
@@ -44,7 +44,7 @@ def main() -> int:
 
 def _run(comfyui: Path, base: Path) -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     logger.info("Starting ComfyUI (%s) on the CPU ...", comfyui)
     with ComfyServer(comfyui, base) as server:
         prompt = workflow_to_api(json.loads(WORKFLOW.read_text(encoding="utf-8")), server.get("object_info"))

@@ -33,7 +33,7 @@ class RelationAdapter:
         Raises:
             CheckpointError: the file changed since it was opened.
         """
-        tensors, config = _read(self.path)
+        tensors, config = _read_adapter(self.path)
         if config != self.config or _fingerprint(tensors) != self.fingerprint:
             raise CheckpointError(f"{self.path} was replaced while it was in use. Run the loader again.")
         return tensors
@@ -46,11 +46,11 @@ def open_adapter(path: str | Path) -> RelationAdapter:
         CheckpointError: it is not a whole RelationAdapter file (see :mod:`.checkpoint` and :mod:`.config`).
     """
     path = Path(path)
-    tensors, config = _read(path)
+    tensors, config = _read_adapter(path)
     return RelationAdapter(path, config, _fingerprint(tensors))
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], RelationConfig]:
+def _read_adapter(path: Path) -> tuple[dict[str, torch.Tensor], RelationConfig]:
     checkpoint = read_checkpoint(path)
     source = canonical_names(checkpoint.tensors, path)
     tensors = {canonical: checkpoint.tensors[name] for canonical, name in source.items()}

@@ -9,13 +9,13 @@ from PIL import Image, ImageDraw, ImageFont
 from .opaque import WHITE
 
 LABELS = ("A", "A'", "B", "B'", "target")
-Row = tuple[str, Sequence[Image.Image]]
+SheetRow = tuple[str, Sequence[Image.Image]]
 """The name of an edit, and a picture for every label."""
 SIDE, GAP, LINE = 128, 10, 18
 _INK = (30, 30, 36)
 
 
-def sample_sheet(rows: Sequence[Row], columns: int = 1) -> Image.Image:
+def sample_sheet(rows: Sequence[SheetRow], columns: int = 1) -> Image.Image:
     """Draw a sheet.
 
     Args:

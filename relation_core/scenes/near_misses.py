@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from .families import FAMILIES, Parameter
-from .relation import Relation, Step, can_be_composed, relation_of
+from .relation import PaintedEdit, Step, can_be_composed, relation_of
 from .splits import draw_value, with_value
 
 _TURN = 30.0
 """Degrees between a hue or an angle and its nearest miss."""
 
 
-def near_misses(relation: Relation, seed: int, count: int = 44) -> list[Relation]:
+def near_misses(relation: PaintedEdit, seed: int, count: int = 44) -> list[PaintedEdit]:
     """Give ``count`` relations that are not this one, the nearest first.
 
     Its parameters elsewhere (hues and angles 30, 60 and 90 degrees away), each half alone, the reverse, every other
     family alone, and each half with another family. The unedited picture is not among them.
     """
     rng = np.random.default_rng((seed, *map(ord, relation.name)))
-    found: dict[str, Relation] = {}
+    found: dict[str, PaintedEdit] = {}
     for miss in (*_elsewhere(relation), *_halves(relation), *_families(rng), *_composed(relation, rng)):
         if miss.name != relation.name and miss.name not in found and _differs(miss, relation):
             found[miss.name] = miss
@@ -51,23 +51,23 @@ def _amounts(parameter: Parameter, value: float) -> list[float]:
     return [moved for moved in (value - (high - low) / 3, value + (high - low) / 3) if 0 < moved <= high]
 
 
-def _elsewhere(relation: Relation) -> list[Relation]:
-    found: list[Relation] = []
+def _elsewhere(relation: PaintedEdit) -> list[PaintedEdit]:
+    found: list[PaintedEdit] = []
     for step in relation.steps:
         others = [other for other in relation.steps if other != step]
         found += [relation_of(with_value(step, round(value, 2)), *others) for value in moved_values(step)]
     return found
 
 
-def _halves(relation: Relation) -> list[Relation]:
+def _halves(relation: PaintedEdit) -> list[PaintedEdit]:
     return [relation_of(step) for step in relation.steps] if len(relation.steps) > 1 else []
 
 
-def _families(rng: np.random.Generator) -> list[Relation]:
+def _families(rng: np.random.Generator) -> list[PaintedEdit]:
     return [relation_of(_step(rng, family.name)) for family in FAMILIES if not family.needs_lake]
 
 
-def _composed(relation: Relation, rng: np.random.Generator) -> list[Relation]:
+def _composed(relation: PaintedEdit, rng: np.random.Generator) -> list[PaintedEdit]:
     """Each step with another family."""
     return [
         relation_of(step, _step(rng, family.name))
@@ -77,7 +77,7 @@ def _composed(relation: Relation, rng: np.random.Generator) -> list[Relation]:
     ]
 
 
-def _random(rng: np.random.Generator) -> Relation:
+def _random(rng: np.random.Generator) -> PaintedEdit:
     while True:
         first, second = (FAMILIES[int(place)] for place in rng.integers(len(FAMILIES), size=2))
         if can_be_composed(first, second) and not (first.needs_lake or second.needs_lake):
@@ -90,7 +90,7 @@ def _step(rng: np.random.Generator, name: str) -> Step:
     return Step(name, draw_value(rng, parameter, held_out=False)) if parameter.kind != "none" else Step(name)
 
 
-def _differs(miss: Relation, relation: Relation) -> bool:
+def _differs(miss: PaintedEdit, relation: PaintedEdit) -> bool:
     """Whether a miss is of other families, or of values that moved far enough to be told."""
     return miss.families != relation.families or any(
         _far(one, other) for one, other in zip(miss.steps, relation.steps, strict=True)

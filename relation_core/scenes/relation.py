@@ -44,7 +44,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Relation:
+class PaintedEdit:
     """An edit of any landscape."""
 
     steps: tuple[Step, ...]
@@ -81,9 +81,9 @@ class Relation:
         return picture
 
 
-def relation_of(*steps: Step) -> Relation:
+def relation_of(*steps: Step) -> PaintedEdit:
     """A relation of steps, in the order in which they act."""
-    return Relation(tuple(sorted(steps, key=lambda step: _ORDER.index(step.name))))
+    return PaintedEdit(tuple(sorted(steps, key=lambda step: _ORDER.index(step.name))))
 
 
 def can_be_composed(first: Family, second: Family) -> bool:

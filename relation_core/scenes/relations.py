@@ -27,7 +27,7 @@ _DARKNESS = 0.3
 
 
 @dataclass(frozen=True)
-class Relation:
+class DrawnEdit:
     """An edit with its parameter, such as "recolour to red"."""
 
     kind: str
@@ -92,19 +92,19 @@ def _darken(picture: Image.Image) -> Image.Image:
     return picture.point([round(_DARKNESS * level) for level in range(256)] * 3)
 
 
-def _catalogue() -> tuple[Relation, ...]:
+def _catalogue() -> tuple[DrawnEdit, ...]:
     recolours = [
-        Relation("recolour", name, f"Paint every object {name}.", "colour", _redrawn(partial(_recolour, colour)))
+        DrawnEdit("recolour", name, f"Paint every object {name}.", "colour", _redrawn(partial(_recolour, colour)))
         for name, colour in LOUD.items()
     ]
     backgrounds = [
-        Relation(
+        DrawnEdit(
             "background", name, f"Make the background {name}.", "background", _redrawn(partial(_background, colour))
         )
         for name, colour in LOUD.items()
     ]
     shapes = [
-        Relation("shape", name, f"Turn every object into a {name}.", "shape", _redrawn(partial(_shape, name)))
+        DrawnEdit("shape", name, f"Turn every object into a {name}.", "shape", _redrawn(partial(_shape, name)))
         for name in LOUD_SHAPES
     ]
     turns = Image.Transpose
@@ -112,31 +112,31 @@ def _catalogue() -> tuple[Relation, ...]:
         *recolours,
         *backgrounds,
         *shapes,
-        Relation("outline", "", "Leave only the objects' outlines.", "shape", _redrawn(_hollow)),
-        Relation("grow", "", "Make every object larger.", "shape", _redrawn(_grow)),
-        Relation("remove", "", "Remove every object.", "objects", _redrawn(_remove)),
-        Relation("add", "frame", "Add a dark frame.", "objects", _redrawn(_frame)),
-        Relation(
+        DrawnEdit("outline", "", "Leave only the objects' outlines.", "shape", _redrawn(_hollow)),
+        DrawnEdit("grow", "", "Make every object larger.", "shape", _redrawn(_grow)),
+        DrawnEdit("remove", "", "Remove every object.", "objects", _redrawn(_remove)),
+        DrawnEdit("add", "frame", "Add a dark frame.", "objects", _redrawn(_frame)),
+        DrawnEdit(
             "mirror", "", "Mirror it left to right.", "geometry", _retouched(partial(_transpose, turns.FLIP_LEFT_RIGHT))
         ),
-        Relation(
+        DrawnEdit(
             "flip", "", "Turn it upside down.", "geometry", _retouched(partial(_transpose, turns.FLIP_TOP_BOTTOM))
         ),
-        Relation(
+        DrawnEdit(
             "rotate",
             "",
             "Rotate it a quarter clockwise.",
             "geometry",
             _retouched(partial(_transpose, turns.ROTATE_270)),
         ),
-        Relation("invert", "", "Invert the colours.", "picture", _retouched(ImageChops.invert)),
-        Relation("blur", "", "Blur it.", "picture", _retouched(_blur)),
-        Relation("darken", "", "Make it dark.", "picture", _retouched(_darken)),
+        DrawnEdit("invert", "", "Invert the colours.", "picture", _retouched(ImageChops.invert)),
+        DrawnEdit("blur", "", "Blur it.", "picture", _retouched(_blur)),
+        DrawnEdit("darken", "", "Make it dark.", "picture", _retouched(_darken)),
     )
 
 
 HELD_OUT = ("recolour_cyan", "background_magenta")
 """Combinations that are kept out of training; edit and colour each occur there, but not together."""
 
-ALL: tuple[Relation, ...] = _catalogue()
-TRAINED: tuple[Relation, ...] = tuple(relation for relation in ALL if relation.name not in HELD_OUT)
+ALL: tuple[DrawnEdit, ...] = _catalogue()
+TRAINED: tuple[DrawnEdit, ...] = tuple(relation for relation in ALL if relation.name not in HELD_OUT)

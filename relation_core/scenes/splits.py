@@ -12,7 +12,7 @@ import numpy as np
 
 from .families import FAMILIES, Family, Parameter
 from .landscape import Landscape, quiet_landscape
-from .relation import Relation, Step, can_be_composed, relation_of
+from .relation import PaintedEdit, Step, can_be_composed, relation_of
 
 Split = Literal["trained", "compositions", "ranges", "families"]
 SPLITS: tuple[Split, ...] = ("trained", "compositions", "ranges", "families")
@@ -34,7 +34,7 @@ def compositions() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     return tuple(sorted(pairs[held_out:])), tuple(sorted(pairs[:held_out]))
 
 
-def split_of(relation: Relation) -> Split:
+def split_of(relation: PaintedEdit) -> Split:
     """Where a relation belongs."""
     families = [step.family for step in relation.steps]
     if any(family.held_out for family in families):
@@ -44,7 +44,7 @@ def split_of(relation: Relation) -> Split:
     return "compositions" if relation.families in compositions()[1] else "trained"
 
 
-def draw_relation(seed: int, index: int, split: Split = "trained") -> Relation:
+def draw_relation(seed: int, index: int, split: Split = "trained") -> PaintedEdit:
     """Give relation number ``index`` of a seed and a split: the same one each time.
 
     Half of those trained on have two steps. Of the held-out ranges and families, all have one.
@@ -61,7 +61,7 @@ def draw_relation(seed: int, index: int, split: Split = "trained") -> Relation:
     return relation_of(_step(rng, family, held_out=split == "ranges"))
 
 
-def draw_scene(relation: Relation, seed: int, index: int) -> Landscape:
+def draw_scene(relation: PaintedEdit, seed: int, index: int) -> Landscape:
     """Give landscape number ``index`` of a seed for a relation: the first from there on that it can be seen on."""
     scene = quiet_landscape(seed, index)
     while not relation.fits(scene):

@@ -17,7 +17,7 @@ from .hold_out import Contents, hold_out
 from .names import UniqueNames
 from .problems import Problem
 from .rotation import rotation, shuffled
-from .splitting import Folders, Job, Outcome, split_all
+from .splitting import Folders, Outcome, SplitJob, split_all
 
 PICTURES = "pictures"
 TRAIN, TEST, SUMMARY = "train.jsonl", "test.jsonl", "build.json"
@@ -119,16 +119,16 @@ def _collect(pairs: Path) -> tuple[list[PairEntry], list[Problem]]:
     return entries, problems
 
 
-def _jobs(entries: Sequence[PairEntry]) -> list[Job]:
+def _jobs(entries: Sequence[PairEntry]) -> list[SplitJob]:
     folder_names, folders = UniqueNames(), dict[str, str]()
     names: dict[str, UniqueNames] = {}
-    jobs: list[Job] = []
+    jobs: list[SplitJob] = []
     for entry in entries:
         if entry.task not in folders:
             folders[entry.task] = folder_names.give(entry.task)
             names[entry.task] = UniqueNames()
         stem = names[entry.task].give(Path(entry.picture).stem)
-        jobs.append(Job(entry.picture, f"{PICTURES}/{folders[entry.task]}/{stem}"))
+        jobs.append(SplitJob(entry.picture, f"{PICTURES}/{folders[entry.task]}/{stem}"))
     return jobs
 
 

@@ -16,7 +16,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SplitJob:
     """A picture to be split: its path relative to the dataset, and the halves' path, without ending."""
 
     picture: str
@@ -53,13 +53,13 @@ class Folders:
         return self.out / ".build" / "split"
 
 
-def record_chunk(folders: Folders, index: int, chunk: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+def record_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob], outcomes: Sequence[Outcome]) -> None:
     """Record that a chunk is done."""
     record = {"key": _key(chunk, folders), "outcomes": [asdict(outcome) for outcome in outcomes]}
     write_whole(_record_path(folders, index), json.dumps(record).encode())
 
 
-def recorded_chunk(folders: Folders, index: int, chunk: Sequence[Job]) -> list[Outcome] | None:
+def recorded_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob]) -> list[Outcome] | None:
     """Give a chunk's recorded outcomes, if its pictures are still the same and their halves are there."""
     path = _record_path(folders, index)
     if not path.exists():
@@ -94,7 +94,7 @@ def _length(path: Path) -> int:
         return -1
 
 
-def _key(chunk: Sequence[Job], folders: Folders) -> str:
+def _key(chunk: Sequence[SplitJob], folders: Folders) -> str:
     """Hash all that the outcomes of a chunk depend on: names, and lengths and times of the pictures."""
     key = blake2b(str(_FORMAT).encode(), digest_size=16)
     for job in chunk:

@@ -23,13 +23,13 @@ from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 
 from .halves import Halves, split_halves
-from .outcomes import Folders, Job, Outcome, record_chunk, recorded_chunk
+from .outcomes import Folders, Outcome, SplitJob, record_chunk, recorded_chunk
 
 CHUNK = 64
 """Pictures whose outcomes are recorded together; a killed build does at most so many a process again."""
 
 
-def split_all(jobs: Sequence[Job], folders: Folders, processes: int, progress: Progress) -> list[Outcome]:
+def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progress: Progress) -> list[Outcome]:
     """Split every picture and return the outcomes in the order of the jobs.
 
     Args:
@@ -72,7 +72,7 @@ def _step(progress: Progress, count: int) -> None:
 
 
 def _split_chunks(
-    chunks: list[Sequence[Job]], waiting: list[int], folders: Folders, processes: int
+    chunks: list[Sequence[SplitJob]], waiting: list[int], folders: Folders, processes: int
 ) -> Iterator[tuple[int, list[Outcome]]]:
     if processes == 1 or len(waiting) < 2:
         for index in waiting:
@@ -107,16 +107,16 @@ def _follow_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def split_chunk(chunk: Sequence[Job], index: int, folders: Folders) -> list[Outcome]:
+def split_chunk(chunk: Sequence[SplitJob], index: int, folders: Folders) -> list[Outcome]:
     """Split the pictures of a chunk, then record their outcomes."""
     outcomes = [_split(job, folders) for job in chunk]
     record_chunk(folders, index, chunk, outcomes)
     return outcomes
 
 
-def _split(job: Job, folders: Folders) -> Outcome:
+def _split(job: SplitJob, folders: Folders) -> Outcome:
     try:
-        halves, encoding, notes = _read(folders.pairs / job.picture)
+        halves, encoding, notes = _read_halves(folders.pairs / job.picture)
     except (PictureError, ExemplarError) as error:
         return Outcome(error=_reason(error))
     suffix = ".jpg" if encoding == "JPEG" else ".png"
@@ -135,7 +135,7 @@ def _split(job: Job, folders: Folders) -> Outcome:
     )
 
 
-def _read(path: Path) -> tuple[Halves, str, list[str]]:
+def _read_halves(path: Path) -> tuple[Halves, str, list[str]]:
     """Read and split a picture; JPEGs stay JPEGs, everything else becomes PNG."""
     notes: list[str] = []
     with warnings.catch_warnings():

@@ -11,14 +11,14 @@ from PIL import Image
 from relation_core.errors import DatasetError
 from relation_core.progress import Progress
 from relation_core.scenes.drawing import draw
-from relation_core.scenes.relations import Relation
+from relation_core.scenes.relations import DrawnEdit
 from relation_core.scenes.scene import Scene, quiet_scene
 from relation_core.weights.atomic import appearing
 
 from .entries import DESCRIPTIONS, INSTRUCTION, PICTURE
 
 
-def write_dataset(out: Path, relations: Sequence[Relation], scenes: int, seed: int, progress: Progress) -> None:
+def write_dataset(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: int, progress: Progress) -> None:
     """Draw every relation of every scene, before on the left and after on the right, with a ``labels.json`` a relation.
 
     The same scenes stand under all relations, so that a source has a target of each: `measure` needs that, and
@@ -54,7 +54,7 @@ def _name(index: int) -> str:
     return f"scene_{index:06d}.png"
 
 
-def _write_scene(scene: Scene, relations: Sequence[Relation], folders: dict[str, Path], name: str) -> None:
+def _write_scene(scene: Scene, relations: Sequence[DrawnEdit], folders: dict[str, Path], name: str) -> None:
     before = draw(scene)
     for relation in relations:
         after = relation.edit(scene)
@@ -65,7 +65,7 @@ def _write_scene(scene: Scene, relations: Sequence[Relation], folders: dict[str,
             both.save(part, "PNG")
 
 
-def _write_labels(folder: Path, relation: Relation, scenes: int) -> None:
+def _write_labels(folder: Path, relation: DrawnEdit, scenes: int) -> None:
     left, right = DESCRIPTIONS
     entries = [
         {

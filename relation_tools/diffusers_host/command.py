@@ -20,7 +20,7 @@ from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, pair_up
 from relation_core.relation.relation import Relation
 
-from .jobs import Job, plan_jobs, save_picture
+from .jobs import EditJob, plan_jobs, save_picture
 from .models import ModelFiles, load_models
 from .pipeline import RelationPipeline
 from .settings import EditSettings
@@ -80,7 +80,7 @@ def _prepare(
         return pipeline, pipeline.relation(pairs, weights, options.fit, progress)
 
 
-def _compare(job: Job, pair: Pair, source: Image.Image, result: Image.Image) -> None:
+def _compare(job: EditJob, pair: Pair, source: Image.Image, result: Image.Image) -> None:
     save_picture(comparison_sheet((*pair, source, result)), job.comparison)
 
 

@@ -20,7 +20,7 @@ class JobError(RelationAdapterError):
 
 
 @dataclass(frozen=True)
-class Job:
+class EditJob:
     """One picture to be edited."""
 
     source: Path
@@ -32,7 +32,7 @@ class Job:
         return self.result.with_name(f"{self.result.stem}.comparison{self.result.suffix}")
 
 
-def plan_jobs(source: Path, out: Path, overwrite: bool) -> tuple[list[Job], int]:
+def plan_jobs(source: Path, out: Path, overwrite: bool) -> tuple[list[EditJob], int]:
     """Find the sources, and name their results.
 
     Args:
@@ -47,11 +47,11 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> tuple[list[Job], int]
         JobError: there are no sources, a result's name is no picture's or two sources', or it is taken.
     """
     if source.is_dir():
-        jobs = [Job(path, out / f"{path.stem}.png") for path in _pictures(source)]
+        jobs = [EditJob(path, out / f"{path.stem}.png") for path in _pictures(source)]
         if out.is_file() or out.suffix.lower() in READ_SUFFIXES:
             raise JobError(f"{source} is a folder, and {out} names a file; expected a folder for the results.")
     elif source.is_file():
-        jobs = [Job(source, out / f"{source.stem}.png" if out.is_dir() else out)]
+        jobs = [EditJob(source, out / f"{source.stem}.png" if out.is_dir() else out)]
         _check_suffix(jobs[0].result)
     else:
         raise JobError(f"There is nothing at {source}; expected a picture, or a folder of pictures. Check the path.")
@@ -96,7 +96,7 @@ def _check_suffix(result: Path) -> None:
         )
 
 
-def _check_names(jobs: list[Job]) -> None:
+def _check_names(jobs: list[EditJob]) -> None:
     names = Counter(path for job in jobs for path in (job.result, job.comparison))
     twice = [path for path, uses in names.items() if uses > 1]
     if twice:

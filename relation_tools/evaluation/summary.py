@@ -21,7 +21,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """The scores of a task, of a category, or of all tasks."""
 
     name: str
@@ -35,15 +35,15 @@ class Row:
 class CategoryRows:
     """A category and its tasks."""
 
-    total: Row
-    tasks: tuple[Row, ...]
+    total: SummaryRow
+    tasks: tuple[SummaryRow, ...]
 
 
 @dataclass(frozen=True)
 class Summary:
     """All rows of a report."""
 
-    overall: Row
+    overall: SummaryRow
     """Over all tasks."""
     categories: tuple[CategoryRows, ...]
 
@@ -73,22 +73,22 @@ def _natural(item: tuple[str, object]) -> list[tuple[int, str]]:
     return natural_key(item[0])
 
 
-def _task_row(name: str, scores: Sequence[SampleScores]) -> Row:
+def _task_row(name: str, scores: Sequence[SampleScores]) -> SummaryRow:
     spreads: dict[str, Spread] = {}
     for metric in METRICS:
         values = [value for one in scores if (value := one.value(metric)) is not None]
         if values:
             spreads[metric] = spread(values)
-    return Row(name, 1, len(scores), spreads)
+    return SummaryRow(name, 1, len(scores), spreads)
 
 
-def _total(name: str, rows: Sequence[Row]) -> Row:
+def _total(name: str, rows: Sequence[SummaryRow]) -> SummaryRow:
     spreads = {
         metric: spread([row.spreads[metric].mean for row in rows if metric in row.spreads])
         for metric in METRICS
         if any(metric in row.spreads for row in rows)
     }
-    return Row(name, len(rows), sum(row.samples for row in rows), spreads)
+    return SummaryRow(name, len(rows), sum(row.samples for row in rows), spreads)
 
 
 def extremes(

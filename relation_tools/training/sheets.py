@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.pictures.tensors import to_pil
 
 from .accuracy import Edit, Question
@@ -24,7 +24,7 @@ def one_of_each_task(questions: Sequence[Question], count: int) -> list[Question
 
 def draw_results(questions: Sequence[Question], cache: PictureCache, edit: Edit) -> Image.Image:
     """Draw a row for each question: exemplars, source, the model's result, and the true target."""
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     for question in questions:
         result = edit([question], cache.latents(np.array([question.source])))
         before, after, source, target = map(cache.picture, (*question.exemplar, question.source, question.target))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from relation_core.randomness import generator_of
 from relation_core.scenes.drawing import draw
-from relation_core.scenes.relations import ALL, LOUD, Relation
+from relation_core.scenes.relations import ALL, LOUD, DrawnEdit
 from relation_core.scenes.scene import quiet_scene
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 
@@ -57,7 +57,7 @@ def synthetic_pictures(seed: int, step: int, count: int) -> Pictures:
     return Pictures(images, kinds, things, skies)
 
 
-def _kind(relation: Relation) -> str:
+def _kind(relation: DrawnEdit) -> str:
     return relation.name if relation.kind == "shape" else relation.kind
 
 
@@ -65,7 +65,7 @@ KINDS = ("quiet", *dict.fromkeys(_kind(relation) for relation in ALL))
 """What may have happened to a picture; colours are told apart from it."""
 
 
-def _shown(relation: Relation) -> tuple[int, int, int]:
+def _shown(relation: DrawnEdit) -> tuple[int, int, int]:
     def colour_of(kind: str) -> int:
         return COLOURS.index(relation.parameter) if relation.kind == kind else 0
 

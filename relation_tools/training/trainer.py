@@ -34,7 +34,7 @@ from .training_data import TrainingData, labelled_samples
 
 CURVE = "curve.csv"
 COLUMNS = ("step", "loss", "learning_rate", "samples_per_second", "accuracy")
-Row = dict[str, str]
+CurveRow = dict[str, str]
 _LOG = logging.getLogger(__name__)
 
 
@@ -125,7 +125,7 @@ class Trainer:
                 losses, seconds, taken = torch.zeros_like(losses), 0.0, 0
         self.accelerator.wait_for_everyone()
 
-    def _write(self, curve: Curve, row: Row) -> None:
+    def _write(self, curve: Curve, row: CurveRow) -> None:
         """Write what is due after a step."""
         records, output = self.settings.records, self.settings.output
         if self._due(records.save_every):
@@ -173,7 +173,7 @@ class Trainer:
         tensors = (pooled, batch.source, batch.target, noise, times, *self.texts.encoded(batch.texts))
         return self.prepared(*(tensor.to(device) for tensor in tensors))
 
-    def _row(self, loss: torch.Tensor, steps_per_second: float) -> Row:
+    def _row(self, loss: torch.Tensor, steps_per_second: float) -> CurveRow:
         training = self.settings.training
         samples = training.batch_size * training.accumulate * self.accelerator.num_processes
         return {
@@ -195,9 +195,9 @@ class Trainer:
         with self.average.applied():
             export(self.flow, self.settings.output / "exported", self.settings.training.trained, dtype)
 
-    def _test(self, cache: PictureCache) -> Row:
+    def _test(self, cache: PictureCache) -> CurveRow:
         """Draw a sheet, and measure the accuracy if that is wanted."""
-        records, row = self.settings.records, Row()
+        records, row = self.settings.records, CurveRow()
         edit = edit_with(self.flow, self.encoders, cache, records.sheet_steps, self.settings.seed, texts=self.texts)
         self.flow.eval()
         with self.average.applied(), self.accelerator.autocast():

@@ -12,7 +12,7 @@ from relation_core.scenes.families import BY_NAME, FAMILIES
 from relation_core.scenes.landscape import SIDE, quiet_landscape
 from relation_core.scenes.near_misses import near_misses
 from relation_core.scenes.painting import paint
-from relation_core.scenes.relation import Relation, Step, can_be_composed, relation_of
+from relation_core.scenes.relation import PaintedEdit, Step, can_be_composed, relation_of
 from relation_core.scenes.splits import (
     HELD_OUT_SHARE,
     SPLITS,
@@ -28,7 +28,7 @@ def pixels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture).astype(int)
 
 
-def single(name: str, seed: int) -> Relation:
+def single(name: str, seed: int) -> PaintedEdit:
     """A relation of one step of a family, with a value that it is trained or tested with."""
     splits: tuple[Split, ...] = ("families",) if BY_NAME[name].held_out else ("trained", "ranges")
     drawn = (draw_relation(seed, index, split) for index in range(1000) for split in splits)

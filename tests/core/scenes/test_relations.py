@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from relation_core.scenes.drawing import OUTLINES, draw
-from relation_core.scenes.relations import ALL, HELD_OUT, LOUD, LOUD_SHAPES, TRAINED, Relation
+from relation_core.scenes.relations import ALL, HELD_OUT, LOUD, LOUD_SHAPES, TRAINED, DrawnEdit
 from relation_core.scenes.scene import QUIET_SHAPES, SIDE, quiet_scene
 
 SCENES = range(40)
@@ -37,7 +37,7 @@ def test_scenes_do_not_change_from_version_to_version() -> None:
 
 
 @pytest.mark.parametrize("relation", ALL, ids=lambda relation: relation.name)
-def test_every_relation_is_visible(relation: Relation) -> None:
+def test_every_relation_is_visible(relation: DrawnEdit) -> None:
     for index in SCENES:
         scene = quiet_scene(1, index)
         before, after = pixels(draw(scene)), pixels(relation.edit(scene))

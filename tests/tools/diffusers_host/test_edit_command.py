@@ -18,7 +18,7 @@ from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.tensors import from_pil
 from relation_tools.__main__ import main
 from relation_tools.diffusers_host import command
-from relation_tools.diffusers_host.jobs import Job, JobError, plan_jobs, save_picture
+from relation_tools.diffusers_host.jobs import EditJob, JobError, plan_jobs, save_picture
 from relation_tools.diffusers_host.models import load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
@@ -220,7 +220,7 @@ def test_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="holds no pictures"):
         plan_jobs(tmp_path / "empty", tmp_path / "out", overwrite=False)
     assert plan_jobs(tmp_path / "a.png", tmp_path / "b.png", overwrite=False) == (
-        [Job(tmp_path / "a.png", tmp_path / "b.png")],
+        [EditJob(tmp_path / "a.png", tmp_path / "b.png")],
         0,
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from relation_core.pictures.sample_sheet import GAP, LABELS, LINE, SIDE, Row, sample_sheet
+from relation_core.pictures.sample_sheet import GAP, LABELS, LINE, SIDE, SheetRow, sample_sheet
 
 
 def colour(row: int, place: int) -> tuple[int, int, int]:
     return 40 * row, 40 * place, 100
 
 
-def rows(count: int) -> list[Row]:
+def rows(count: int) -> list[SheetRow]:
     return [
         (f"edit {row}", [Image.new("RGB", (64, 64), colour(row, place)) for place in range(len(LABELS))])
         for row in range(count)
