@@ -61,7 +61,7 @@ def measure_conversion(folder: Path) -> dict[str, Any]:
 @torch.inference_mode()
 def encode_ours(sizes: Sizes, adapter_file: Path, dtype: torch.dtype) -> dict[str, Any]:
     """Open an adapter and encode one pair, with nothing else in the process."""
-    _read_record(adapter_file)
+    _seconds_to_read(adapter_file)
     before, start = memory(), time.perf_counter()
     with PeakMemory() as opening:
         adapter = open_adapter(adapter_file)
@@ -82,7 +82,7 @@ def encode_ours(sizes: Sizes, adapter_file: Path, dtype: torch.dtype) -> dict[st
 @torch.inference_mode()
 def encode_naively(sizes: Sizes, adapter_file: Path, dtype: torch.dtype) -> dict[str, Any]:
     """Load an adapter whole and encode one pair, with nothing else in the process."""
-    _read_record(adapter_file)
+    _seconds_to_read(adapter_file)
     pooled = _pooled(sizes)[0].to(dtype)
 
     def work() -> tuple[float, int]:
@@ -120,7 +120,7 @@ def encode_beside_siglip(
     relation, added = _watched(encode)
     rounds = []
     for _ in range(ROUNDS):
-        floor = _read_record(adapter_file) + _clocked(lambda: siglip.pooled(pixels))[0]
+        floor = _seconds_to_read(adapter_file) + _clocked(lambda: siglip.pooled(pixels))[0]
         rounds.append({"floor_seconds": floor, "seconds": _clocked(encode)[0]})
     return {
         "open_seconds": open_seconds,
@@ -147,7 +147,7 @@ def _pair() -> list[Any]:
     return [Image.linear_gradient("L").resize((384, 384)).rotate(angle).convert("RGB") for angle in (0, 90)]
 
 
-def _read_record(file: Path) -> float:
+def _seconds_to_read(file: Path) -> float:
     start = time.perf_counter()
     subprocess.run(["cat", str(file)], stdout=subprocess.DEVNULL, check=True)  # noqa: S603, S607
     return time.perf_counter() - start

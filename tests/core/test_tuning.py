@@ -268,7 +268,7 @@ def test_a_start_must_fit(tmp_path: Path) -> None:
     with pytest.raises(RelationMismatchError, match="The relation to start from was made with the adapter"):
         check_start(relation, other)
     with pytest.raises(TuningError, match="weight 0"):
-        check_start(replace(relation, weights=(0.0, 0.0)), adapter)
+        check_start(replace(relation, pair_weights=(0.0, 0.0)), adapter)
 
 
 LEARNED = Learned(4, 400, "make it sepia", "flux1-dev.safetensors")

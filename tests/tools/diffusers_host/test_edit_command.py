@@ -149,7 +149,7 @@ def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptur
         (("--device", "abacus"), "Cannot compute on 'abacus'"),
         (("--offload",), "nothing to offload"),
         (("--source", "missing.png"), "There is nothing at missing.png"),
-        (("--before", "missing.png", "--after", str(AFTER)), "Cannot read the picture missing.png"),
+        (("--before", "missing.png", "--after", str(AFTER)), "Cannot read the picture 'missing.png'"),
         (("--out", "result.gif"), "'result.gif' does not end as a picture's name"),
         (("--out", str(SOURCE), "--overwrite"), "would replace a source"),
         (("--adapter", str(AFTER)), "after.png"),
