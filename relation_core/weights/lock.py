@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ..errors import RelationAdapterError
 
 if sys.platform == "win32":
     import msvcrt
@@ -15,6 +21,47 @@ else:
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """A link in the lock's place is not followed, and a pipe there does not block."""
 _TRIES = 100
+_LOCK = ".relation-adapter.lock"
+_POLL = 0.1
+"""Seconds between two tries of one who waits."""
+_LOG = logging.getLogger(__name__)
+
+
+class BusyError(RelationAdapterError):
+    """Another process does the same work in the same folder."""
+
+
+@contextmanager
+def alone_in(folder: Path, work: str, wait: bool = False) -> Generator[None]:
+    """Keep other processes out of a folder for the block; it is made if need be. A kill lets the next one in.
+
+    Args:
+        folder: the folder.
+        work: what is done there, such as "training".
+        wait: wait until the others are done, instead of an error.
+
+    Raises:
+        BusyError: another process is in it.
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    lock, told = take_lock(path), False
+    while lock is None:
+        if not wait:
+            raise BusyError(
+                f"Another process is {work} in '{folder}'; expected to be the only one. Wait until it ends and run "
+                "again, or name another folder."
+            )
+        if not told:
+            _LOG.info("Another process is %s in '%s'; waiting for it.", work, folder)
+        told = True
+        time.sleep(_POLL)
+        lock = take_lock(path)
+    try:
+        yield
+    finally:
+        drop_lock(path, lock)
 
 
 def take_lock(path: Path) -> int | None:

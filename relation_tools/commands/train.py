@@ -21,6 +21,6 @@ def _train(options: argparse.Namespace) -> None:
         require(library, library, EXTRA)
     from ..training.settings import RunSettings  # noqa: PLC0415 - optional
     from ..training.settings_file import read_settings  # noqa: PLC0415
-    from ..training.trainer import Trainer  # noqa: PLC0415
+    from ..training.trainer import train  # noqa: PLC0415
 
-    Trainer(read_settings(options.settings, RunSettings)).run()
+    train(read_settings(options.settings, RunSettings))

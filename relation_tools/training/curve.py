@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from relation_core.weights.atomic import appearing
 
@@ -35,9 +37,18 @@ class Curve:
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:
-    """The rows of a curve; none if there is no such file. A last line that a kill cut short is left out."""
+    """The rows of a curve; none if there is no such file. Damaged lines are left out."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        return [row for row in reader if None not in row.values()]
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(line.replace("\0", "") for line in file)
+        return [row for row in reader if _is_whole(row)]
+
+
+def _is_whole(row: Mapping[str | None, Any]) -> bool:
+    if None in row or None in row.values() or not row.get("step"):
+        return False
+    try:
+        return all(math.isfinite(float(value)) or name != "step" for name, value in row.items() if value)
+    except ValueError:
+        return False

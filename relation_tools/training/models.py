@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..diffusers_host.attention import add_relation_attention
 from ..diffusers_host.autoencoder import Autoencoder, decode, encode, load_autoencoder
 from ..diffusers_host.transformer_file import load_transformer
 from ..diffusers_host.vision_model import load_vision_model
+from ..fingerprints import contents_fingerprint
 from .adapter_module import AdapterModule
 from .flow import RelationFlow
 from .settings import NewTransformer, RunSettings
@@ -155,14 +155,6 @@ def load_encoders(vae: Path, vision: Path, device: torch.device | str) -> Frozen
     if vae.suffix == ".safetensors" and torch.device(device).type == "cpu":
         tensors = read_checkpoint(vae).tensors
         thin = thin_autoencoder(tensors) if "taesd_decoder.1.weight" in tensors else None
-    return FrozenEncoders(autoencoder, thin, tower, f"{_digest(vae)} {_digest(vision)}")
-
-
-def _digest(path: Path) -> str:
-    files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
-    digest = blake2b(digest_size=8)
-    for file in files:
-        with file.open("rb") as stream:
-            while piece := stream.read(1 << 24):
-                digest.update(piece)
-    return digest.hexdigest()
+    return FrozenEncoders(
+        autoencoder, thin, tower, f"{contents_fingerprint(vae, ('vae',))} {contents_fingerprint(vision)}"
+    )

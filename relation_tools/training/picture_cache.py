@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -21,10 +25,18 @@ from relation_core.pictures.tensors import from_pil
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
-from relation_core.weights.atomic import appearing
+from relation_core.weights.atomic import write_whole
+from relation_core.weights.lock import alone_in
+
+from ..fingerprints import file_digest
+from .cache_arrays import allocate, mapped
 
 _BATCH = 32
-_INDEX = "index.json"
+_FORMAT = "1"
+"""Counted up when the same pictures come out differently."""
+_INDEX, _DONE, _POOLED = "sizes.json", "done", "pooled"
+_SIZE = re.compile("[1-9][0-9]*x[1-9][0-9]*")
+_LOG = logging.getLogger(__name__)
 
 
 class Encoders(Protocol):
@@ -56,21 +68,33 @@ class Encoders(Protocol):
 class _Plan:
     """What a cache holds: a row for every different picture."""
 
-    key: str
-    """Of the models and settings that it was made with."""
     rows: dict[str, int]
     """Of every picture's name."""
     places: list[tuple[str, int]]
     """Of every row: the name of its array of latents, and its place in it."""
     files: list[str]
-    """Of every row: a picture that it was made of."""
+    """Of every row: a picture that it is made of."""
+    digests: list[str]
+    """Of every row: the hash of that picture's file."""
+    vision_dim: int
+
+    def arrays(self) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Shape and dtype of every array, by its name."""
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            _DONE: ((len(self.files),), np.uint8),
+            _POOLED: ((len(self.files), self.vision_dim), np.float32),
+        }
+        for size, count in Counter(size for size, _ in self.places).items():
+            width, height = (int(side) // 8 for side in size.split("x"))
+            shapes[f"latents_{size}"] = ((count, LATENT_CHANNELS, height, width), np.float16)
+        return shapes
 
 
 class PictureCache:
     """The pictures of a run-ready file, as rows.
 
     Args:
-        folder: the cache's own.
+        folder: of the arrays.
         root: what the pictures' names are relative to.
         plan: what lies in it.
     """
@@ -79,9 +103,14 @@ class PictureCache:
         self._root = root
         self._plan = plan
         self.rows = plan.rows
+        self.fingerprint = folder.name
+        """Names the pictures' contents, and what they were encoded by."""
+        arrays = _open_arrays(folder, plan)
+        if arrays is None:
+            raise DatasetError(f"The cache '{folder}' was changed while it was read. Run again to make it anew.")
         names = sorted({name for name, _ in plan.places})
-        self._latents = {name: _mapped(folder / f"latents_{name}.npy") for name in names}
-        self._pooled = _mapped(folder / "pooled.npy")
+        self._latents = {name: arrays[f"latents_{name}"] for name in names}
+        self._pooled = arrays[_POOLED]
         self._bucket = np.array([names.index(name) for name, _ in plan.places])
         self._place = np.array([place for _, place in plan.places])
         self._names = names
@@ -104,16 +133,13 @@ class PictureCache:
         return read_picture(self._root / self._plan.files[row])
 
 
-def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r")
-
-
 def open_cache(
     folder: Path, root: Path, samples: Iterable[Sample], long_side: int, encoders: Encoders, progress: Progress
 ) -> PictureCache:
     """Encode every picture of some samples that is not encoded yet. Killed at any moment, the same call goes on.
 
-    Pictures of the same bytes are encoded once.
+    Pictures of the same bytes are encoded once. What lies in the cache is found by the pictures' bytes, the models and
+    the size, never by names; each such set has a folder, so that several processes can share a cache.
 
     Args:
         folder: where the cache lies; made if need be.
@@ -126,75 +152,103 @@ def open_cache(
     Raises:
         DatasetError: a picture cannot be read, or the cache cannot be written.
     """
-    names = sorted({name for sample in samples for name in sample.pictures})
-    listing = blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
-    key = f"{encoders.fingerprint} {long_side} {listing}"
+    digests = {name: _digest(root / name) for name in sorted({name for one in samples for name in one.pictures})}
+    contents = "\n".join((_FORMAT, encoders.fingerprint, str(long_side), *sorted(set(digests.values()))))
+    own = folder / blake2b(contents.encode(), digest_size=16).hexdigest()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        plan = _stored_plan(folder, key) or _new_plan(folder, root, names, long_side, key, encoders)
-        _fill(folder, root, plan, encoders, progress)
+        with alone_in(own, "encoding pictures", wait=True):
+            plan = _plan(own, root, digests, long_side, encoders.vision_dim)
+            _fill(own, root, plan, encoders, progress)
     except OSError as error:
-        raise DatasetError(f"The cache '{folder}' could not be made: {error}. Make room, or name another.") from error
-    return PictureCache(folder, root, plan)
+        raise DatasetError(
+            f"The cache '{folder}' could not be made: {error.strerror or error}. Make room, or name another."
+        ) from error
+    return PictureCache(own, root, plan)
 
 
-def _stored_plan(folder: Path, key: str) -> _Plan | None:
-    if not (folder / _INDEX).is_file():
-        return None
-    stored = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    if stored["key"] != key:
-        return None
-    places = [(str(name), int(place)) for name, place in stored["places"]]
-    return _Plan(key, stored["rows"], places, stored["files"])
-
-
-def _new_plan(folder: Path, root: Path, names: Sequence[str], long_side: int, key: str, encoders: Encoders) -> _Plan:
-    (folder / _INDEX).unlink(missing_ok=True)
-    rows: dict[str, int] = {}
+def _plan(folder: Path, root: Path, digests: dict[str, str], long_side: int, vision_dim: int) -> _Plan:
+    """Give every different picture a row. Decoding them for their sizes is done once."""
+    files: dict[str, str] = {}
+    for name, digest in digests.items():
+        files.setdefault(digest, name)
+    order = sorted(files)
+    sizes = _stored_sizes(folder, order)
+    if sizes is None:
+        sizes = [_latent_size(root / files[digest], long_side) for digest in order]
+        write_whole(folder / _INDEX, json.dumps(sizes).encode())
+    counts: Counter[str] = Counter()
     places: list[tuple[str, int]] = []
-    files: list[str] = []
-    counts: dict[str, int] = {}
-    seen: dict[bytes, int] = {}
-    for name in names:
-        path = root / name
-        digest = blake2b(path.read_bytes(), digest_size=16).digest()
-        if digest not in seen:
-            seen[digest] = len(files)
-            width, height = source_size(*_read(path).size, long_side)
-            size = f"{width}x{height}"
-            places.append((size, counts.get(size, 0)))
-            counts[size] = counts.get(size, 0) + 1
-            files.append(name)
-        rows[name] = seen[digest]
-    for size, count in counts.items():
-        width, height = (int(side) // 8 for side in size.split("x"))
-        _allocate(folder / f"latents_{size}.npy", (count, LATENT_CHANNELS, height, width), np.float16)
-    _allocate(folder / "pooled.npy", (len(files), encoders.vision_dim), np.float32)
-    _allocate(folder / "done.npy", (len(files),), np.uint8)
-    plan = _Plan(key, rows, places, files)
-    with appearing(folder / _INDEX) as unfinished:
-        unfinished.write_text(json.dumps(vars(plan)), encoding="utf-8")
-    return plan
+    for size in sizes:
+        places.append((size, counts[size]))
+        counts[size] += 1
+    row_of = {digest: row for row, digest in enumerate(order)}
+    rows = {name: row_of[digest] for name, digest in digests.items()}
+    return _Plan(rows, places, [files[digest] for digest in order], order, vision_dim)
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
-    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+def _stored_sizes(folder: Path, order: Sequence[str]) -> list[str] | None:
+    try:
+        stored: Any = json.loads((folder / _INDEX).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        stored = None
+    if isinstance(stored, list) and len(cast("list[object]", stored)) == len(order):
+        sizes = cast("list[object]", stored)
+        if all(isinstance(size, str) and _SIZE.fullmatch(size) for size in sizes):
+            return cast("list[str]", sizes)
+    _LOG.warning("'%s' is damaged; the pictures' sizes are found anew.", folder / _INDEX)
+    return None
+
+
+def _latent_size(path: Path, long_side: int) -> str:
+    width, height = source_size(*_read(path).size, long_side)
+    return f"{width}x{height}"
+
+
+def _open_arrays(folder: Path, plan: _Plan, writable: bool = False) -> dict[str, np.ndarray] | None:
+    """Map all arrays; None where one is missing or damaged."""
+    found: dict[str, np.ndarray] = {}
+    for name, (shape, dtype) in plan.arrays().items():
+        array = mapped(folder / f"{name}.npy", shape, dtype, writable)
+        if array is None:
+            return None
+        found[name] = array
+    return found
+
+
+def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, np.ndarray]:
+    arrays = _open_arrays(folder, plan, writable=True)
+    if arrays is not None:
+        return arrays
+    if (folder / f"{_DONE}.npy").exists():
+        _LOG.warning("The cache '%s' is damaged; its pictures are encoded anew.", folder)
+        (folder / f"{_DONE}.npy").unlink()
+    for name, (shape, dtype) in reversed(plan.arrays().items()):  # what tells that others are done comes last
+        allocate(folder / f"{name}.npy", shape, dtype)
+    arrays = _open_arrays(folder, plan, writable=True)
+    if arrays is None:
+        raise OSError(errno.EIO, "What was written cannot be read back")
+    return arrays
 
 
 def _fill(folder: Path, root: Path, plan: _Plan, encoders: Encoders, progress: Progress) -> None:
-    done = np.load(folder / "done.npy", mmap_mode="r+")
-    pooled = np.load(folder / "pooled.npy", mmap_mode="r+")
+    arrays = _writable_arrays(folder, plan)
+    done, pooled = arrays[_DONE], arrays[_POOLED]
     progress.start(int((done == 0).sum()))
     for size, rows in _batches(plan, done):
-        latents = np.load(folder / f"latents_{size}.npy", mmap_mode="r+")
+        latents: Any = arrays[f"latents_{size}"]
         pictures = [_read(root / plan.files[row]) for row in rows]
+        changed = [row for row in rows if _digest(root / plan.files[row]) != plan.digests[row]]
+        if changed:
+            raise DatasetError(f"'{root / plan.files[changed[0]]}' was changed while it was encoded. Run again.")
         width, height = map(int, size.split("x"))
         image = torch.cat([resize_source(from_pil(picture), (width, height)) for picture in pictures])
         latents[[plan.places[row][1] for row in rows]] = encoders.latents(image).numpy().astype(np.float16)
         pixels = vision_pixels([resize_exemplar(picture) for picture in pictures], encoders.image_size)
         pooled[rows] = encoders.pooled(pixels).numpy()
         latents.flush()
-        pooled.flush()
+        cast("Any", pooled).flush()
         done[rows] = 1
         for _ in rows:
             progress.step()
@@ -204,7 +258,7 @@ def _batches(plan: _Plan, done: np.ndarray) -> Iterator[tuple[str, list[int]]]:
     """Rows that are not done, some of one size at a time."""
     waiting: dict[str, list[int]] = {}
     for row, (size, _) in enumerate(plan.places):
-        if not done[row]:
+        if done[row] != 1:
             waiting.setdefault(size, []).append(row)
     for size, rows in waiting.items():
         for start in range(0, len(rows), _BATCH):
@@ -216,3 +270,10 @@ def _read(path: Path) -> Image.Image:
         return read_picture(path)
     except PictureError as error:
         raise DatasetError(f"{error} `dataset validate` finds all such.") from error
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"Cannot read the picture '{path}': {error}. `dataset validate` finds all such.") from error

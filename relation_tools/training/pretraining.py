@@ -6,12 +6,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
 
+from relation_core.weights.lock import alone_in
+
 from .curve import Curve
 from .learning_rate import learning_rate_factor
+from .run_identity import MADE_WITH, check_identity
 from .run_state import load_state, save_state
 
 _LOG = logging.getLogger(__name__)
@@ -41,12 +45,25 @@ def pretrain(
         module: what is trained; its buffers are part of the state.
         loss_of: gives the losses of a step by name; whatever is random in it must depend on the step alone.
         options: of the loop. ``output`` gets the states and ``curve.csv``.
+
+    Raises:
+        BusyError: another process trains into the same folder.
+        CheckpointError: the states there belong to a run with other settings.
     """
+    with alone_in(options.output, "training"):
+        _pretrain(module, loss_of, options)
+
+
+def _pretrain(
+    module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
+) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, weight_decay=1e-4)
     states = options.output / "states"
     state = load_state(states)
     start = 0
+    identity = _identity(module, options)
     if state is not None:
+        check_identity(state, identity, states)
         start = state["step"]
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
@@ -76,5 +93,13 @@ def pretrain(
             _LOG.info("step %d: %s; %.0f samples a second", done, row, rate)
             sums, since = {}, now
         if done % options.save_every == 0 or done == options.steps:
-            save_state(states, done, {"module": module.state_dict(), "optimizer": optimizer.state_dict()}, keep=2)
+            state = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+            save_state(states, done, {MADE_WITH: identity, **state}, keep=2)
     module.eval()
+
+
+def _identity(module: torch.nn.Module, options: PretrainingOptions) -> dict[str, str]:
+    sizes = str([(name, list(tensor.shape)) for name, tensor in module.state_dict().items()])
+    names = ("batch_size", "learning_rate", "warmup", "seed")
+    digest = blake2b(sizes.encode(), digest_size=8).hexdigest()
+    return {"the model": f"{type(module).__name__} {digest}", **{name: str(getattr(options, name)) for name in names}}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from relation_core.errors import CheckpointError
 from relation_core.weights.atomic import appearing
 
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"state-(\d{8,})\.pt")
 
 
@@ -44,18 +46,32 @@ def saved_states(folder: Path) -> list[Path]:
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """Read the newest state; None if there is none.
+    """Read the newest state that is whole; None if there is none at all. Damaged ones are named.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: none of those that are there can be read.
     """
-    states = saved_states(folder)
-    if not states:
-        return None
+    problem: CheckpointError | None = None
+    for path in reversed(saved_states(folder)):
+        try:
+            return _read_state(path)
+        except CheckpointError as error:  # noqa: PERF203 - there are as many as the run keeps
+            problem = problem or error
+            _LOG.warning("%s The state before it is taken, if there is one.", error)
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _read_state(path: Path) -> dict[str, Any]:
     try:
-        return torch.load(states[-1], map_location="cpu", weights_only=True)
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
+        problem = "it holds no step"
     except Exception as error:  # unpickling damaged bytes can raise almost anything
-        raise CheckpointError(
-            f"{states[-1]} cannot be read ({error}). Expected the state of a training run: remove it to go on from the "
-            "one before."
-        ) from error
+        state, problem = None, str(error)[:200]
+    if isinstance(state, dict) and "step" in state:
+        return cast("dict[str, Any]", state)
+    raise CheckpointError(
+        f"{path} cannot be read ({problem}). Expected the state of a training run: remove it to go on from "
+        "the one before."
+    )

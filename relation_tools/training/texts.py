@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -15,9 +16,15 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from relation_core.errors import CheckpointError, DatasetError
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.progress import Progress
-from relation_core.weights.atomic import appearing
+from relation_core.weights.atomic import write_whole
+from relation_core.weights.lock import alone_in
 
-_INDEX = "texts.json"
+from ..fingerprints import contents_fingerprint
+from .cache_arrays import allocate, mapped
+
+_INDEX, _ARRAYS = "texts.json", ("text.npy", "pooled_text.npy")
+_ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+_LOG = logging.getLogger(__name__)
 
 
 class Texts(Protocol):
@@ -49,8 +56,8 @@ class TextCache:
 
     def __init__(self, folder: Path, rows: dict[str, int]) -> None:
         self._rows = rows
-        self._text = np.load(folder / "text.npy", mmap_mode="r")
-        self._pooled = np.load(folder / "pooled_text.npy", mmap_mode="r")
+        self._text = np.load(folder / _ARRAYS[0], mmap_mode="r")
+        self._pooled = np.load(folder / _ARRAYS[1], mmap_mode="r")
 
     def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Read them."""
@@ -78,52 +85,63 @@ def open_texts(
         DatasetError: the cache cannot be written.
     """
     names = sorted(set(texts))
-    key = blake2b("\n".join((str(encoders.resolve()), str(tokens), *names)).encode(), digest_size=16).hexdigest()
     rows = {text: row for row, text in enumerate(names)}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        done = _done(folder, key)
-        if done < len(names):
-            _encode(folder, names, done, _pipeline(encoders, device), tokens, key, progress)
+        key = json.dumps([contents_fingerprint(encoders, _ENCODERS), tokens, names])
+        own = folder / blake2b(key.encode(), digest_size=16).hexdigest()
+        with alone_in(own, "encoding texts", wait=True):
+            done = _done(own, len(names))
+            if done < len(names):
+                _encode(own, names, done, _pipeline(encoders, device), tokens, progress)
     except OSError as error:
-        raise DatasetError(f"The cache '{folder}' could not be made: {error}. Make room, or name another.") from error
-    return TextCache(folder, rows)
+        raise DatasetError(
+            f"The cache '{folder}' could not be made: {error.strerror or error}. Make room, or name another."
+        ) from error
+    return TextCache(own, rows)
 
 
-def _done(folder: Path, key: str) -> int:
-    """How many texts of these are encoded."""
+def _done(folder: Path, count: int) -> int:
+    """How many texts are encoded; none where the record of it, or an array, is missing or damaged."""
     index = folder / _INDEX
-    stored: dict[str, Any] = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-    return stored["done"] if stored.get("key") == key else 0
+    if not index.is_file():
+        return 0
+    try:
+        stored: dict[str, Any] = json.loads(index.read_bytes())
+        whole = all(
+            mapped(folder / name, tuple(shape), np.float16) is not None and shape[0] == count
+            for name, shape in zip(_ARRAYS, stored["shapes"], strict=True)
+        )
+        if whole and 0 <= stored["done"] <= count:
+            return stored["done"]
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        pass
+    _LOG.warning("The cache '%s' is damaged; its texts are encoded anew.", folder)
+    return 0
 
 
-def _encode(
-    folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, key: str, progress: Progress
-) -> None:
+def _encode(folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, progress: Progress) -> None:
     arrays: list[Any] = []
     progress.start(len(names) - start)
+    shapes: list[tuple[int, ...]] = []
     for row in range(start, len(names)):
         with torch.no_grad():
             text, pooled, _ = pipeline.encode_prompt(prompt=names[row], prompt_2=None, max_sequence_length=tokens)
         values = (text[0], pooled[0])
         if not arrays:
-            arrays = [
-                _array(folder / f"{name}.npy", (len(names), *value.shape), new=start == 0)
-                for name, value in zip(("text", "pooled_text"), values, strict=True)
-            ]
+            shapes = [(len(names), *value.shape) for value in values]
+            arrays = [_array(folder / name, shape, start == 0) for name, shape in zip(_ARRAYS, shapes, strict=True)]
         for array, value in zip(arrays, values, strict=True):
             array[row] = value.float().cpu().numpy().astype(np.float16)
         if (row + 1) % 64 == 0 or row + 1 == len(names):
             for array in arrays:
                 array.flush()
-            with appearing(folder / _INDEX) as unfinished:
-                unfinished.write_text(json.dumps({"key": key, "done": row + 1}), encoding="utf-8")
+            write_whole(folder / _INDEX, json.dumps({"done": row + 1, "shapes": shapes}).encode())
         progress.step()
 
 
 def _array(path: Path, shape: tuple[int, ...], new: bool) -> Any:
     if new:
-        return np.lib.format.open_memmap(path, "w+", np.float16, shape)
+        allocate(path, shape, np.float16)
     return np.load(path, mmap_mode="r+")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ from relation_core.progress import Silent
 from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample, read_samples
 from relation_core.weights.atomic import appearing
+from relation_core.weights.lock import alone_in
 
 from .accuracy import Question, make_questions, measure
 from .curve import Curve
@@ -26,6 +28,7 @@ from .learning_rate import learning_rate_factor
 from .models import build_flow, load_encoders
 from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
+from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
 from .run_state import load_state, save_state
 from .settings import RunSettings
 from .sheets import draw_results, one_of_each_task
@@ -36,6 +39,18 @@ CURVE = "curve.csv"
 COLUMNS = ("step", "loss", "learning_rate", "samples_per_second", "accuracy")
 CurveRow = dict[str, str]
 _LOG = logging.getLogger(__name__)
+
+
+def train(settings: RunSettings) -> None:
+    """Train to the last step, on from the newest state in the output folder.
+
+    Raises:
+        BusyError: another process trains into that folder.
+        CheckpointError: the state there belongs to a run with other settings, or a model file is not what it should be.
+    """
+    main = os.environ.get("RANK", "0") == "0"  # of accelerate's processes
+    with alone_in(settings.output, "training") if main else nullcontext():
+        Trainer(settings).run()
 
 
 class Trainer:
@@ -53,7 +68,9 @@ class Trainer:
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
         self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)
         samples, tasks = labelled_samples(settings.data.train)
-        self.data = TrainingData(samples, tasks, self._cache(settings.data.train, samples), settings.data.exemplars)
+        cache = self._cache(settings.data.train, samples)
+        self.data = TrainingData(samples, tasks, cache, settings.data.exemplars)
+        self.identity = run_identity(settings, {"the dataset": samples_fingerprint(samples, cache.fingerprint)})
         self.texts = self._texts(samples)
         self.parameters = self.flow.trained()
         self.flow.to(self.accelerator.device)
@@ -97,6 +114,7 @@ class Trainer:
         state = load_state(self.settings.output / "states")
         if state is None:
             return 0
+        check_identity(state, self.identity, self.settings.output / "states")
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(state["trained"][name])
@@ -184,6 +202,7 @@ class Trainer:
 
     def _save(self) -> None:
         state = {
+            MADE_WITH: self.identity,
             "trained": {name: parameter.detach() for name, parameter in self.parameters.items()},
             "average": self.average.state(),
             "optimizer": self.optimizer.state_dict(),

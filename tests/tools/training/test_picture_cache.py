@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +22,10 @@ from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 from relation_tools.diffusers_host.autoencoder import encode, load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
 from relation_tools.training.models import FrozenEncoders, load_encoders
-from relation_tools.training.picture_cache import open_cache
+from relation_tools.training.picture_cache import PictureCache, open_cache
 from tests.counted_progress import CountedProgress
+
+KEYS = ("cond1", "cond2", "source", "target")
 
 
 class Counting(CountedProgress):
@@ -114,3 +120,108 @@ def test_a_picture_that_cannot_be_read_is_named(small_run: SmallRun, encoders: F
     sample = Sample(0, *["broken.png"] * 4, "text")
     with pytest.raises(DatasetError, match=r"Cannot read the picture .*broken\.png.*dataset validate"):
         open_cache(tmp_path / "cache", tmp_path, [sample], 0, encoders, Silent())
+
+
+def dataset_of(small_run: SmallRun, folder: Path) -> Path:
+    """A copy that can be changed."""
+    root = folder / "data"
+    shutil.copytree(small_run.settings.data.train.parent, root)
+    return root
+
+
+def values(cache: PictureCache, name: str) -> list[torch.Tensor]:
+    row = np.array([cache.rows[name]])
+    return [cache.latents(row), cache.pooled(row)]
+
+
+def test_a_picture_that_was_repaired_under_its_name_is_encoded_anew(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    root = dataset_of(small_run, tmp_path)
+    name = samples[0].target
+    broken = values(open_cache(tmp_path / "cache", root, samples, 0, encoders, Silent()), name)
+    stat = (root / name).stat()
+    Image.open(root / name).transpose(Image.Transpose.ROTATE_90).save(root / name)
+    os.utime(root / name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    found = values(open_cache(tmp_path / "cache", root, samples, 0, encoders, Silent()), name)
+    expected = values(open_cache(tmp_path / "new", root, samples, 0, encoders, Silent()), name)
+    for before, after, right in zip(broken, found, expected, strict=True):
+        assert torch.equal(after, right) and not torch.equal(before, after)
+
+
+def test_renamed_pictures_are_not_encoded_again(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    root = dataset_of(small_run, tmp_path)
+    before = open_cache(tmp_path / "cache", root, samples, 0, encoders, Silent())
+    (root / "pictures").rename(root / "others")
+    renamed = [replace(one, **{k: getattr(one, k).replace("pictures", "others") for k in KEYS}) for one in samples]
+    counting = Counting()
+    after = open_cache(tmp_path / "cache", root, renamed, 0, encoders, counting)
+    assert counting.count == 0
+    for old, new in zip(samples[5].pictures, renamed[5].pictures, strict=True):
+        assert torch.equal(values(before, old)[0], values(after, new)[0])
+
+
+def test_two_datasets_share_a_cache_without_harm(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    """The second run must not rewrite arrays that the first has mapped."""
+    root = dataset_of(small_run, tmp_path)
+    first = open_cache(tmp_path / "cache", root, samples, 0, encoders, Silent())
+    before = {name: values(first, name) for name in samples[0].pictures}
+    open_cache(tmp_path / "cache", root, samples[:2], 32, encoders, Silent())
+    for name, expected in before.items():
+        for found, right in zip(values(first, name), expected, strict=True):
+            assert torch.equal(found, right)
+
+
+def test_processes_that_share_a_cache_encode_each_picture_once(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+) -> None:
+    root, counts = small_run.settings.data.train.parent, [Counting() for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda count: open_cache(tmp_path, root, samples, 0, encoders, count), counts))
+    assert sorted(count.count for count in counts) == [0, 0, 16]
+    assert all(torch.equal(one.pooled(np.arange(16)), found[0].pooled(np.arange(16))) for one in found)
+    assert not list(tmp_path.rglob(".relation-adapter*")), "no lock is left"
+
+
+@pytest.mark.parametrize("name", ["done", "pooled", "latents_64x64", "sizes"])
+@pytest.mark.parametrize("data", [None, b"", b"\0" * 300, "half"])
+def test_damage_is_found_and_made_anew(
+    small_run: SmallRun,
+    encoders: FrozenEncoders,
+    samples: list[Sample],
+    tmp_path: Path,
+    name: str,
+    data: bytes | str | None,
+) -> None:
+    root = small_run.settings.data.train.parent
+    whole = open_cache(tmp_path, root, samples, 0, encoders, Silent())
+    expected = {one: values(whole, one) for one in samples[1].pictures}
+    (path,) = tmp_path.rglob(f"{name}.*")
+    kept = path.read_bytes()
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data if isinstance(data, bytes) else kept[: len(kept) // 2])
+    again = open_cache(tmp_path, root, samples, 0, encoders, Silent())
+    for one, right in expected.items():
+        assert all(torch.equal(a, b) for a, b in zip(values(again, one), right, strict=True))
+
+
+def test_a_full_disk_is_an_error_before_anything_is_encoded(
+    small_run: SmallRun,
+    encoders: FrozenEncoders,
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    counting = Counting()
+    with pytest.raises(DatasetError, match=r"could not be made: No space left on device. Make room"):
+        open_cache(tmp_path, small_run.settings.data.train.parent, samples, 0, encoders, counting)
+    assert counting.count == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import FluxPipeline
+from safetensors.torch import load_file, save_file
 from small_run import SmallRun
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "diffusers_host"))
@@ -69,6 +71,26 @@ def test_encoding_goes_on_after_a_kill(pipeline: Path, tmp_path: Path) -> None:
     other = Stopping(after=1000)
     open_texts(tmp_path / "killed", texts, pipeline, 9, "cpu", other)
     assert other.taken == 100
+
+
+def test_other_encoders_under_the_same_path_are_found(pipeline: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pipeline"
+    shutil.copytree(pipeline, folder)
+    before = open_texts(tmp_path / "cache", TEXTS, folder, 8, "cpu", Silent()).encoded(TEXTS)[1]
+    weights = next((folder / "text_encoder").glob("*.safetensors"))
+    save_file({name: tensor * 1.5 for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    after = open_texts(tmp_path / "cache", TEXTS, folder, 8, "cpu", Silent()).encoded(TEXTS)[1]
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("name", ["texts.json", "text.npy", "pooled_text.npy"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"\0" * 40])
+def test_damage_is_found_and_made_anew(pipeline: Path, tmp_path: Path, name: str, data: bytes) -> None:
+    expected = open_texts(tmp_path, TEXTS, pipeline, 8, "cpu", Silent()).encoded(TEXTS)
+    (path,) = tmp_path.rglob(name)
+    path.write_bytes(data)
+    found = open_texts(tmp_path, TEXTS, pipeline, 8, "cpu", Silent()).encoded(TEXTS)
+    assert all(torch.equal(one, right) for one, right in zip(found, expected, strict=True))
 
 
 def test_a_folder_without_text_encoders_is_refused(tmp_path: Path) -> None:

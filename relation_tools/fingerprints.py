@@ -1,0 +1,72 @@
+"""Names for what files hold, so that a result is never taken for one of other contents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+from relation_core.files.regular_file import open_regular
+
+_PIECE = 1 << 24
+_SHORT = 1 << 26
+"""Bytes up to which :func:`weights_fingerprint` reads all of a file."""
+_SAMPLES, _SAMPLE = 64, 1 << 16
+
+
+def file_digest(path: Path) -> str:
+    """Hash a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = blake2b(digest_size=16)
+    with open_regular(path) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def contents_fingerprint(path: Path, parts: Iterable[str] = ()) -> str:
+    """Hash a file with the ``config.json`` beside it, or all files of a folder with their names.
+
+    Args:
+        path: the file or folder.
+        parts: of a folder, only what lies in these folders in it; all where none of them is there.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    digest = blake2b(digest_size=8)
+    for file in _files(path, parts):
+        digest.update(f"{file.name if path.is_file() else file.relative_to(path)} {file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Hash the weights of a large model: names, lengths and samples spread over each of its files.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    digest = blake2b(digest_size=8)
+    for file in _files(path, ()):
+        size = file.stat().st_size
+        digest.update(f"{file.name if path.is_file() else file.relative_to(path)} {size} ".encode())
+        if size <= _SHORT:
+            digest.update(file_digest(file).encode())
+            continue
+        with file.open("rb") as stream:
+            for number in range(_SAMPLES):
+                stream.seek(number * (size - _SAMPLE) // (_SAMPLES - 1))
+                digest.update(stream.read(_SAMPLE))
+    return digest.hexdigest()
+
+
+def _files(path: Path, parts: Iterable[str]) -> list[Path]:
+    if path.is_dir():
+        folders = [path / part for part in parts if (path / part).is_dir()] or [path]
+        found = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+        return sorted(file for file in found if not file.name.startswith("."))
+    config = path.with_name("config.json")
+    return [path, config] if config.is_file() and config != path else [path]

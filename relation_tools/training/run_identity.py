@@ -1,0 +1,79 @@
+"""What a training state belongs to: settings and data that its steps were taken with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from relation_core.errors import CheckpointError
+
+from ..fingerprints import weights_fingerprint
+
+MADE_WITH = "made_with"
+_FREE = (
+    "output",
+    "device",
+    "records",
+    "data.cache",
+    "data.test",
+    "training.steps",
+    "training.compile",
+    "training.gradient_checkpointing",
+)
+"""Settings that a run may change as it goes on: how far it goes, what it writes, how it computes the same."""
+_LOG = logging.getLogger(__name__)
+
+
+def run_identity(settings: Any, contents: Mapping[str, str]) -> dict[str, str]:
+    """Put settings in words, by dotted names; files stand for what is in them.
+
+    Args:
+        settings: a run's, as nested objects with fields.
+        contents: fingerprints to add, by name.
+    """
+    return {**dict(_settings(settings, "")), **contents}
+
+
+def samples_fingerprint(samples: list[Any], pictures: str) -> str:
+    """Name what samples hold: which pictures go together, their texts, and the pictures themselves."""
+    return blake2b(f"{pictures} {samples!r}".encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Path) -> None:
+    """Refuse to go on from a state of other settings.
+
+    Raises:
+        CheckpointError: something differs; the message names it.
+    """
+    before: Mapping[str, str] | None = state.get(MADE_WITH)
+    if before is None:
+        _LOG.warning(
+            "The states in %s do not name the settings that they were made with; they are not checked.", folder
+        )
+        return
+    names = sorted({*before, *now})
+    differing = [name for name in names if before.get(name) != now.get(name)]
+    if differing:
+        changes = ", ".join(
+            f"{name} was {before.get(name, 'unknown')}, is {now.get(name, 'gone')}" for name in differing
+        )
+        raise CheckpointError(
+            f"The states in {folder} belong to a run with other settings ({changes}). Expected the same to go on from: "
+            "change the settings back, name another output, or remove the states to start anew."
+        )
+
+
+def _settings(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if name in _FREE:
+        return
+    if isinstance(value, Path):
+        if not name.startswith("data."):  # its samples are named by their contents
+            yield name, weights_fingerprint(value)
+    elif hasattr(value, "__dict__"):
+        for key, inner in cast("dict[str, object]", vars(value)).items():
+            yield from _settings(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, str(value)

@@ -1,0 +1,116 @@
+"""A state is gone on from with the settings and data that it was made with, by one process at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from small_run import SmallRun, as_toml, run_command
+
+from relation_core.errors import CheckpointError
+from relation_core.weights.lock import BusyError, alone_in
+from relation_tools.training.pretraining import PretrainingOptions, pretrain
+from relation_tools.training.run_state import load_state, save_state
+from relation_tools.training.trainer import Trainer, train
+
+
+@pytest.fixture
+def begun(small_run: SmallRun, tmp_path: Path) -> Path:
+    train(small_run.into(tmp_path / "run", steps=2))
+    return tmp_path / "run"
+
+
+def test_what_differs_is_named(small_run: SmallRun, begun: Path) -> None:
+    def refused(**changes: Any) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            Trainer(replace(small_run.into(begun, steps=4), **changes))
+        return str(caught.value)
+
+    settings = small_run.settings
+    assert "seed was 0, is 7" in refused(seed=7)
+    assert "data.long_side was 0, is 32" in refused(data=replace(settings.data, long_side=32))
+    changed = replace(settings.training, steps=4, batch_size=3, ema=0.5)
+    said = refused(training=changed)
+    assert "training.batch_size was 4, is 3" in said and "training.ema was 0.9, is 0.5" in said
+
+
+def test_what_may_differ_is_taken(small_run: SmallRun, begun: Path, tmp_path: Path) -> None:
+    settings = small_run.into(begun, {"save_every": 2, "keep": 1}, steps=3)
+    trainer = Trainer(replace(settings, data=replace(settings.data, cache=tmp_path / "other cache")))
+    assert trainer.step == 2
+
+
+def test_another_number_of_tokens_is_named_before_weights_are_compared(small_run: SmallRun, begun: Path) -> None:
+    settings = small_run.into(begun, steps=4)
+    with pytest.raises(CheckpointError, match=r"adapter\.tokens was 2, is 3"):
+        Trainer(replace(settings, adapter=replace(settings.adapter, tokens=3)))
+
+
+@pytest.mark.parametrize("what", ["picture", "text", "order"])
+def test_a_changed_dataset_is_named(small_run: SmallRun, tmp_path: Path, what: str) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(small_run.settings.data.train.parent, data)
+    settings = small_run.into(tmp_path / "run", steps=1)
+    settings = replace(settings, data=replace(settings.data, train=data / "train.jsonl"))
+    train(settings)
+    lines = (data / "train.jsonl").read_text().splitlines()
+    if what == "picture":
+        picture = next((data / "pictures").rglob("*.png"))
+        Image.open(picture).convert("L").convert("RGB").save(picture)
+    elif what == "text":
+        lines[3] = lines[3].replace('"text": "', '"text": "please ')
+    else:
+        lines[:2] = lines[1::-1]
+    (data / "train.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(CheckpointError, match="the dataset was"):
+        Trainer(settings)
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_one_after_a_kill_is_not(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    settings = small_run.into(tmp_path / "run", steps=2)
+    file = tmp_path / "run.toml"
+    file.write_text(as_toml(settings))
+    with alone_in(settings.output, "training"):
+        said = run_command("train", file, status=1)
+    assert "Another process is training in" in said and "Traceback" not in said
+    assert not (settings.output / "curve.csv").exists()
+    (settings.output / ".relation-adapter.lock").touch()  # as a killed process leaves it
+    train(settings)
+    assert not list(settings.output.glob(".*"))
+
+
+def test_pretraining_is_guarded_alike(tmp_path: Path) -> None:
+    module, options = torch.nn.Linear(2, 2), PretrainingOptions(tmp_path, steps=2, batch_size=4)
+
+    def losses(_: int) -> dict[str, torch.Tensor]:
+        return {"loss": module(torch.ones(1, 2)).sum()}
+
+    with alone_in(tmp_path, "training"), pytest.raises(BusyError):
+        pretrain(module, losses, options)
+    pretrain(module, losses, options)
+    with pytest.raises(CheckpointError, match="seed was 0, is 5"):
+        pretrain(module, losses, replace(options, seed=5, steps=3))
+    with pytest.raises(CheckpointError, match="the model was Linear"):
+        pretrain(torch.nn.Linear(3, 2), losses, replace(options, steps=3))
+    pretrain(module, losses, replace(options, steps=3))
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", "half"])
+def test_the_state_before_a_damaged_one_is_taken(
+    tmp_path: Path, data: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_state(tmp_path, 1, {"x": torch.ones(3)}, keep=2)
+    newest = save_state(tmp_path, 2, {"x": torch.ones(3)}, keep=2)
+    newest.write_bytes(data if isinstance(data, bytes) else newest.read_bytes()[: os.path.getsize(newest) // 2])
+    state = load_state(tmp_path)
+    assert state is not None and state["step"] == 1
+    assert newest.name in caplog.text
