@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relation_core.samples.samples import Sample, read_samples
 from relation_core.weights.atomic import appearing
+from relation_core.weights.lock import alone_in
 
 from ..evaluation.errors import EvaluationError
 from ..evaluation.journal import Journal
@@ -76,11 +77,12 @@ def _run(options: argparse.Namespace) -> int:
     samples = list(read_samples(options.file))[: options.limit]
     run = RunFolder(options.folder)
     template = load_template(options.workflow)
-    run.open(options.file, options.workflow, options.seed)
     settings = RunOptions(seed=options.seed, attempts=options.attempts, give_up=options.give_up)
-    with Journal(run.journal) as journal, progress_bar("samples", EXTRA) as progress:
-        runner = Runner(template, run, journal, settings, progress)
-        found = asyncio.run(_run_on_servers(runner, samples, options.file.parent, options.server))
+    with alone_in(run.folder, "evaluating"):
+        run.open(options.file, options.workflow, options.seed)
+        with Journal(run.journal) as journal, progress_bar("samples", EXTRA) as progress:
+            runner = Runner(template, run, journal, settings, progress)
+            found = asyncio.run(_run_on_servers(runner, samples, options.file.parent, options.server))
     _LOG.info("%d of %d samples have a result.", found.done, len(samples))
     for index, message in list(found.failed.items())[:10]:
         _LOG.info("Sample %d failed: %s", index, message)
@@ -92,7 +94,9 @@ def _run(options: argparse.Namespace) -> int:
 async def _run_on_servers(runner: Runner, samples: list[Sample], folder: Path, addresses: list[str]) -> RunSummary:
     import aiohttp  # noqa: PLC0415 - optional
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10), auto_decompress=False
+    ) as session:
         servers = [Server(address, session) for address in dict.fromkeys(addresses)]
         return await runner.run(samples, folder, servers)
 
@@ -101,6 +105,11 @@ def _score(options: argparse.Namespace) -> int:
     require("skimage", "scikit-image", EXTRA)
     run = RunFolder(options.folder)
     run.check_samples(options.file)
+    with alone_in(run.folder, "evaluating"):
+        return _score_alone(options, run)
+
+
+def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
     samples = finished_samples(read_samples(options.file), run)
     failed: dict[int, str] = {}
     if options.judge:

@@ -11,6 +11,7 @@ from relation_core.errors import DatasetError
 from relation_core.progress import Progress
 from relation_core.samples.samples import PROBLEMS, TASKS
 from relation_core.weights.atomic import appearing_text
+from relation_core.weights.lock import alone_in
 
 from .entries import PairEntry, dataset_folder, read_entries
 from .hold_out import Contents, hold_out
@@ -78,9 +79,23 @@ def build(
 
     Raises:
         DatasetError: nothing in ``pairs`` can be used, or ``out`` cannot be written.
+        BusyError: another process builds there.
     """
     folders = Folders(dataset_folder(pairs), out)
     _prepare(folders)
+    with alone_in(out, "building a dataset"):
+        return _build(pairs, folders, options, categories, processes, progress)
+
+
+def _build(
+    pairs: Path,
+    folders: Folders,
+    options: BuildOptions,
+    categories: dict[str, str],
+    processes: int,
+    progress: Progress,
+) -> BuildSummary:
+    (folders.out / SUMMARY).unlink(missing_ok=True)
     entries, problems = _collect(pairs)
     jobs = _jobs(entries)
     outcomes = split_all(jobs, folders, processes, progress)
@@ -98,7 +113,6 @@ def _prepare(folders: Folders) -> None:
         raise DatasetError(f"'{folders.out}' is the paired dataset itself. Give another folder for the result.")
     try:
         folders.out.mkdir(parents=True, exist_ok=True)
-        (folders.out / SUMMARY).unlink(missing_ok=True)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{folders.out}': {error}. Give a folder that can be written.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -11,6 +12,7 @@ from typing import Any
 
 from relation_core.weights.atomic import write_whole
 
+_LOG = logging.getLogger(__name__)
 _FORMAT = 1
 """Counted up when the halves of the same picture come out differently, so that no old record is taken for a new one."""
 
@@ -64,11 +66,16 @@ def recorded_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob]) -> l
     path = _record_path(folders, index)
     if not path.exists():
         return None
-    record = json.loads(path.read_bytes())
-    if record["key"] != _key(chunk, folders):
+    try:
+        record = json.loads(path.read_bytes())
+        if record["key"] != _key(chunk, folders):
+            return None
+        outcomes = [_outcome(fields) for fields in record["outcomes"]]
+        whole = len(outcomes) == len(chunk)
+        return outcomes if whole and all(_there(folders, outcome) for outcome in outcomes) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _LOG.warning("The record '%s' is damaged (%s); its pictures are split again.", path, error)
         return None
-    outcomes = [_outcome(fields) for fields in record["outcomes"]]
-    return outcomes if all(_there(folders, outcome) for outcome in outcomes) else None
 
 
 def _record_path(folders: Folders, index: int) -> Path:

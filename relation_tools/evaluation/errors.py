@@ -23,3 +23,7 @@ class PromptFailedError(EvaluationError):
 
 class PromptLostError(EvaluationError):
     """A server knows nothing of a prompt that it had taken: it was restarted."""
+
+
+class SampleBrokenError(EvaluationError):
+    """A sample cannot be sent: trying again does not help."""

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 Event = Literal["submitted", "done", "failed"]
 
@@ -57,9 +57,12 @@ def read_journal(path: Path) -> list[Entry]:
 
 def _entry(line: bytes) -> Entry | None:
     try:
-        return Entry(**cast("dict[str, object]", json.loads(line)))  # pyright: ignore[reportArgumentType]
-    except (ValueError, TypeError):
+        entry = Entry(**cast("dict[str, object]", json.loads(line)))  # pyright: ignore[reportArgumentType]
+    except (ValueError, TypeError, RecursionError):
         return None
+    texts = (entry.server, entry.prompt, entry.message)
+    known = entry.event in get_args(Event) and type(entry.sample) is int
+    return entry if known and all(type(text) is str for text in texts) else None
 
 
 def last_entries(entries: list[Entry]) -> dict[int, Entry]:

@@ -11,10 +11,10 @@ import asyncio
 import base64
 import json
 import os
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -22,6 +22,7 @@ from relation_core.pictures.opaque import WHITE
 from relation_core.pictures.thumbnails import contained
 
 from .errors import EvaluationError
+from .transport import IDENTITY, MAX_ANSWER, BadAnswerError, bounded_body, one_line, redacted
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,7 +39,6 @@ accuracy: how far the change from B to B1 is the change from A to A1, in kind, p
 Be critical, and keep 4 and 5 for results that are highly consistent or accurate. Reply with JSON alone: \
 {"B1": {"consistency": <1-5>, "accuracy": <1-5>}}"""
 _SIDE, _MARGIN, _LABEL = 384, 16, 28
-_JSON = re.compile(r"\{.*\}", re.DOTALL)
 _BUSY = (408, 409, 429)
 
 
@@ -57,7 +57,12 @@ class Endpoint:
     address: str
     """The base address, such as ``https://host/v1``."""
     model: str
-    key: str = ""
+    key: str = field(default="", repr=False)
+
+    def hidden(self, text: str) -> str:
+        """Take the key, and a password in the address, out of a text."""
+        address = urlsplit(self.address)
+        return redacted(text, self.key, address.password or "")
 
     @staticmethod
     def from_environment() -> Endpoint:
@@ -109,14 +114,24 @@ def parse_reply(reply: dict[str, Any]) -> Judgement:
         EvaluationError: they are not in it, or out of range.
     """
     try:
-        text = reply["choices"][0]["message"]["content"]
-        found = _JSON.search(text)
-        scores = json.loads(found[0] if found else text)["B1"]
+        text: str = reply["choices"][0]["message"]["content"]
+        start, end = text.find("{"), text.rfind("}")
+        scores = json.loads(text[start : end + 1] if 0 <= start < end else text)["B1"]
         judgement = Judgement(float(scores["consistency"]), float(scores["accuracy"]))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise EvaluationError(
-            f"The judge's reply holds no scores ({error!r}): expected {{'B1': {{'consistency', 'accuracy'}}}}."
+            f"The judge's reply holds no scores ({one_line(repr(error))}): expected "
+            "{'B1': {'consistency', 'accuracy'}}."
         ) from error
+    return checked(judgement)
+
+
+def checked(judgement: Judgement) -> Judgement:
+    """Give the judgement back.
+
+    Raises:
+        EvaluationError: a score is out of range.
+    """
     if not all(LOWEST <= score <= HIGHEST for score in (judgement.consistency, judgement.accuracy)):
         raise EvaluationError(f"The judge's scores {judgement} are out of range; expected {LOWEST} to {HIGHEST}.")
     return judgement
@@ -132,23 +147,36 @@ async def ask(
     """Send a request, again after a growing pause where the judge is busy or away; return its reply.
 
     Raises:
+        BadAnswerError: it answers with something that is no reply.
         EvaluationError: the judge refuses, or stays away.
     """
     import aiohttp  # noqa: PLC0415 - optional
 
-    headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
-    address = f"{endpoint.address}/chat/completions"
-    said = ""
+    headers = {**IDENTITY, **({"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {})}
+    address, said = f"{endpoint.address}/chat/completions", ""
     for attempt in range(attempts):
         if attempt:
             await asyncio.sleep(first_pause * 2 ** (attempt - 1))
         try:
-            async with session.post(address, json=body, headers=headers) as answer:
-                said = f"{answer.status}: {(await answer.text())[:500]}"
+            async with session.post(address, json=body, headers=headers, allow_redirects=False) as answer:
+                text = (await bounded_body(answer, MAX_ANSWER)).decode(errors="replace")
+                said = f"{answer.status}: {one_line(text)}"
                 if answer.status == 200:
-                    return cast("dict[str, Any]", await answer.json(content_type=None))
+                    return _reply(endpoint.hidden(text))
                 if answer.status < 500 and answer.status not in _BUSY:
                     break
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             said = repr(error)
-    raise EvaluationError(f"The judge at {address} did not give a reply: {said}. Check {ADDRESS}, {MODEL} and {KEY}.")
+    raise EvaluationError(
+        endpoint.hidden(f"The judge at {address} did not give a reply: {said}. Check {ADDRESS}, {MODEL} and {KEY}.")
+    )
+
+
+def _reply(text: str) -> dict[str, Any]:
+    try:
+        reply: object = json.loads(text)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, dict):
+        raise BadAnswerError(f"The judge's reply is not a chat completion: {one_line(text, 200)}.")
+    return cast("dict[str, Any]", reply)

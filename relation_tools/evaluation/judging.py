@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relation_core.errors import PictureError
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
-from .judge import Endpoint, Judgement, ask, composite, parse_reply, request_body
+from .judge import Endpoint, Judgement, ask, checked, composite, parse_reply, request_body
 from .run_folder import RunFolder
+from .transport import BadAnswerError
 
 if TYPE_CHECKING:
     import aiohttp
 
 AT_A_TIME = 4
+_LOG = logging.getLogger(__name__)
 
 
 async def judge_samples(
@@ -43,12 +47,15 @@ async def judge_samples(
     async def judge(sample: Sample, session: aiohttp.ClientSession) -> None:
         async with gate:
             if read_judgement(run, sample.index) is None:
-                reason = await _judge(sample, folder, run, endpoint, session)
+                try:
+                    reason = await _judge(sample, folder, run, endpoint, session)
+                except (BadAnswerError, PictureError) as error:
+                    reason = endpoint.hidden(str(error))
                 if reason:
                     failed[sample.index] = reason
             progress.step()
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=300)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=300), auto_decompress=False) as session:
         tasks = [asyncio.create_task(judge(sample, session)) for sample in samples]
         try:
             await asyncio.gather(*tasks)
@@ -65,7 +72,7 @@ async def _judge(
     before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
     body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
     reply = await ask(session, endpoint, body)
-    record: dict[str, Any] = {"address": endpoint.address, "request": body, "reply": reply}
+    record: dict[str, Any] = {"address": endpoint.hidden(endpoint.address), "request": body, "reply": reply}
     reason = ""
     try:
         record["scores"] = asdict(parse_reply(reply))
@@ -80,8 +87,12 @@ def read_judgement(run: RunFolder, index: int) -> Judgement | None:
     path = _path(run, index)
     if not path.exists():
         return None
-    scores = json.loads(path.read_bytes()).get("scores")
-    return None if scores is None else Judgement(**scores)
+    try:
+        scores = json.loads(path.read_bytes()).get("scores")
+        return None if scores is None else checked(Judgement(**scores))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        _LOG.warning("The judgement '%s' is damaged; the sample counts as not judged.", path)
+        return None
 
 
 def _path(run: RunFolder, index: int) -> Path:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
+from typing import cast
 
 from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -32,15 +36,15 @@ class RunFolder:
         """
         made_with = {"samples": _digest(file), "workflow": _digest(workflow), "seed": seed}
         record = self.folder / "run.json"
-        if record.exists():
-            found = json.loads(record.read_bytes())
+        found = _record(record)
+        if found is not None:
             other = [key for key, value in made_with.items() if found.get(key) != value]
             if other:
                 raise EvaluationError(
                     f"The results in '{self.folder}' were made with another {' and '.join(other)}. Give another "
                     "folder, or remove this one."
                 )
-        if not record.exists():
+        if found is None:
             write_whole(record, json.dumps(made_with, indent=2).encode())
 
     def check_samples(self, file: Path) -> None:
@@ -52,8 +56,28 @@ class RunFolder:
         record = self.folder / "run.json"
         if not record.exists():
             raise EvaluationError(f"'{self.folder}' holds no results. `evaluate run` makes some.")
-        if json.loads(record.read_bytes())["samples"] != _digest(file):
+        found = _record(record)
+        if found is None:
+            raise EvaluationError(
+                f"'{record}' is damaged, so it is not known what the results belong to. `evaluate run` with the same "
+                "samples writes it anew."
+            )
+        if found.get("samples") != _digest(file):
             raise EvaluationError(f"The results in '{self.folder}' are of other samples than those of '{file}'.")
+
+
+def _record(path: Path) -> dict[str, object] | None:
+    """What a run was made with; None where that is not known."""
+    if not path.exists():
+        return None
+    try:
+        found: object = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return cast("dict[str, object]", found)
+    _LOG.warning("'%s' is damaged.", path)
+    return None
 
 
 def _digest(path: Path) -> str:

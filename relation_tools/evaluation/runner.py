@@ -20,10 +20,17 @@ from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
 
-from .errors import EvaluationError, PromptFailedError, PromptLostError, PromptRefusedError, ServerDownError
+from .errors import (
+    EvaluationError,
+    PromptFailedError,
+    PromptLostError,
+    PromptRefusedError,
+    SampleBrokenError,
+    ServerDownError,
+)
 from .journal import Entry, Journal, last_entries, read_journal
 from .run_folder import RunFolder
-from .server import Server, result_picture
+from .server import Server, result_picture, understanding
 from .template import Template, Values
 
 REFUSALS = 2
@@ -183,10 +190,14 @@ class Runner:
                     filled = await self._fill(server, sample, work)
                     prompt = self._announce(server, sample)
                     await server.submit(filled, prompt)
-                picture = result_picture(await server.wait(prompt), self._template.result_node)
+                outputs = await server.wait(prompt)
+                with understanding(server.shown):
+                    picture = result_picture(outputs, self._template.result_node)
                 self._keep(sample, await server.fetch(picture), server)
             except ServerDownError as error:  # noqa: PERF203 - trying again is what the loop is for
                 await self._wait_for(server, error)
+            except SampleBrokenError as error:
+                return str(error)
             except (PromptFailedError, PromptRefusedError) as error:
                 prompt, failures = None, failures + 1
                 refused = isinstance(error, PromptRefusedError)
@@ -210,7 +221,7 @@ class Runner:
     def _keep(self, sample: Sample, data: bytes, server: Server) -> None:
         buffer = BytesIO()
         try:
-            decode_picture(data, f"what {server.address} sent as a result").save(buffer, "PNG")
+            decode_picture(data, f"what {server.shown} sent as a result").save(buffer, "PNG")
         except PictureError as error:
             raise PromptFailedError(str(error)) from error
         write_whole(self._run.result(sample.index), buffer.getvalue())
@@ -228,6 +239,6 @@ class Runner:
         await asyncio.sleep(pause)
         while not await server.answers():
             if time.monotonic() > deadline:
-                raise ServerDownError(f"{server.address} has not answered for {self._options.give_up:.0f} seconds.")
+                raise ServerDownError(f"{server.shown} has not answered for {self._options.give_up:.0f} seconds.")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 30.0)

@@ -102,8 +102,11 @@ def read_scores(run: RunFolder) -> list[SampleScores]:
     """
     if not run.scores.exists():
         raise EvaluationError(f"'{run.folder}' has no scores yet. `evaluate score` makes them.")
-    lines: list[dict[str, Any]] = [json.loads(line) for line in run.scores.read_text(encoding="utf-8").splitlines()]
-    return [SampleScores(**line) for line in lines]
+    try:
+        lines: list[dict[str, Any]] = [json.loads(line) for line in run.scores.read_text(encoding="utf-8").splitlines()]
+        return [SampleScores(**line) for line in lines]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise EvaluationError(f"'{run.scores}' is damaged ({error}). `evaluate score` makes it anew.") from error
 
 
 def _picture(path: Path) -> Any:

@@ -35,7 +35,9 @@ def allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
 def mapped(path: Path, shape: tuple[int, ...], dtype: Any, writable: bool = False) -> np.ndarray | None:
     """Map an array; None where it is missing, damaged, or of another shape."""
     try:
-        array = np.load(path, mmap_mode="r+" if writable else "r")
+        array = np.load(path, mmap_mode="r")
+        if writable:
+            array = np.load(path, mmap_mode="r+")  # which makes a file that was cut short long enough: not first
     except (OSError, ValueError, EOFError):
         return None
     return array if array.shape == shape and array.dtype == np.dtype(dtype) else None

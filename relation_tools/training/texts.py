@@ -86,6 +86,8 @@ def open_texts(
     """
     names = sorted(set(texts))
     rows = {text: row for row, text in enumerate(names)}
+    if not encoders.is_dir():
+        _pipeline(encoders, device)  # which says what is wrong
     try:
         key = json.dumps([contents_fingerprint(encoders, _ENCODERS), tokens, names])
         own = folder / blake2b(key.encode(), digest_size=16).hexdigest()

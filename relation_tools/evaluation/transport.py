@@ -1,0 +1,74 @@
+"""What goes to servers and comes from them: pictures only, bodies of bounded length, and no secrets in words."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from relation_core.pictures.picture_file import read_picture
+
+from .errors import EvaluationError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MAX_ANSWER = 16 << 20
+"""Bytes of an answer in JSON; ComfyUI's history of a prompt has some thousands."""
+MAX_PICTURE = 256 << 20
+IDENTITY = {"Accept-Encoding": "identity"}
+"""Asks for bodies that are not packed: how long those would get is not known before they are."""
+_PIECE = 1 << 16
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@?#]+@")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class BadAnswerError(EvaluationError):
+    """A server answers with something that cannot be used."""
+
+
+def encoded_anew(path: Path) -> bytes:
+    """Decode a picture and encode it as a PNG, so that nothing but its pixels leaves this machine.
+
+    Raises:
+        PictureError: it is no picture.
+    """
+    buffer = BytesIO()
+    read_picture(path).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def bounded_body(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer's body.
+
+    Raises:
+        BadAnswerError: it leads elsewhere, or is longer than ``most`` bytes.
+    """
+    if 300 <= answer.status < 400:
+        host = urlsplit(answer.headers.get("Location", "")).hostname or "another address"
+        raise BadAnswerError(
+            f"The server answers {answer.status} and leads to {redacted(host)}, where nothing is sent. If that is the "
+            "right server, give its address."
+        )
+    pieces: list[bytes] = []
+    length = 0
+    async for piece in answer.content.iter_chunked(_PIECE):
+        length += len(piece)
+        if length > most:
+            raise BadAnswerError(f"The server's answer is longer than {most:,} bytes; expected less. It is not used.")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """Take secrets, and the names and passwords in addresses, out of a text that is shown or kept."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _CREDENTIALS.sub("***@", text)
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """Shorten what a server says to a line without control characters."""
+    return _CONTROLS.sub(" ", text[: 4 * most])[:most]
