@@ -18,7 +18,7 @@ from relation_core.errors import DatasetError
 from relation_core.progress import Progress
 from relation_core.scenes.landscape import quiet_landscape
 from relation_core.scenes.painting import paint
-from relation_core.scenes.relation import Relation
+from relation_core.scenes.relation import PaintedEdit
 from relation_core.scenes.splits import draw_relation
 from relation_core.weights.atomic import appearing, appearing_text
 
@@ -100,7 +100,7 @@ def _write_edited(out: Path, options: LandscapeOptions, numbers: range) -> int:
     return len(numbers) * options.pairs
 
 
-def _edited(relation: Relation, seed: int, number: int) -> Image.Image:
+def _edited(relation: PaintedEdit, seed: int, number: int) -> Image.Image:
     return relation.apply(quiet_landscape(seed, number))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from relation_core.scenes.landscape import Landscape
 from relation_core.scenes.near_misses import near_misses
 from relation_core.scenes.painting import paint
-from relation_core.scenes.relation import Relation, Step, relation_of
+from relation_core.scenes.relation import PaintedEdit, Step, relation_of
 from relation_core.scenes.splits import Split, draw_relation, draw_scene, with_value
 
 _APART = 200
@@ -25,15 +25,15 @@ _COARSE, _FINE = 15, 2
 class LandscapeQuestion:
     """A relation, shown on one landscape, to be made on another."""
 
-    relation: Relation
-    wrong: Relation
+    relation: PaintedEdit
+    wrong: PaintedEdit
     """Another one, of other families, that can be shown in its place."""
     exemplar: Landscape
     source: Landscape
     seed: int
     """Of what the result is compared with."""
 
-    def shown(self, relation: Relation) -> tuple[Image.Image, Image.Image]:
+    def shown(self, relation: PaintedEdit) -> tuple[Image.Image, Image.Image]:
         """The exemplar's landscape before and after a relation."""
         return paint(self.exemplar), relation.apply(self.exemplar)
 
@@ -100,7 +100,7 @@ def turned_by(step: Step, value: float) -> float:
     return float(min(away, 360 - away))
 
 
-def _another(relation: Relation, seed: int, number: int) -> Relation:
+def _another(relation: PaintedEdit, seed: int, number: int) -> PaintedEdit:
     """A trained relation that shares no family with this one."""
     index = number
     while True:
