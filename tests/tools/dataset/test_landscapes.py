@@ -46,6 +46,7 @@ def test_every_pair_is_an_exemplar_of_the_others(written: Path) -> None:
         assert [((s.cond2, s.text), (s.target, s.text)) for s in own] == list(permutations(pairs, 2))
         assert all((s.cond1 == s.source) == (s.cond2 == s.target) == False for s in own)  # noqa: E712
         assert own[0].text == draw_relation(OPTIONS.seed, number).instruction
+    assert len({sample.source for sample in samples}) > OPTIONS.pairs  # relations are not all shown on the same ones
     assert not validate(run_ready_files(written), Silent()).problems
 
 
