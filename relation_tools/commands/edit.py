@@ -23,6 +23,7 @@ _SETTINGS = {
     "seed": "of the noise, which is ComfyUI's for that seed",
     "long_side": "pixels of the result's longer side; 0 keeps the source's size",
     "source_scale": "below 1 the model sees the source smaller",
+    "refresh_every": "steps from one computation of the source to the next: more are faster, 1 is exact",
 }
 
 

@@ -23,6 +23,8 @@ from diffusers.models.transformers.transformer_flux import (
 from relation_core.flux.attention import relation_attention, torch_attention
 from relation_core.relation.relation import Relation
 
+from .source_reuse import SourcePass
+
 Strength = float | torch.Tensor
 """A number, or a tensor that broadcasts to (B, L, H * d), such as one of every sample: (B, 1, 1)."""
 
@@ -102,28 +104,32 @@ class RelationAttnProcessor(FluxAttnProcessor):
         attention_mask: torch.Tensor | None = None,
         image_rotary_emb: Any = None,
         relation: ExemplarAttention | None = None,
+        source: SourcePass | None = None,
     ) -> Any:
-        """Attend; without a relation exactly as diffusers does.
+        """Attend; without a relation and a source exactly as diffusers does.
 
         A double-stream block gives its text as ``encoder_hidden_states`` and projects its output here; a
         single-stream block does neither.
         """
         attend: Any = super().__call__
-        if relation is None:
-            return attend(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
         double = encoder_hidden_states is not None
-        strength = relation.double_strength if double else relation.single_strength
-        view = _AttentionView(attn, lambda query: relation.attend(self.block, query, strength))
-        result = attend(view, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
-        return result if double else view.with_exemplars(result)
+        view: Any = attn
+        if relation is not None:
+            view = _AttentionView(attn, relation, self.block, double)
+        heard = view
+        if source is not None:
+            heard = source.view(view, self.block, image_rotary_emb, double)
+            image_rotary_emb = image_rotary_emb if source.kept is None else None  # that view rotates
+        result = attend(heard, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
+        return result if double or relation is None else view.with_exemplars(result)
 
 
 class _AttentionView:
     """An attention module whose query norm is listened to, and whose output projection gets the exemplars' share."""
 
-    def __init__(self, attn: FluxAttention, attend: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
-        self._attn = attn
-        self._attend = attend
+    def __init__(self, attn: FluxAttention, relation: ExemplarAttention, block: int, double: bool) -> None:
+        self._attn, self._relation, self._block = attn, relation, block
+        self._strength = relation.double_strength if double else relation.single_strength
         self._share: torch.Tensor | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -132,7 +138,7 @@ class _AttentionView:
     def norm_q(self, query: torch.Tensor) -> torch.Tensor:
         """Normalise the query (B, L, H, d) of the image stream, or of all tokens of a single-stream block."""
         normalised = self._attn.norm_q(query)
-        self._share = self._attend(normalised)
+        self._share = self._relation.attend(self._block, normalised, self._strength)
         return normalised
 
     @property

@@ -139,4 +139,5 @@ class RelationPipeline:
             exemplars,
             (level_at(settings.start), level_at(settings.end)),
             progress,
+            settings.refresh_every,
         )

@@ -14,9 +14,11 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from einops import rearrange
 
 from relation_core.flux.positions import source_positions
+from relation_core.flux.source_reuse import SourceMemory, source_tokens
 from relation_core.progress import Progress, Silent
 
 from .attention import ExemplarAttention
+from .source_reuse import SourcePass
 
 PATCH = 2
 """Side of a token in latent pixels."""
@@ -70,6 +72,7 @@ def predict(
     prompt: Prompt,
     guidance: float,
     exemplars: ExemplarAttention | None,
+    reuse: SourcePass | None = None,
 ) -> torch.Tensor:
     """Call the transformer once: the velocity, noise - target, of the target's tokens.
 
@@ -82,6 +85,8 @@ def predict(
         prompt: one text a row.
         guidance: distilled guidance; left out where the transformer does not take it.
         exemplars: what the blocks attend to; None for the model as it is.
+        reuse: what is kept of the source, or where to keep it. Where it is reused, ``source`` holds no tokens and
+            ``positions`` those of the target.
 
     Returns:
         (B, S, 64) float32.
@@ -95,7 +100,7 @@ def predict(
         pooled_projections=prompt.pooled.to(tokens.dtype),
         img_ids=positions,
         txt_ids=positions.new_zeros(prompt.text.shape[1], 3),
-        joint_attention_kwargs={"relation": exemplars},
+        joint_attention_kwargs={"relation": exemplars, "source": reuse},
         return_dict=False,
     )[0]
     return predicted[:, : target.shape[1]].float()
@@ -112,6 +117,7 @@ def sample(
     exemplars: ExemplarAttention | None,
     acting: tuple[float, float] = (1.0, 0.0),
     progress: Progress | None = None,
+    refresh_every: int = 1,
 ) -> torch.Tensor:
     """Edit a picture in latent space.
 
@@ -127,6 +133,7 @@ def sample(
         exemplars: what the blocks attend to; None for the model as it is.
         acting: noise levels from which and down to which the exemplars act.
         progress: one step a sampling step; its total is up to the caller. It may raise to stop.
+        refresh_every: steps from one computation of the source to the next; 1 computes it at each.
 
     Returns:
         (B, 16, rows, columns) float32.
@@ -137,10 +144,20 @@ def sample(
     text, pooled = prompt.text.to(device, dtype), prompt.pooled.to(device, dtype)
     prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
     clean, target = pack(source), pack(noise).float()
+    memory = SourceMemory(refresh_every)
+    tokens = source_tokens(len(positions), [clean.shape[1]], [0])
     for level, lower in pairwise(map(float, sigmas)):
         acts = exemplars is not None and acting[1] < level <= acting[0]
+        memory.evaluate(level)
+        kept = memory.recall(acts)  # where the exemplars begin or stop to act, the source is another
+        reuse = SourcePass(tokens, text.shape[1], kept) if tokens and memory.wants(acts) else None
+        beside, ids = (clean, positions) if kept is None else (clean[:, :0], positions[: target.shape[1]])
         levels = torch.full((batch,), level, device=device)
-        velocity = predict(transformer, target, clean, positions, levels, prompt, guidance, exemplars if acts else None)
+        velocity = predict(
+            transformer, target, beside, ids, levels, prompt, guidance, exemplars if acts else None, reuse
+        )
+        if reuse is not None and kept is None:
+            memory.keep(acts, ["edit"], reuse.recorded)
         target = target + (lower - level) * velocity
         (progress or Silent()).step()
     return unpack(target, grid)

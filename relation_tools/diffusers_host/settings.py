@@ -25,6 +25,8 @@ class EditSettings:
     """Pixels of the result's longer side; 0 keeps the source's size."""
     source_scale: float = 1.0
     """Below 1 the model sees the source smaller."""
+    refresh_every: int = 1
+    """Steps from one computation of the source to the next; in between it is reused."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning.
@@ -38,6 +40,7 @@ class EditSettings:
             ("end", 0.0 <= self.end <= 1.0, "0 to 1"),
             ("seed", 0 <= self.seed < 2**64, "0 to 18446744073709551615"),
             ("long_side", self.long_side >= 0, "pixels, or 0 for the picture's own size"),
+            ("refresh_every", self.refresh_every >= 1, "at least 1, which computes the source at every step"),
             ("source_scale", 0.0 < self.source_scale <= 1.0, "above 0 and at most 1"),
         ):
             if not sound:

@@ -31,6 +31,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"start": 0.4},
     {"end": 0.7, "source_scale": 0.5},
     {"long_side": 80, "steps": 3},
+    {"refresh_every": 3, "steps": 8, "end": 0.7},
 ]
 
 
@@ -92,6 +93,7 @@ def in_comfyui(
         double_strength=settings.double_strength,
         single_strength=settings.single_strength,
     )
+    patched = add("RelationSourceReuse", model=patched, refresh_every=settings.refresh_every)
     empty = add("RelationEmptyPrompt", model=model)
     guided = add("FluxGuidance", conditioning=empty, guidance=settings.guidance)
     vae = add("VAELoader", vae_name=name(files.vae or files.model))

@@ -88,6 +88,7 @@ def test_every_setting_changes_the_result_and_the_seed_fixes_it(
         {"end": 0.4},
         {"seed": 1},
         {"source_scale": 0.5},
+        {"refresh_every": 2},
     ):
         assert relative_error(latent(pipeline, case, relation, replace(SETTINGS, **change)), base) > 1e-4, change
     assert (
