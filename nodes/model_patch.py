@@ -36,7 +36,7 @@ from .batch_match import check_batches
 from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
-from .source_conditioning import Prompts, read_prompts
+from .source_conditioning import Prompts, prepare_entries, read_placed_prompts
 from .source_reuse import computed, refresh_where_changed
 
 
@@ -113,7 +113,8 @@ class _SamplerWrapper:
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
         noise, patch = args[1], guider.inner_model.model_config.unet_config["patch_size"]
-        options[self.key] = _Run(read_prompts(guider.conds, noise, patch))
+        prepare_entries(guider.conds, noise, patch)
+        options[self.key] = _Run(read_placed_prompts(guider.conds, noise, patch))
         return executor(guider, sigmas, extra_args, *args)
 
 

@@ -75,32 +75,44 @@ class Prompts:
         return None if entry is None else self.windows.get(entry)
 
 
-def read_prompts(conditions: Conditions, latent: torch.Tensor, patch: int) -> Prompts:
-    """Read a guider's conditioning, and make ready what it holds for this run.
+def prepare_entries(conditions: Conditions, latent: torch.Tensor, patch: int) -> None:
+    """Make a guider's conditioning ready for a run, once the host has resolved areas.
 
     Entries that the host made by copying get ids of their own: for every area of the positive prompt it
     copies the entry, id and all, to the negative one. Areas of positive entries get whole tokens.
 
     Args:
-        conditions: the guider's, once the host has resolved areas; its lists are changed, its entries are not.
+        conditions: the guider's; its lists are changed, its entries are not.
         latent: (B, channels, rows, columns), of the shape that is sampled.
         patch: side of a token in latent pixels.
     """
-    prompts, size = Prompts(latent=latent.shape), (latent.shape[-2], latent.shape[-1])
     known: set[uuid.UUID] = set()
     for name, entries in conditions.items():
         for index, entry in enumerate(entries or ()):
             own = {**entry, "uuid": uuid.uuid4()} if entry["uuid"] in known else entry
-            if "negative" in name:
-                prompts.negative.add(own["uuid"])
-            else:
-                own = aligned(own, latent, patch)
-                if (window := window_of(own, size, patch)) is not None:
-                    prompts.windows[own["uuid"]] = window
-            if _SOURCES in own:
-                prompts.sources[own["uuid"]] = own[_SOURCES]
             known.add(own["uuid"])
-            entries[index] = own  # pyright: ignore[reportOptionalSubscript] - it has this entry
+            entries[index] = own if "negative" in name else aligned(own, latent, patch)  # pyright: ignore[reportOptionalSubscript] - it has this entry
+
+
+def read_prompts(conditions: Conditions) -> Prompts:
+    """Read which entries of a guider's conditioning are negative, and which reference latents are sources."""
+    prompts = Prompts()
+    for name, entries in conditions.items():
+        for entry in entries or ():
+            if "negative" in name:
+                prompts.negative.add(entry["uuid"])
+            if _SOURCES in entry:
+                prompts.sources[entry["uuid"]] = entry[_SOURCES]
+    return prompts
+
+
+def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int) -> Prompts:
+    """Read what :func:`prepare_entries` made ready, and where in the picture each entry is sampled."""
+    prompts, size = read_prompts(conditions), (latent.shape[-2], latent.shape[-1])
+    prompts.latent = latent.shape
+    for entry in (entry for entries in conditions.values() for entry in entries or ()):
+        if entry["uuid"] not in prompts.negative and (window := window_of(entry, size, patch)) is not None:
+            prompts.windows[entry["uuid"]] = window
     return prompts
 
 
