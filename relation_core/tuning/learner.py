@@ -19,6 +19,8 @@ LEVELS_A_PAIR = 4
 """Noise levels at which every held-out pair is measured, always with the same noise."""
 _HALF_SCALE = 1024.0
 """Times which the loss goes back through a model in float16, whose gradients would vanish."""
+_MOST_GROWTH = 100.0
+"""Of the tokens' root mean square; what is learned well stays far below."""
 
 
 class Learner:
@@ -78,6 +80,11 @@ class Learner:
         best = self._tokens if self._best is None else self._best
         return best.detach().to("cpu", copy=True)
 
+    @property
+    def best_step(self) -> int:
+        """Steps that led to :attr:`tokens`."""
+        return self.step if self._best is None else min(self.checks, key=lambda check: check[1])[0]
+
     def take_step(self) -> float:
         """Take one step; give its loss.
 
@@ -108,17 +115,21 @@ class Learner:
             return self._attend(self.tokens.to(self._device))
 
     def check_learned(self) -> None:
-        """Refuse a result that is worse than the start.
+        """Refuse a result that no learning leads to.
 
         Raises:
-            TuningError: the loss grew.
+            TuningError: the loss grew, or the tokens grew out of all measure.
         """
         part = max(1, len(self.losses) // 10)
         first, last = (sum(losses) / part for losses in (self.losses[:part], self.losses[-part:]))
-        if self._best is None and last > 2.0 * first:
+        size = float(self.tokens.square().mean().sqrt()) / self._scale
+        found = f"The loss grew from {first:.3g} to {last:.3g}" if self._best is None and last > 2.0 * first else ""
+        if not found and size > _MOST_GROWTH:
+            found = f"The tokens grew to {size:.3g} times their size"
+        if found:
             raise TuningError(
-                f"The loss grew from {first:.3g} to {last:.3g} at the learning rate {self._settings.learning_rate:g}; "
-                "expected it to fall. Nothing was kept: lower the learning rate."
+                f"{found} at the learning rate {self._settings.learning_rate:g}; expected the loss to fall, and tokens "
+                f"below {_MOST_GROWTH:g} times what they began with. Nothing was kept: lower the learning rate."
             )
 
     def state(self) -> dict[str, Any]:

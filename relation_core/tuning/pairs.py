@@ -48,7 +48,7 @@ def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
 def start_relation(encoded: Relation) -> Relation:
     """One set of exemplar tokens, the mean of the pairs', with a picture of the first of them."""
     mean = encoded.tokens.float().mean(0, keepdim=True).to(encoded.tokens.dtype)
-    return replace(encoded, tokens=mean, weights=(1.0,), thumbnails=_first_pairs(encoded.thumbnails))
+    return replace(encoded, tokens=mean, weights=(1.0,), thumbnails=first_pairs(encoded.thumbnails, 1))
 
 
 def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:
@@ -96,10 +96,13 @@ def learned_relation(
     )
 
 
-def _first_pairs(thumbnails: torch.Tensor) -> torch.Tensor:
-    """Lay the first pictures (P, height, width, 3) uint8 into one of their size: one, or a grid of two by two."""
-    if len(thumbnails) == 1:
-        return thumbnails
+def first_pairs(thumbnails: torch.Tensor, count: int) -> torch.Tensor:
+    """The first of some small pictures (P, height, width, 3) uint8, as many as are asked for.
+
+    One shows up to four pairs in a grid of two by two; of several each shows a pair, from the first on again.
+    """
+    if count > 1 or len(thumbnails) == 1:
+        return thumbnails[[place % len(thumbnails) for place in range(count)]]
     _, height, width, _ = thumbnails.shape
     grid = Image.new("RGB", (width, height), "white")
     for place, pixels in enumerate(thumbnails[:_SHOWN]):

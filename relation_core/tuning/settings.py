@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ..errors import RelationAdapterError
 
+MAX_RATE = 1e6
+"""Of learning. A rate near it is found to diverge; beyond what float32 holds, not even that."""
+
 
 class TuningError(RelationAdapterError):
     """A relation cannot be learned, or not from these pairs."""
@@ -17,7 +20,7 @@ class TuningSettings:
     """What the learning of one relation depends on, beside its pairs and the models."""
 
     steps: int = 400
-    learning_rate: float = 0.05
+    learning_rate: float = 0.15
     """At the first step, in units of the tokens' root mean square; it falls to 0 along a cosine."""
     batch_size: int = 16
     """Samples a step: pairs, each with a noise level and noise of its own."""
@@ -35,7 +38,7 @@ class TuningSettings:
         """
         for name, sound, expected in (
             ("steps", self.steps >= 1, "at least 1"),
-            ("learning_rate", math.isfinite(self.learning_rate) and self.learning_rate > 0.0, "a number above 0"),
+            ("learning_rate", 0.0 < self.learning_rate <= MAX_RATE, f"a number above 0 and at most {MAX_RATE:g}"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("seed", 0 <= self.seed < 2**64, "0 to 18446744073709551615"),
             ("guidance", math.isfinite(self.guidance), "a number"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,5 +39,18 @@ def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
         def report(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+
+        yield report
+
+
+@contextmanager
+def loss_bar(total: int, done: int, extra: str) -> Generator[Callable[[float], None]]:
+    """Show steps, the loss of the last one and the time left; ``done`` steps are behind already."""
+    tqdm = require("tqdm", "tqdm", extra)
+    with tqdm.tqdm(total=total, initial=done, desc="learn", unit="step", smoothing=0.05, dynamic_ncols=True) as bar:
+
+        def report(loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            bar.update()
 
         yield report

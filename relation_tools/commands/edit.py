@@ -1,4 +1,4 @@
-"""``python -m relation_tools edit``: the edit that exemplar pairs show, applied to pictures without ComfyUI."""
+"""``python -m relation_tools edit``: the edit of exemplar pairs or of a relation, applied without ComfyUI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from ..diffusers_host.settings import EditSettings
 from .bar import progress_bar
 from .extras import require
+from .model_options import LIBRARIES, add_fit, add_models
 
 EXTRA = "headless"
 _SETTINGS = {
@@ -30,7 +31,7 @@ _SETTINGS = {
 def add_commands(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     _add_pictures(command.add_argument_group("pictures"))
-    _add_models(command.add_argument_group("models"))
+    add_models(command.add_argument_group("models"))
     sampling = command.add_argument_group("sampling; the defaults are the authors'")
     defaults: dict[str, float] = asdict(EditSettings())
     for name, default in defaults.items():
@@ -46,9 +47,7 @@ def add_commands(command: argparse.ArgumentParser) -> None:
 
 def _add_pictures(group: Any) -> None:
     for name, what in (("before", "the exemplar before the edit"), ("after", "the same picture after it")):
-        group.add_argument(
-            f"--{name}", action="append", required=True, type=Path, metavar="FILE", help=f"{what}; once for every pair"
-        )
+        group.add_argument(f"--{name}", action="append", type=Path, metavar="FILE", help=f"{what}; once for every pair")
     group.add_argument(
         "--weight",
         action="append",
@@ -56,8 +55,12 @@ def _add_pictures(group: Any) -> None:
         metavar="NUMBER",
         help="of a pair beside others; once for every pair (1)",
     )
+    add_fit(group)
     group.add_argument(
-        "--fit", choices=("pad", "stretch"), default="pad", help="how an exemplar is made square (%(default)s)"
+        "--relation",
+        type=Path,
+        metavar="FILE",
+        help="a relation that `encode`, `tune` or ComfyUI's Save Relation wrote, in place of pairs; no sheet is drawn",
     )
     group.add_argument(
         "--source", required=True, type=Path, metavar="PATH", help="the picture to edit, or a folder of pictures"
@@ -70,30 +73,8 @@ def _add_pictures(group: Any) -> None:
     group.add_argument("--no-comparison", action="store_true", help="write no sheet of A : A' :: B : B'")
 
 
-def _add_models(group: Any) -> None:
-    for name, required, what in (
-        ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
-        ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
-        ("vision", True, "SigLIP, such as sigclip_vision_patch14_384.safetensors"),
-        ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
-        ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
-    ):
-        group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
-    group.add_argument(
-        "--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; may be given several times"
-    )
-    group.add_argument("--lora-strength", type=float, default=1.0, metavar="NUMBER", help="of every LoRA (%(default)s)")
-    group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best there is)")
-    group.add_argument(
-        "--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto", help="(float32 on a CPU)"
-    )
-    group.add_argument(
-        "--offload", action="store_true", help="keep only the model that computes on the device: less of its memory"
-    )
-
-
 def _run(options: argparse.Namespace) -> int:
-    for library in ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft"):
+    for library in LIBRARIES:
         require(library, library, EXTRA)
     from ..diffusers_host.command import edit_pictures  # noqa: PLC0415 - loads all of them
 

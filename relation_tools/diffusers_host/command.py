@@ -7,13 +7,11 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from pathlib import Path
 
-import torch
-from diffusers.utils import logging as diffusers_logging
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
-from relation_core.errors import PictureError, RelationAdapterError
+from relation_core.errors import ExemplarError, PictureError
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
@@ -21,7 +19,7 @@ from relation_core.relation.pairs import Pair, pair_up
 from relation_core.relation.relation import Relation
 
 from .jobs import EditJob, plan_jobs, save_picture
-from .models import ModelFiles, load_models
+from .opening import open_pipeline
 from .pipeline import RelationPipeline
 from .settings import EditSettings
 
@@ -38,11 +36,12 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     """
     settings = EditSettings(**{field.name: getattr(options, field.name) for field in fields(EditSettings)})
     jobs, kept = plan_jobs(options.source, options.out, options.overwrite)
-    pairs = [(read_picture(before), read_picture(after)) for before, after in pair_up(options.before, options.after)]
+    pairs = _read_pairs(options)
     if not jobs:
         _LOG.info("All %d results are there already; nothing to do.", kept)
         return 0
-    pipeline, relation = _prepare(options, pairs, progress_bar)
+    pipeline = open_pipeline(options)
+    relation = _relation(options, pipeline, pairs, progress_bar)
     prompt, failed = pipeline.prompt(options.prompt), list[str]()
     with progress_bar("steps") as progress:
         progress.start(settings.steps * len(jobs))
@@ -53,7 +52,7 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
                 failed.append(str(error))
                 continue
             result = pipeline.edit(relation, source, prompt, settings, progress)
-            if not options.no_comparison:
+            if pairs and not options.no_comparison:
                 _compare(job, pairs[0], source, result)
             save_picture(result, job.result)  # last: where a result is, its sheet is too
     there = f", {kept} were there already" if kept else ""
@@ -63,46 +62,28 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     return 1 if failed else 0
 
 
-def _prepare(
-    options: argparse.Namespace, pairs: list[Pair], progress_bar: ProgressBar
-) -> tuple[RelationPipeline, Relation]:
-    for library in (diffusers_logging, transformers_logging):
-        library.disable_progress_bar()
-    device = _device(options.device, options.offload)
-    files = ModelFiles(
-        options.model, options.adapter, options.vision, options.vae, options.text, loras=tuple(options.lora)
-    )
-    files.check_prompt(options.prompt)
-    models = load_models(files, _dtype(options.dtype, device), options.lora_strength)
-    pipeline = RelationPipeline(models, device, options.offload)
+def _relation(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
+    if options.relation is not None:
+        with bar("relation") as progress:
+            return pipeline.load_relation(options.relation, progress)
     weights: list[float] = options.weight or [1.0] * len(pairs)
-    with progress_bar("exemplars") as progress:
-        return pipeline, pipeline.relation(pairs, weights, options.fit, progress)
+    with bar("exemplars") as progress:
+        return pipeline.relation(pairs, weights, options.fit, progress)
+
+
+def _read_pairs(options: argparse.Namespace) -> list[Pair]:
+    """Read the exemplar pairs; none where a relation stands for them.
+
+    Raises:
+        ExemplarError: there are neither pairs nor a relation, or both.
+    """
+    before: list[Path] = options.before or []
+    after: list[Path] = options.after or []
+    if (options.relation is None) == (not before and not after and not options.weight):
+        found = "neither exemplar pairs nor a relation" if options.relation is None else "a relation and exemplar pairs"
+        raise ExemplarError(f"Got {found}; expected one of them. Give --before and --after, or --relation.")
+    return [(read_picture(one), read_picture(other)) for one, other in pair_up(before, after)]
 
 
 def _compare(job: EditJob, pair: Pair, source: Image.Image, result: Image.Image) -> None:
     save_picture(comparison_sheet((*pair, source, result)), job.comparison)
-
-
-def _device(name: str, offload: bool) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RelationAdapterError(
-            f"Cannot compute on '{name}' ({str(error).splitlines()[0]}). Expected cuda, mps or cpu: leave --device out "
-            "to take the best there is."
-        ) from error
-    if offload and device.type == "cpu":
-        raise RelationAdapterError(
-            "There is nothing to offload, since models compute on the CPU; expected a GPU. Leave --offload out."
-        )
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    return getattr(torch, name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
+from relation_core.adapter.adapter import RelationAdapter
 from relation_core.errors import ExemplarError
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.flux.schedule import level_at, relation_sigmas
@@ -16,13 +18,19 @@ from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, encode_pairs
 from relation_core.relation.relation import Relation, check_weight
+from relation_core.relation.relation_file import load_relation
+from relation_core.tuning.flow import Predict
 from relation_core.vision.exemplar import Fit
 
 from .attention import ExemplarAttention
 from .autoencoder import decode, encode
+from .flow_predict import FlowPredict
 from .models import Models, no_text_encoder
 from .sampling import Prompt, draw_noise, sample, token_grid
 from .settings import EditSettings
+
+_LARGE = 10**8
+"""Weights from which on activations are computed twice, to be held for one block at a time."""
 
 
 class RelationPipeline:
@@ -39,6 +47,7 @@ class RelationPipeline:
         self._adapter, self._vision = models.adapter, models.vision
         self._device = torch.device(device)
         self._dtype: torch.dtype = models.flux.transformer.dtype
+        self._transformer: Any = models.flux.transformer
         if offload:
             self._flux.enable_model_cpu_offload(device=self._device)
         else:
@@ -72,6 +81,47 @@ class RelationPipeline:
         finally:
             self._vision.model.to("cpu")
         return replace(relation, pair_weights=tuple(weights))
+
+    def load_relation(self, path: Path, progress: Progress | None = None) -> Relation:
+        """Read a relation file.
+
+        Raises:
+            CheckpointError: it is none, or damaged.
+            RelationMismatchError: it was made with another adapter.
+        """
+        return load_relation(path, self._adapter, self._device, progress)
+
+    @property
+    def adapter(self) -> RelationAdapter:
+        """The adapter."""
+        return self._adapter
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models compute."""
+        return self._device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the transformer computes in."""
+        return self._dtype
+
+    @torch.no_grad()
+    def latent(self, picture: Image.Image, long_side: int) -> torch.Tensor:
+        """Encode a picture, at the size that :meth:`edit` does: (16, rows, columns) float32 on the CPU."""
+        size = source_size(picture.width, picture.height, long_side)
+        return encode(self._flux.vae, resize_source(from_pil(picture), size), self._device)[0].cpu()
+
+    @torch.no_grad()
+    def pictures(self, latents: torch.Tensor) -> list[Image.Image]:
+        """Decode latents (B, 16, rows, columns)."""
+        return to_pil(decode(self._flux.vae, latents.to(self._device)))
+
+    def predict(self, prompt: Prompt, guidance: float) -> Predict:
+        """Give the transformer as learning takes it: frozen, and a large one with gradient checkpointing by block."""
+        if sum(parameter.numel() for parameter in self._transformer.parameters()) >= _LARGE:
+            self._transformer.enable_gradient_checkpointing()
+        return FlowPredict(self._transformer, prompt, guidance)
 
     @torch.no_grad()
     def prompt(self, text: str) -> Prompt:

@@ -1,0 +1,44 @@
+"""Options that name models, which several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft")
+"""What the headless engine is made of."""
+
+
+def add_models(group: Any) -> None:
+    """Add what names the models of an edit, and where and in what they compute."""
+    for name, required, what in (
+        ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
+        ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
+        ("vision", True, "SigLIP, such as sigclip_vision_patch14_384.safetensors"),
+        ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
+        ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
+    ):
+        group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
+    group.add_argument(
+        "--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; may be given several times"
+    )
+    group.add_argument("--lora-strength", type=float, default=1.0, metavar="NUMBER", help="of every LoRA (%(default)s)")
+    add_computing(group)
+    group.add_argument(
+        "--offload", action="store_true", help="keep only the model that computes on the device: less of its memory"
+    )
+
+
+def add_computing(group: Any) -> None:
+    """Add where and in what models compute."""
+    group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best there is)")
+    group.add_argument(
+        "--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto", help="(float32 on a CPU)"
+    )
+
+
+def add_fit(group: Any) -> None:
+    """Add how an exemplar becomes the vision model's square."""
+    group.add_argument(
+        "--fit", choices=("pad", "stretch"), default="pad", help="how an exemplar is made square (%(default)s)"
+    )

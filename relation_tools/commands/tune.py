@@ -1,0 +1,77 @@
+"""``python -m relation_tools tune``: a relation learned from pairs of pictures before and after an edit."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .bar import loss_bar, progress_bar
+from .extras import require
+from .model_options import LIBRARIES, add_fit, add_models
+
+EXTRA = "training"
+
+
+def add_commands(command: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    command.description = (
+        "Learn the exemplar tokens of a relation from a few pairs, and write them as a relation file. Interrupted, the "
+        "same command goes on where it was."
+    )
+    _add_pairs(command.add_argument_group("pairs"))
+    add_models(command.add_argument_group("models"))
+    _add_learning(command.add_argument_group("learning"))
+    command.set_defaults(run=_run)
+
+
+def _add_pairs(group: Any) -> None:
+    for name, what in (("before", "a picture before the edit"), ("after", "the same picture after it")):
+        group.add_argument(
+            f"--{name}",
+            action="append",
+            type=Path,
+            metavar="PATH",
+            help=f"{what}, once for every pair; or a folder, with equal names in both folders",
+        )
+    group.add_argument("--dataset", type=Path, metavar="FILE", help="a run-ready .jsonl in place of pictures")
+    group.add_argument("--task", metavar="NAME", help="the task of the dataset to learn, if it has several")
+    group.add_argument(
+        "--hold-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure on the last N pairs and keep the step that is best on them (%(default)s)",
+    )
+    add_fit(group)
+    group.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the relation's .safetensors")
+    group.add_argument("--overwrite", action="store_true", help="replace FILE, and what is left of an earlier run")
+
+
+def _add_learning(group: Any) -> None:
+    group.add_argument("--start", type=Path, metavar="FILE", help="a relation to start from (the mean of the pairs')")
+    group.add_argument("--prompt", default="", help="what the edit is, in words")
+    for name, default, what in (
+        ("steps", 400, "steps of learning"),
+        ("learning-rate", 0.15, "at the first step, in units of the tokens' root mean square"),
+        ("batch-size", 16, "pairs, noise levels and noises a step"),
+        ("seed", 0, "of noise and order"),
+        ("guidance", 3.5, "distilled guidance"),
+        ("long-side", 512, "pixels of the pictures' longer side; 0 keeps their sizes"),
+        ("sheet-steps", 24, "sampling steps of the sheet's results"),
+    ):
+        group.add_argument(
+            f"--{name}", type=type(default), default=default, metavar="NUMBER", help=f"{what} (%(default)s)"
+        )
+
+
+def _run(options: argparse.Namespace) -> None:
+    for library in (*LIBRARIES, "matplotlib"):
+        require(library, library, EXTRA)
+    from ..tuning.command import tune_relation  # noqa: PLC0415 - loads all of them
+
+    tune_relation(
+        options,
+        lambda what: progress_bar(what, EXTRA),
+        lambda total, done: loss_bar(total, done, EXTRA),
+    )

@@ -1,0 +1,66 @@
+"""The models that a command's options name, and its pictures."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from relation_core.errors import RelationAdapterError
+
+from .models import ModelFiles, load_models
+from .pipeline import RelationPipeline
+
+
+def open_pipeline(options: argparse.Namespace) -> RelationPipeline:
+    """Load the models.
+
+    Raises:
+        RelationAdapterError: they cannot be loaded, or not read the prompt.
+    """
+    quiet_libraries()
+    device = device_of(options.device, options.offload)
+    files = ModelFiles(
+        options.model, options.adapter, options.vision, options.vae, options.text, loras=tuple(options.lora)
+    )
+    files.check_prompt(options.prompt)
+    models = load_models(files, dtype_of(options.dtype, device), options.lora_strength)
+    return RelationPipeline(models, device, options.offload)
+
+
+def quiet_libraries() -> None:
+    """Leave the terminal to our own progress bars."""
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+
+
+def device_of(name: str, offload: bool = False) -> torch.device:
+    """Find the device to compute on; ``auto`` is the best there is.
+
+    Raises:
+        RelationAdapterError: there is none of that name, or nothing to offload from it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RelationAdapterError(
+            f"Cannot compute on '{name}' ({str(error).splitlines()[0]}). Expected cuda, mps or cpu: leave --device out "
+            "to take the best there is."
+        ) from error
+    if offload and device.type == "cpu":
+        raise RelationAdapterError(
+            "There is nothing to offload, since models compute on the CPU; expected a GPU. Leave --offload out."
+        )
+    return device
+
+
+def dtype_of(name: str, device: torch.device) -> torch.dtype:
+    """Find the dtype to compute in; ``auto`` is float32 on a CPU and bfloat16 elsewhere."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return getattr(torch, name)

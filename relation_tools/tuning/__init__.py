@@ -1,0 +1,1 @@
+"""Learning a relation from the command line. Needs the optional extra ``training``."""

@@ -1,0 +1,185 @@
+"""What ``python -m relation_tools tune`` does, once its libraries are there."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from relation_core.errors import RelationMismatchError
+from relation_core.pictures.picture_file import read_picture
+from relation_core.progress import Progress
+from relation_core.relation.learned import Learned
+from relation_core.relation.pairs import Pair
+from relation_core.relation.relation import Relation
+from relation_core.tuning.flow import LatentPair, Predict, draw_edit
+from relation_core.tuning.learner import Learner
+from relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
+from relation_core.tuning.settings import TuningError, TuningSettings
+
+from ..diffusers_host.opening import open_pipeline
+from ..diffusers_host.pipeline import RelationPipeline
+from ..diffusers_host.sampling import draw_noise
+from ..training.run_state import load_state, save_state
+from .interrupt import asked_to_stop
+from .output import Output
+from .pair_files import find_pairs
+from .records import draw_losses, draw_sheet
+
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
+LossBar = Callable[[int, int], AbstractContextManager[Callable[[float], None]]]
+SHEET_ROWS, SHEET_SEED = 8, 1000
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A learning that is ready to begin or to go on."""
+
+    output: Output
+    pipeline: RelationPipeline
+    learner: Learner
+    identity: str
+    """Of all that the result depends on."""
+
+
+def tune_relation(options: argparse.Namespace, bar: ProgressBar, loss_bar: LossBar) -> None:
+    """Learn a relation from the pairs that the options name, and write it with its curve and its sheet.
+
+    Raises:
+        RelationAdapterError: nothing can be done; no relation is written.
+    """
+    settings = TuningSettings(options.steps, options.learning_rate, options.batch_size, options.seed, options.guidance)
+    output = Output.at(options.out, options.overwrite)
+    if options.overwrite and output.states.is_dir():
+        shutil.rmtree(output.states)
+    files = find_pairs(options.before or [], options.after or [], options.dataset, options.task)
+    pairs = [(read_picture(before), read_picture(after)) for before, after in files]
+    check_pairs(pairs)
+    learned_from = pairs[: len(pairs) - _held_out(options.hold_out, len(pairs))]
+    held_out = pairs[len(learned_from) :]
+    pipeline = open_pipeline(options)
+    predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
+    start = _start(options, pipeline, learned_from, bar)
+    latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]
+    learner = Learner(
+        predict,
+        pipeline.adapter.weights(),
+        pipeline.adapter.config,
+        start.tokens,
+        start.token_bias(),
+        latents[: len(learned_from)],
+        latents[len(learned_from) :],
+        settings,
+        pipeline.device,
+        pipeline.dtype,
+    )
+    run = _Run(output, pipeline, learner, _identity(options, settings, start, latents, len(held_out)))
+    _learn(run, settings, loss_bar)
+    _check(run)
+    origin = Learned(len(learned_from), learner.best_step, options.prompt, options.model.name)
+    relation = learned_relation(pipeline.adapter, start, learner.tokens, origin, pipeline.device, pipeline.dtype)
+    output.make_folder()
+    draw_losses(learner.losses, learner.checks, output.curve)
+    _draw_results(run, predict, pairs, latents, len(learned_from), options.sheet_steps)
+    output.write(relation)  # last: where a relation is, its curve and its sheet are too
+    shutil.rmtree(output.states, ignore_errors=True)
+    _LOG.info("Wrote %s: %s.", output.relation, origin)
+
+
+def _held_out(count: int, pairs: int) -> int:
+    if not 0 <= count < pairs:
+        raise TuningError(
+            f"Got {count} pairs to hold out of {pairs}; expected at least one pair to learn from. Hold out fewer."
+        )
+    return count
+
+
+def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
+    with bar("exemplars") as progress:
+        encoded = pipeline.relation(pairs, [1.0] * len(pairs), options.fit, progress)
+    if options.start is None:
+        return start_relation(encoded)
+    try:
+        found = pipeline.load_relation(options.start)
+    except RelationMismatchError as error:
+        raise RelationMismatchError(f"--start: {error}") from error
+    kept = check_start(found, pipeline.adapter)
+    return replace(kept, thumbnails=first_pairs(encoded.thumbnails, kept.pairs))
+
+
+def _identity(
+    options: argparse.Namespace, settings: TuningSettings, start: Relation, latents: list[LatentPair], held_out: int
+) -> str:
+    models = (options.model, options.vae, options.text, *options.lora)
+    told = (settings, options.prompt, options.lora_strength, options.dtype, start.weights, held_out, start.fingerprint)
+    digest = hashlib.sha256(repr((told, [str(path) for path in models])).encode())
+    digest.update(start.tokens.float().numpy().tobytes())
+    for pair in latents:
+        digest.update(pair.source.numpy().tobytes() + pair.target.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _learn(run: _Run, settings: TuningSettings, loss_bar: LossBar) -> None:
+    """Take all steps, from where an earlier run stopped; asked to stop, keep what the same command goes on from."""
+    learner = run.learner
+    state = load_state(run.output.states)
+    if state is not None:
+        if state["identity"] != run.identity:
+            raise TuningError(
+                f"{run.output.states} holds the beginning of another run: other pairs, models or settings. Expected "
+                "the same. Give the same options to go on with it, or --overwrite to begin anew."
+            )
+        learner.load(state)
+        _LOG.info("Going on after step %d.", learner.step)
+    with loss_bar(settings.steps, learner.step) as report, asked_to_stop() as stop:
+        while not learner.done:
+            report(_step(run))
+            if stop() or learner.step % settings.check_every == 0:
+                _save(run)
+            if stop():
+                _LOG.info("Stopped after step %d. The same command goes on from there.", learner.step)
+                raise KeyboardInterrupt
+
+
+def _step(run: _Run) -> float:
+    try:
+        return run.learner.take_step()
+    except TuningError:  # its states lead to the same end
+        shutil.rmtree(run.output.states, ignore_errors=True)
+        raise
+
+
+def _check(run: _Run) -> None:
+    try:
+        run.learner.check_learned()
+    except TuningError:
+        shutil.rmtree(run.output.states, ignore_errors=True)
+        raise
+
+
+def _save(run: _Run) -> None:
+    save_state(run.output.states, run.learner.step, {**run.learner.state(), "identity": run.identity}, keep=1)
+
+
+def _draw_results(
+    run: _Run, predict: Predict, pairs: list[Pair], latents: list[LatentPair], learned_from: int, steps: int
+) -> None:
+    """Draw the edits of held-out pairs; without any, of those that were learned from, as their names say."""
+    unseen = range(learned_from, len(pairs))
+    shown = list(unseen or range(learned_from))[:SHEET_ROWS]
+    attended, device = run.learner.attended(), run.pipeline.device
+    rows: list[tuple[str, Pair, Image.Image]] = []
+    for index in shown:
+        source = latents[index].source[None].to(device)
+        noise = draw_noise(tuple(source.shape), SHEET_SEED).to(device)
+        result = run.pipeline.pictures(draw_edit(predict, source, noise, steps, attended))[0]
+        name = f"pair {index + 1}, {'held out' if unseen else 'learned from'}"
+        rows.append((name, pairs[index], result))
+    draw_sheet(pairs[0], rows, run.output.sheet)

@@ -1,0 +1,71 @@
+"""Where a relation goes, and what lies beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from relation_core.relation.relation import Relation
+from relation_core.relation.relation_file import save_relation
+from relation_core.tuning.settings import TuningError
+
+
+@dataclass(frozen=True)
+class Output:
+    """A relation file that is to be written."""
+
+    relation: Path
+
+    @classmethod
+    def at(cls, path: Path, overwrite: bool) -> Output:
+        """Check a name before the work begins.
+
+        Raises:
+            TuningError: it does not end as a relation's, or it is taken.
+        """
+        if path.suffix.lower() != ".safetensors":
+            raise TuningError(f"'{path.name}' does not end as a relation's name; expected .safetensors. Rename it.")
+        if path.exists() and not overwrite:
+            raise TuningError(f"{path} exists already. Choose another name, or add --overwrite to replace it.")
+        return cls(path)
+
+    @property
+    def states(self) -> Path:
+        """The folder of what an interrupted run goes on from."""
+        return self.relation.with_suffix(".tuning")
+
+    @property
+    def curve(self) -> Path:
+        """The picture of the loss."""
+        return self.relation.with_suffix(".curve.png")
+
+    @property
+    def sheet(self) -> Path:
+        """The sheet of results."""
+        return self.relation.with_suffix(".sheet.png")
+
+    def make_folder(self) -> None:
+        """Make the folder that everything goes into.
+
+        Raises:
+            TuningError: it cannot be made.
+        """
+        try:
+            self.relation.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def write(self, relation: Relation) -> None:
+        """Write the relation whole or not at all.
+
+        Raises:
+            TuningError: it cannot be written.
+        """
+        self.make_folder()
+        try:
+            save_relation(relation, self.relation)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> TuningError:
+        return TuningError(f"Cannot write {self.relation}: {error.strerror or error}. Choose another place.")

@@ -1,0 +1,320 @@
+"""``python -m relation_tools tune`` and ``encode``, with the golden models and with the small model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from golden_case import GoldenCase
+from PIL import Image, ImageOps
+from safetensors import safe_open
+from safetensors.torch import load_file
+from small_pipeline import golden_files, tiny_autoencoder
+
+from relation_core.adapter.adapter import open_adapter
+from relation_core.pictures.tensors import from_pil
+from relation_core.relation.relation_file import load_relation
+from relation_core.scenes.drawing import draw
+from relation_core.scenes.examples import SEED
+from relation_core.scenes.relations import ALL
+from relation_core.scenes.scene import quiet_scene
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_tools.__main__ import main
+from relation_tools.diffusers_host import pipeline as pipeline_module
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.diffusers_host.settings import EditSettings
+from relation_tools.training.run_state import load_state
+
+ROOT = Path(__file__).resolve().parents[3]
+CASE = GoldenCase.load("one_head")
+BEFORE, AFTER = CASE.folder / "before.png", CASE.folder / "after.png"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums in one order, in this process and in those that it starts."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_autoencoder(tmp_path_factory.mktemp("vae") / "ae.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Three pairs, one of them of another size; what happens to them is a mirror."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for name in ("before", "after"):
+        (folder / name).mkdir()
+    for number, size in enumerate([(64, 64), (64, 64), (64, 32)]):
+        picture = Image.open(BEFORE).convert("RGB").resize(size).rotate(90 * number)
+        picture.save(folder / "before" / f"{number}.png")
+        ImageOps.mirror(picture).save(folder / "after" / f"{number}.png")
+    return folder / "before", folder / "after"
+
+
+def arguments(vae: Path, *options: str) -> list[str]:
+    models = golden_files(CASE, vae.parent, lora=False)
+    return [
+        "tune",
+        *(f"--{name}={getattr(models, name)}" for name in ("model", "adapter", "vision", "vae")),
+        "--device=cpu",
+        "--long-side=0",
+        "--batch-size=3",
+        "--sheet-steps=1",
+        "--steps=6",
+        *options,
+    ]
+
+
+def tune(vae: Path, folders: tuple[Path, Path], out: Path, *options: str) -> int:
+    return main(arguments(vae, f"--before={folders[0]}", f"--after={folders[1]}", f"--out={out}", *options))
+
+
+def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
+    """All that a relation file says; the library writes its metadata in no fixed order."""
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    return metadata, {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}
+
+
+def refusal(caplog: pytest.LogCaptureFixture) -> str:
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    return record.getMessage()
+
+
+def test_it_writes_a_relation_with_its_curve_and_its_sheet(
+    vae: Path, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "mine.safetensors"
+    assert tune(vae, folders, out, "--hold-out=1") == 0
+    assert {path.name for path in out.parent.iterdir()} == {out.name, "mine.curve.png", "mine.sheet.png"}
+    with safe_open(out, framework="pt") as file:
+        (origin,) = json.loads(file.metadata()["learned"])
+    assert origin["pairs"] == 2 and origin["model"] == "transformer.safetensors" and origin["prompt"] == ""
+    relation = load_relation(out, open_adapter(CASE.folder / "ip_adapter.bin"), "cpu")
+    assert relation.weights == (1.0,) and relation.thumbnails.shape == (1, 128, 256, 3)
+    with Image.open(out.with_suffix(".sheet.png")) as sheet:
+        assert sheet.width > 5 * 128
+    edited = tmp_path / "edited.png"
+    models = [argument for argument in arguments(vae) if argument.startswith(("--model", "--adapter", "--vi", "--vae"))]
+    options = ["--device=cpu", "--long-side=0", "--steps=1", f"--source={folders[0] / '0.png'}"]
+    assert main(["edit", *models, *options, f"--relation={out}", f"--out={edited}"]) == 0
+    assert edited.is_file()
+
+
+def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    one, two, other = (tmp_path / f"{name}.safetensors" for name in ("one", "two", "other"))
+    assert tune(vae, folders, one) == tune(vae, folders, two) == tune(vae, folders, other, "--seed=1") == 0
+    assert contents(one) == contents(two) != contents(other)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_interrupted_it_goes_on_to_the_same_bits(
+    vae: Path,
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stop: int,
+) -> None:
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    assert tune(vae, folders, whole, "--hold-out=1") == 0
+    from relation_tools.tuning import command
+
+    class Interrupted(command.Learner):
+        def take_step(self) -> float:
+            if self.step + 1 == stop:  # in the midst of a step
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().take_step()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "Learner", Interrupted)
+        assert tune(vae, folders, cut, "--hold-out=1") == 130
+    assert not cut.exists()
+    state = load_state(cut.with_suffix(".tuning"))
+    assert state is not None and state["step"] == stop
+    assert tune(vae, folders, cut, "--hold-out=1") == 0
+    assert f"Going on after step {stop}." in caplog.text
+    assert contents(cut) == contents(whole)
+    assert not cut.with_suffix(".tuning").exists()
+
+
+def test_another_run_does_not_go_on_from_it(
+    vae: Path,
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    from relation_tools.tuning import command
+
+    def stopped(learner: command.Learner) -> float:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(learner)
+
+    original = command.Learner.take_step
+    with monkeypatch.context() as patch:
+        patch.setattr(command.Learner, "take_step", stopped)
+        assert tune(vae, folders, out) == 130
+    assert tune(vae, folders, out, "--seed=3") == 1
+    assert "holds the beginning of another run" in refusal(caplog)
+    assert tune(vae, folders, out, "--seed=3", "--overwrite") == 0
+
+
+def test_checkpointing_changes_nothing(
+    vae: Path, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    assert tune(vae, folders, one, "--steps=2") == 0
+    monkeypatch.setattr(pipeline_module, "_LARGE", 1)
+    assert tune(vae, folders, two, "--steps=2") == 0
+    torch.testing.assert_close(load_file(one)["tokens"], load_file(two)["tokens"], atol=1e-6, rtol=1e-6)
+
+
+def test_it_starts_from_a_relation(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    encoded, out = tmp_path / "encoded.safetensors", tmp_path / "mine.safetensors"
+    models = [f"--adapter={CASE.folder / 'ip_adapter.bin'}", f"--vision={CASE.folder / 'vision'}", "--device=cpu"]
+    pairs = [f"--before={BEFORE}", f"--after={AFTER}"] * 2
+    assert main(["encode", *models, *pairs, "--weight=1", "--weight=3", f"--out={encoded}"]) == 0
+    assert main(["encode", *models, *pairs, f"--out={encoded}"]) == 1  # it is there
+    assert tune(vae, folders, out, f"--start={encoded}", "--steps=1", "--learning-rate=1e-9") == 0
+    start, learned = load_file(encoded), load_file(out)
+    assert learned["weights"].tolist() == [1.0, 3.0]
+    torch.testing.assert_close(learned["tokens"], start["tokens"], atol=1e-6, rtol=0)
+    assert not torch.equal(learned["thumbnails"], start["thumbnails"])
+
+
+def test_an_encoded_relation_edits_as_its_pairs_do(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    encoded = tmp_path / "encoded.safetensors"
+    shown = [f"--before={BEFORE}", f"--after={AFTER}"]
+    models = [argument for argument in arguments(vae) if argument.startswith(("--model", "--adapter", "--vi", "--vae"))]
+    assert main(["encode", *models[1:3], "--device=cpu", *shown, f"--out={encoded}"]) == 0
+    results: list[bytes] = []
+    for number, relation in enumerate([shown, [f"--relation={encoded}"]]):
+        out = tmp_path / f"{number}.png"
+        source = ["--device=cpu", "--long-side=64", "--steps=2", f"--source={CASE.folder / 'source.png'}"]
+        assert main(["edit", *models, *source, *relation, f"--out={out}", "--no-comparison"]) == 0
+        results.append(Image.open(out).tobytes())
+    assert results[0] == results[1]
+    assert (
+        main(["edit", *models, "--source=x.png", *shown, f"--relation={encoded}", f"--out={tmp_path / 'x.png'}"]) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--before", str(BEFORE)), "There are 1 pictures before and 0 after"),
+        ((), "Got no pairs, or pairs twice"),
+        (("--before", str(BEFORE), "--after", str(BEFORE)), "The pictures of pair 1 are equal"),
+        (("--before", str(BEFORE), "--after", "WIDER"), "expected one size"),
+        (("--before", "FOLDER", "--after", "EMPTY"), "'0.png' is in one of them only"),
+        (("--before", "EMPTY", "--after", "EMPTY"), "they hold no pictures"),
+        (("--before", "FOLDER", "--after", "AFTER", "--hold-out", "3"), "Got 3 pairs to hold out of 3"),
+        (("--before", "FOLDER", "--after", "AFTER", "--learning-rate", "1e6"), "lower the learning rate"),
+        (("--before", "FOLDER", "--after", "AFTER", "--steps", "0"), "Got steps = 0"),
+        (("--before", "FOLDER", "--after", "AFTER", "--prompt", "a cat"), "no text encoder"),
+        (("--before", "FOLDER", "--after", "AFTER", "--start", "OTHER"), "was made with the adapter"),
+        (("--before", "FOLDER", "--after", "AFTER", "--out", "mine.png"), "expected .safetensors"),
+        (("--dataset", "missing.jsonl"), "Cannot read"),
+    ],
+)
+def test_what_is_refused_leaves_no_file(
+    vae: Path,
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    Image.open(AFTER).resize((70, 64)).save(tmp_path / "wider.png")
+    places = {"FOLDER": folders[0], "AFTER": folders[1], "EMPTY": tmp_path / "empty", "WIDER": tmp_path / "wider.png"}
+    if "OTHER" in options:
+        places["OTHER"] = tmp_path / "other.safetensors"
+        small = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu", f"--before={BEFORE}", f"--after={AFTER}"]
+        assert main(["encode", *small, f"--out={places['OTHER']}"]) == 0
+    there = {path.name for path in tmp_path.iterdir()}
+    out = [] if "--out" in options else [f"--out={tmp_path / 'mine.safetensors'}"]
+    assert main(arguments(vae, *out, *(str(places.get(option, option)) for option in options))) == 1
+    assert says in refusal(caplog)
+    assert {path.name for path in tmp_path.iterdir()} == there
+
+
+def test_a_dataset_gives_the_pairs_of_one_task(
+    vae: Path, folders: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = folders[0].parent
+    lines = [
+        {
+            "cond1": f"before/{cond}.png",
+            "cond2": f"after/{cond}.png",
+            "source": f"before/{source}.png",
+            "target": f"after/{source}.png",
+            "text": "",
+        }
+        for cond, source in ((0, 1), (1, 0))
+    ]
+    file = root / "train.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    by_file, by_name = tmp_path / "file.safetensors", tmp_path / "name.safetensors"
+    assert main(arguments(vae, f"--dataset={file}", f"--out={by_file}", "--steps=1")) == 0
+    pairs = [f"--{kind}={root / kind / f'{number}.png'}" for number in (1, 0) for kind in ("before", "after")]
+    assert main(arguments(vae, *pairs, f"--out={by_name}", "--steps=1")) == 0
+    assert contents(by_file) == contents(by_name)
+    assert main(arguments(vae, f"--dataset={file}", "--task=mirror", f"--out={tmp_path / 'x.safetensors'}")) == 1
+    assert "Name one with --task" in refusal(caplog)
+
+
+def sepia(picture: Image.Image) -> Image.Image:
+    return ImageOps.colorize(ImageOps.grayscale(picture), (30, 10, 0), (255, 235, 190))
+
+
+def grey(picture: Image.Image) -> Image.Image:
+    return ImageOps.grayscale(picture).convert("RGB")
+
+
+@pytest.mark.slow
+def test_the_small_model_learns_an_edit_that_it_never_saw(tmp_path: Path) -> None:
+    """Right on 24 scenes that were not learned from, among all edits of the model, two unseen ones and the source."""
+    for number in range(4):
+        scene = draw(quiet_scene(SEED, 500 + number))
+        scene.save(tmp_path / f"before{number}.png")
+        sepia(scene).save(tmp_path / f"after{number}.png")
+    out = tmp_path / "sepia.safetensors"
+    pairs = [f"--{kind}={tmp_path / f'{kind}{number}.png'}" for number in range(4) for kind in ("before", "after")]
+    models = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "relation_tools", "tune", *models, *pairs, f"--out={out}", "--long-side=0"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
+    shown = (Image.open(tmp_path / "before0.png"), Image.open(tmp_path / "after0.png"))
+    relations = {"learned": pipeline.load_relation(out), "encoded": pipeline.relation([shown], [1.0])}
+    right = dict.fromkeys(relations, 0)
+    for index in range(4000, 4024):
+        scene = quiet_scene(SEED, index)
+        source = draw(scene)
+        targets = {relation.name: relation.edit(scene) for relation in ALL}
+        targets |= {"sepia": sepia(source), "grey": grey(source), "untouched": source}
+        for name, relation in relations.items():
+            settings = EditSettings(steps=STEPS, long_side=0, seed=index)
+            result = from_pil(pipeline.edit(relation, source, pipeline.prompt(""), settings))
+            errors = {edit: float((from_pil(target) - result).square().mean()) for edit, target in targets.items()}
+            right[name] += min(errors, key=errors.__getitem__) == "sepia"
+    assert right["encoded"] <= 6
+    assert right["learned"] >= 20
