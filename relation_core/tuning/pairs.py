@@ -48,7 +48,7 @@ def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
 def start_relation(encoded: Relation) -> Relation:
     """One set of exemplar tokens, the mean of the pairs', with a picture of the first of them."""
     mean = encoded.tokens.float().mean(0, keepdim=True).to(encoded.tokens.dtype)
-    return replace(encoded, tokens=mean, weights=(1.0,), thumbnails=first_pairs(encoded.thumbnails, 1))
+    return replace(encoded, tokens=mean, pair_weights=(1.0,), thumbnails=first_pairs(encoded.thumbnails, 1))
 
 
 def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:

@@ -118,7 +118,8 @@ def _identity(
     options: argparse.Namespace, settings: TuningSettings, start: Relation, latents: list[LatentPair], held_out: int
 ) -> str:
     models = (options.model, options.vae, options.text, *options.lora)
-    told = (settings, options.prompt, options.lora_strength, options.dtype, start.weights, held_out, start.fingerprint)
+    told = (settings, options.prompt, options.lora_strength, options.dtype, held_out)
+    told = (*told, start.pair_weights, start.fingerprint)
     digest = hashlib.sha256(repr((told, [str(path) for path in models])).encode())
     digest.update(start.tokens.float().numpy().tobytes())
     for pair in latents:

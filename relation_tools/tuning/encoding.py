@@ -46,5 +46,5 @@ def encode_file(options: argparse.Namespace, bar: Callable[[str], AbstractContex
     vision.model.to(device)
     with bar("exemplars") as progress:
         relation = encode_pairs(adapter, vision, pairs, options.fit, 1.0, device, dtype, progress)
-    output.write(replace(relation, weights=tuple(weights)))
+    output.write(replace(relation, pair_weights=tuple(weights)))
     _LOG.info("Wrote %s: a relation of %d pairs.", output.relation, len(pairs))

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib.figure
 from PIL import Image
 
-from relation_core.pictures.sample_sheet import Row, sample_sheet
+from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.relation.pairs import Pair
 from relation_core.weights.atomic import appearing
 
@@ -43,6 +43,6 @@ def draw_sheet(first: Pair, rows: Sequence[tuple[str, Pair, Image.Image]], pictu
         rows: a name, a pair, and the result for its picture before.
         picture: a ``.png``.
     """
-    sheet: list[Row] = [(name, (*first, before, result, after)) for name, (before, after), result in rows]
+    sheet: list[SheetRow] = [(name, (*first, before, result, after)) for name, (before, after), result in rows]
     with appearing(picture) as unfinished:
         sample_sheet(sheet).save(unfinished, format="png")

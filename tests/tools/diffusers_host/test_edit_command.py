@@ -90,6 +90,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         ("--end=0.4",),
         ("--seed=1",),
         ("--source-scale=0.5",),
+        ("--refresh-every=2",),
         ("--lora-strength=0.5",),
         ("--fit=stretch",),
         second,
@@ -101,7 +102,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         assert not torch.equal(found, base), change
     assert not torch.equal(results[-2], results[-3])
     assert {f"--{field.name.replace('_', '-')}" for field in fields(EditSettings)} == {
-        *(option.partition("=")[0] for change in changes[:9] for option in change),
+        *(option.partition("=")[0] for change in changes[:10] for option in change),
         "--long-side",
     }
     assert result("--long-side=48").shape == (1, 32, 48, 3)

@@ -101,7 +101,7 @@ def test_it_writes_a_relation_with_its_curve_and_its_sheet(
         (origin,) = json.loads(file.metadata()["learned"])
     assert origin["pairs"] == 2 and origin["model"] == "transformer.safetensors" and origin["prompt"] == ""
     relation = load_relation(out, open_adapter(CASE.folder / "ip_adapter.bin"), "cpu")
-    assert relation.weights == (1.0,) and relation.thumbnails.shape == (1, 128, 256, 3)
+    assert relation.pair_weights == (1.0,) and relation.thumbnails.shape == (1, 128, 256, 3)
     with Image.open(out.with_suffix(".sheet.png")) as sheet:
         assert sheet.width > 5 * 128
     edited = tmp_path / "edited.png"
