@@ -59,7 +59,7 @@ def _mismatch(path: Path, source: Mapping[str, str], expected: set[str]) -> str:
     missing, unknown = sorted(expected - source.keys()), sorted(source.keys() - expected)
     found = recognise(unknown)
     if found is not None and found.kind is not FileKind.ADAPTER:
-        return f"{path} is {found.kind}, not {FileKind.ADAPTER} (it has {quoted(found.name)}). {_remedy()}"
+        return f"{path} is {found.kind}, not a RelationAdapter (it has {quoted(found.name)}). {_remedy()}"
     parts = [f"{path} does not have the tensors of a RelationAdapter."]
     if missing:
         parts.append(f"Missing: {shortened(missing)}.")

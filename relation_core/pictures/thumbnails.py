@@ -6,19 +6,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .contained import contained
 from .opaque import WHITE
 
 SIDE = 128
-
-
-def contained(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Enlarge or shrink a picture, in its proportions, to what ``size`` holds; no side goes below one pixel."""
-    width, height = size
-    if picture.width / picture.height > width / height:
-        height = max(1, round(picture.height / picture.width * width))
-    else:
-        width = max(1, round(picture.width / picture.height * height))
-    return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:

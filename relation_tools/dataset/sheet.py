@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from relation_core.errors import DatasetError, PictureError
+from relation_core.pictures.contained import contained
 from relation_core.pictures.opaque import WHITE
 from relation_core.pictures.picture_file import read_picture
-from relation_core.pictures.thumbnails import contained
 from relation_core.samples.samples import Sample, TaskTable, read_samples
 
 LABELS = ("A", "A'", "B", "B' (target)")

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont
 
+from relation_core.pictures.contained import contained
 from relation_core.pictures.opaque import WHITE
-from relation_core.pictures.thumbnails import contained
 
 from .errors import EvaluationError
 from .transport import IDENTITY, MAX_ANSWER, BadAnswerError, bounded_body, one_line, redacted

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from relation_core.pictures.contained import contained
 from relation_core.pictures.picture_file import read_picture
-from relation_core.pictures.thumbnails import contained
 from relation_core.samples.samples import Sample
 
 from .journal import last_entries, read_journal

@@ -74,7 +74,7 @@ def executed(server: ComfyServer) -> list[str]:
 
 def results(folder: Path) -> list[str]:
     found = folder / "results"
-    return sorted(path.name for path in found.iterdir()) if found.exists() else []
+    return sorted(path.name for path in found.glob("*.png")) if found.exists() else []
 
 
 def all_results(file: Path) -> list[str]:

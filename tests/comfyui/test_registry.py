@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+TRAINED_ON = "small_model/landscapes/"
+"""How a model that is not shipped is trained."""
 ARCHIVE_BYTES = 5_000_000
 """Without the small model."""
 MODULE = "archived_relation_adapter"
@@ -119,11 +120,13 @@ def test_the_archive_leaves_out_what_no_user_needs(archive: Path) -> None:
     assert sum(path.stat().st_size for path in files) < ARCHIVE_BYTES
     for folder in ("small_model", "nodes", "relation_core", "locales", "web", "workflows", "subgraphs", "pictures"):
         kept = {path.relative_to(archive).as_posix() for path in (archive / folder).rglob("*") if path.is_file()}
-        assert kept == {name for name in pack_files() if name.startswith(f"{folder}/")}
+        assert kept == {
+            name for name in pack_files() if name.startswith(f"{folder}/") and not name.startswith(TRAINED_ON)
+        }
 
 
 def test_the_archive_works(host: Host, archive: Path) -> None:
-    """Its nodes load in ComfyUI, and its commands run, without any file that was left out."""
+    """Its nodes load in ComfyUI without any file that was left out."""
     spec = importlib.util.spec_from_file_location(
         MODULE, archive / "__init__.py", submodule_search_locations=[str(archive)]
     )
@@ -141,7 +144,3 @@ def test_the_archive_works(host: Host, archive: Path) -> None:
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == MODULE]:
             del sys.modules[name]
-    asked = subprocess.run(
-        [sys.executable, "-m", "relation_tools", "--help"], cwd=archive, capture_output=True, check=False
-    )
-    assert asked.returncode == 0, asked.stderr

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from relation_core.errors import ExemplarError
 from relation_core.flux.source import source_size
 from relation_core.pictures.comparison import comparison_sheet
-from relation_core.pictures.thumbnails import contained, pair_thumbnail
+from relation_core.pictures.contained import contained
+from relation_core.pictures.thumbnails import pair_thumbnail
 from relation_core.vision import exemplar
 from relation_core.vision.exemplar import pad_to_regular_ratio, resize_exemplar
 

@@ -158,7 +158,7 @@ def test_renamed_pictures_are_not_encoded_again(
     renamed = [replace(one, **{k: getattr(one, k).replace("pictures", "others") for k in KEYS}) for one in samples]
     counting = Counting()
     after = open_cache(tmp_path / "cache", root, renamed, 0, encoders, counting)
-    assert counting.count == 0
+    assert counting.taken == 0
     for old, new in zip(samples[5].pictures, renamed[5].pictures, strict=True):
         assert torch.equal(values(before, old)[0], values(after, new)[0])
 
@@ -182,7 +182,7 @@ def test_processes_that_share_a_cache_encode_each_picture_once(
     root, counts = small_run.settings.data.train.parent, [Counting() for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda count: open_cache(tmp_path, root, samples, 0, encoders, count), counts))
-    assert sorted(count.count for count in counts) == [0, 0, 16]
+    assert sorted(count.taken for count in counts) == [0, 0, 16]
     assert all(torch.equal(one.pooled(np.arange(16)), found[0].pooled(np.arange(16))) for one in found)
     assert not list(tmp_path.rglob(".relation-adapter*")), "no lock is left"
 
@@ -224,4 +224,4 @@ def test_a_full_disk_is_an_error_before_anything_is_encoded(
     counting = Counting()
     with pytest.raises(DatasetError, match=r"could not be made: No space left on device. Make room"):
         open_cache(tmp_path, small_run.settings.data.train.parent, samples, 0, encoders, counting)
-    assert counting.count == 0
+    assert counting.taken == 0
