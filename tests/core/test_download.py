@@ -516,7 +516,7 @@ import relation_core
 import relation_tools
 names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
 names += [module.name for module in pkgutil.walk_packages(relation_tools.__path__, "relation_tools.")]
-diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.")
+diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.", "relation_tools.tuning.")
 with_diffusers = [name for name in names if name.startswith(diffusers)]
 for name in sorted(set(names) - set(with_diffusers)):
     importlib.import_module(name)
