@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-LOCK = ".relation-adapter.lock"
-"""A killed process leaves it; the next takes it over."""
+HIDDEN = ".relation-adapter"
+"""How the names of locks and unfinished files begin, which a killed process leaves to the next."""
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -67,7 +67,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".build" not in path.parts and path.name != LOCK
+        if path.is_file() and ".build" not in path.parts and not any(part.startswith(HIDDEN) for part in path.parts)
     }
 
 
