@@ -4,28 +4,70 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import fields
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from PIL import Image
+import torch
 
-from relation_core.errors import ExemplarError, PictureError
+from relation_core.errors import ExemplarError, PictureError, RelationAdapterError, printable
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, pair_up
 from relation_core.relation.relation import Relation
+from relation_core.weights.lock import BusyError
 
-from .jobs import EditJob, plan_jobs, save_picture
+from .identity import edit_identity, read_identity, result_identity
+from .jobs import EditJob, JobError, ResultNameError, claimed, is_there, plan_jobs, save_picture
 from .opening import open_pipeline
 from .pipeline import RelationPipeline
+from .sampling import Prompt
 from .settings import EditSettings
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 """Shows progress under a name."""
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class _Findings:
+    """What became of the pictures."""
+
+    edited: int = 0
+    kept: int = 0
+    """Results that are there already."""
+    busy: list[Path] = field(default_factory=list[Path])
+    """Sources that another process edits."""
+    stale: list[Path] = field(default_factory=list[Path])
+    """Results of another source, or of other settings or models."""
+    unknown: list[Path] = field(default_factory=list[Path])
+    """Results that do not say what they were made of."""
+    failed: list[str] = field(default_factory=list[str])
+
+    def report(self, count: int, out: Path) -> int:
+        """Say it, and return the exit status."""
+        there = f", {self.kept} were there already" if self.kept else ""
+        _LOG.info("%d of %d pictures edited%s: %s", self.edited, count - self.kept, there, printable(str(out)))
+        if self.unknown:
+            _LOG.warning(
+                "%d of those that were there do not say what they were made of, and were left as they are: %s.",
+                *(len(self.unknown), _names(self.unknown)),
+            )
+        if self.busy:
+            _LOG.warning("%d pictures are being edited by another process: %s.", len(self.busy), _names(self.busy))
+        if self.stale:
+            _LOG.error(
+                "%d results were made of another source, or with other settings or models, and were left as they are: "
+                "%s. Choose another folder, or add --overwrite to replace them.",
+                *(len(self.stale), _names(self.stale)),
+            )
+        for message in self.failed:
+            _LOG.error("%s", message)
+        if self.failed:
+            _LOG.error("%d of %d pictures failed.", len(self.failed), count)
+        return 1 if self.failed or self.stale else 0
 
 
 def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int:
@@ -34,32 +76,115 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     Raises:
         RelationAdapterError: nothing can be done.
     """
-    settings = EditSettings(**{field.name: getattr(options, field.name) for field in fields(EditSettings)})
-    jobs, kept = plan_jobs(options.source, options.out, options.overwrite)
+    settings = EditSettings(**{one.name: getattr(options, one.name) for one in fields(EditSettings)})
+    jobs = plan_jobs(options.source, options.out, options.overwrite)
     pairs = _read_pairs(options)
-    if not jobs:
-        _LOG.info("All %d results are there already; nothing to do.", kept)
-        return 0
+    edit, found = _identity(options, settings), _Findings()
+    waiting = [job for job in jobs if _is_waiting(job, options.overwrite, edit, found)]
+    if not waiting:
+        if not found.failed and not found.stale:
+            _LOG.info("All %d results are there already; nothing to do.", found.kept)
+        return found.report(len(jobs), options.out)
     pipeline = open_pipeline(options)
-    relation = _relation(options, pipeline, pairs, progress_bar)
-    prompt, failed = pipeline.prompt(options.prompt), list[str]()
+    editing = _Editing(
+        pipeline, _relation(options, pipeline, pairs, progress_bar), pipeline.prompt(options.prompt), settings, edit
+    )
+    shown = pairs[0] if pairs and not options.no_comparison else None
     with progress_bar("steps") as progress:
-        progress.start(settings.steps * len(jobs))
-        for job in jobs:
-            try:
-                source = read_picture(job.source)
-            except PictureError as error:
-                failed.append(str(error))
-                continue
-            result = pipeline.edit(relation, source, prompt, settings, progress)
-            if pairs and not options.no_comparison:
-                _compare(job, pairs[0], source, result)
-            save_picture(result, job.result)  # last: where a result is, its sheet is too
-    there = f", {kept} were there already" if kept else ""
-    _LOG.info("%d of %d pictures edited%s: %s", len(jobs) - len(failed), len(jobs), there, options.out)
-    for message in failed:
-        _LOG.error("%s", message)
-    return 1 if failed else 0
+        progress.start(settings.steps * len(waiting))
+        for job in waiting:
+            with _failing_alone(job, found):
+                _edit(job, editing, shown, options.overwrite, found, progress)
+    if found.busy and len(jobs) == 1:
+        raise BusyError(f"Another process is editing '{options.out}'; expected to be the only one. Wait until it ends.")
+    return found.report(len(jobs), options.out)
+
+
+@contextmanager
+def _failing_alone(job: EditJob, found: _Findings) -> Generator[None]:
+    """Record what is wrong with one picture, so that the others go on.
+
+    Raises:
+        JobError: it concerns all of them: nothing can be written.
+    """
+    try:
+        yield
+    except (PictureError, ResultNameError) as error:
+        found.failed.append(str(error))
+    except JobError:
+        raise
+    except RelationAdapterError as error:
+        found.failed.append(f"Cannot edit '{printable(str(job.source))}': {error}")
+    except (MemoryError, torch.OutOfMemoryError):
+        name = printable(str(job.source))
+        found.failed.append(f"Cannot edit '{name}': out of memory. Give --long-side, or --offload.")
+
+
+@dataclass(frozen=True)
+class _Editing:
+    """What is done to every source."""
+
+    pipeline: RelationPipeline
+    relation: Relation
+    prompt: Prompt
+    settings: EditSettings
+    identity: str
+
+
+def _edit(
+    job: EditJob, editing: _Editing, shown: Pair | None, overwrite: bool, found: _Findings, progress: Progress
+) -> None:
+    with claimed(job) as own:
+        if not own:
+            found.busy.append(job.source)
+            return
+        if not _is_waiting(job, overwrite, editing.identity, found):  # another process has just made it
+            return
+        identity = _made_of(job, editing.identity)
+        source = read_picture(job.source)
+        result = editing.pipeline.edit(editing.relation, source, editing.prompt, editing.settings, progress)
+        if shown is not None:
+            save_picture(comparison_sheet((*shown, source, result)), job.comparison)
+        save_picture(result, job.result, identity)  # last: where a result is, its sheet is too
+        found.edited += 1
+
+
+def _is_waiting(job: EditJob, overwrite: bool, edit: str, found: _Findings) -> bool:
+    """Whether a result is to be made; what else is true of it is added to the findings."""
+    try:
+        if not is_there(job.result) or overwrite:
+            return True
+        made_of, wanted = read_identity(job.result), _made_of(job, edit)
+    except (PictureError, ResultNameError) as error:
+        found.failed.append(str(error))
+        return False
+    if made_of is not None and made_of != wanted:
+        found.stale.append(job.result)
+        return False
+    if made_of is None:
+        found.unknown.append(job.result)
+    found.kept += 1
+    return False
+
+
+def _made_of(job: EditJob, edit: str) -> str:
+    try:
+        return result_identity(edit, job.source)
+    except OSError as error:
+        name = f"the picture '{printable(str(job.source))}'"
+        raise PictureError(name, error.strerror or str(error), "Check the path.") from error
+
+
+def _identity(options: argparse.Namespace, settings: EditSettings) -> str:
+    try:
+        return edit_identity(options, settings)
+    except OSError as error:
+        raise ExemplarError(f"Cannot read an exemplar: {error}. Check the path.") from error
+
+
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(printable(path.name) for path in paths[:10])
+    return shown + (", ..." if len(paths) > 10 else "")
 
 
 def _relation(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
@@ -83,7 +208,3 @@ def _read_pairs(options: argparse.Namespace) -> list[Pair]:
         found = "neither exemplar pairs nor a relation" if options.relation is None else "a relation and exemplar pairs"
         raise ExemplarError(f"Got {found}; expected one of them. Give --before and --after, or --relation.")
     return [(read_picture(one), read_picture(other)) for one, other in pair_up(before, after)]
-
-
-def _compare(job: EditJob, pair: Pair, source: Image.Image, result: Image.Image) -> None:
-    save_picture(comparison_sheet((*pair, source, result)), job.comparison)

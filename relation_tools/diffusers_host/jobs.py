@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from relation_core.errors import RelationAdapterError
+from relation_core.errors import RelationAdapterError, printable
+from relation_core.pictures.picture_file import readable_suffixes
 from relation_core.weights.atomic import appearing
+from relation_core.weights.lock import drop_lock, take_lock
 
-READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+from ..picture_listing import list_pictures, warn_of_others
+from .identity import png_identity
+
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""Errors that concern one file's name, where others can be written."""
 
 
 class JobError(RelationAdapterError):
     """Pictures cannot be found, or results not be put where they shall go."""
+
+
+class ResultNameError(JobError):
+    """The disk does not take the name of one result."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +50,20 @@ class EditJob:
         return self.result.with_name(f"{self.result.stem}.comparison{self.result.suffix}")
 
 
-def plan_jobs(source: Path, out: Path, overwrite: bool) -> tuple[list[EditJob], int]:
+def plan_jobs(source: Path, out: Path, overwrite: bool) -> list[EditJob]:
     """Find the sources, and name their results.
 
     Args:
         source: a picture, or a folder of pictures (those in its folders are left alone).
         out: the result's file; a folder for a folder of sources, or to keep the source's name.
-        overwrite: whether results that are there already are made anew.
-
-    Returns:
-        The jobs, and how many are left out because their results are there.
+        overwrite: whether a result that is there already is made anew.
 
     Raises:
-        JobError: there are no sources, a result's name is no picture's or two sources', or it is taken.
+        JobError: there are no sources, a result's name is no picture's or two sources', or the only one is taken.
     """
     if source.is_dir():
         jobs = [EditJob(path, out / f"{path.stem}.png") for path in _pictures(source)]
-        if out.is_file() or out.suffix.lower() in READ_SUFFIXES:
+        if out.is_file() or out.suffix.lower() in readable_suffixes():
             raise JobError(f"{source} is a folder, and {out} names a file; expected a folder for the results.")
     elif source.is_file():
         jobs = [EditJob(source, out / f"{source.stem}.png" if out.is_dir() else out)]
@@ -56,36 +71,92 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> tuple[list[EditJob], 
     else:
         raise JobError(f"There is nothing at {source}; expected a picture, or a folder of pictures. Check the path.")
     _check_names(jobs)
-    left = jobs if overwrite else [job for job in jobs if not job.result.exists()]
-    if not left and not source.is_dir():
+    if not overwrite and not source.is_dir() and is_there(jobs[0].result):
         raise JobError(f"{jobs[0].result} exists already. Choose another name, or add --overwrite to replace it.")
-    return left, len(jobs) - len(left)
+    return jobs
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all, in the format that its name ends in.
+def is_there(result: Path) -> bool:
+    """Whether a result lies at a path.
 
     Raises:
+        ResultNameError: nothing can lie there.
+    """
+    try:
+        result.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise _unwritable(result, error) from error
+    return True
+
+
+@contextmanager
+def claimed(job: EditJob) -> Generator[bool]:
+    """Keep other processes from making the same result in the block; False where one makes it already.
+
+    Raises:
+        JobError: the folder cannot be written.
+    """
+    name = blake2b(job.result.name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    path = job.result.with_name(f".relation-adapter-{name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(path)
+    except OSError as error:
+        raise _unwritable(job.result, error) from error
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            drop_lock(path, lock)
+
+
+def save_picture(picture: Image.Image, path: Path, identity: str = "") -> None:
+    """Write a picture whole or not at all, in the format that its name ends in.
+
+    Args:
+        picture: what to write.
+        path: the file.
+        identity: what it was made of, which a PNG keeps.
+
+    Raises:
+        ResultNameError: the disk does not take the name.
         JobError: it cannot be written.
     """
     kind = Image.registered_extensions()[path.suffix.lower()]
-    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    if kind == "WEBP":
+        options = {"lossless": True}
+    if kind == "PNG" and identity:
+        options = {"pnginfo": png_identity(identity)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with appearing(path) as unfinished:
             picture.save(unfinished, format=kind, **options)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> JobError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    name = printable(str(path))
+    if isinstance(error, ValueError) or error.errno in _BAD_NAMES:
+        return ResultNameError(f"Cannot write {name}: {reason}. Give the source a shorter or a plainer name.")
+    return JobError(f"Cannot write {name}: {reason}. Choose another place.")
+
+
+def _pictures(folder: Path) -> tuple[Path, ...]:
+    try:
+        found = list_pictures(folder)
     except OSError as error:
-        raise JobError(f"Cannot write {path}: {error.strerror or error}. Choose another place.") from error
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READ_SUFFIXES and path.is_file())
-    if not found:
+        raise JobError(f"Cannot look into {folder}: {error.strerror or error}. Check its rights.") from error
+    if not found.pictures:
         raise JobError(
-            f"{folder} holds no pictures; expected files that end in {', '.join(sorted(READ_SUFFIXES))}. Check the "
-            "path."
+            f"{folder} holds no pictures; expected files that end in {', '.join(readable_suffixes())}. Check the path."
         )
-    return found
+    warn_of_others(found.others)
+    return found.pictures
 
 
 def _check_suffix(result: Path) -> None:
@@ -100,8 +171,8 @@ def _check_names(jobs: list[EditJob]) -> None:
     names = Counter(path for job in jobs for path in (job.result, job.comparison))
     twice = [path for path, uses in names.items() if uses > 1]
     if twice:
-        raise JobError(f"Two sources would both be written to {twice[0]}. Give them different names.")
-    sources = {job.source.resolve() for job in jobs}
-    own = [path for path in names if path.resolve() in sources]
+        raise JobError(f"Two sources would both be written to {printable(str(twice[0]))}. Give them different names.")
+    sources = {Path(os.path.realpath(job.source)) for job in jobs}
+    own = [path for path in names if Path(os.path.realpath(path)) in sources]
     if own:
         raise JobError(f"The result would replace a source, {own[0]}. Choose another place for results.")

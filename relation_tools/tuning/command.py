@@ -23,6 +23,7 @@ from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
 from relation_core.tuning.settings import TuningError, TuningSettings
 
+from ..diffusers_host.identity import models_identity
 from ..diffusers_host.opening import open_pipeline
 from ..diffusers_host.pipeline import RelationPipeline
 from ..diffusers_host.sampling import draw_noise
@@ -117,10 +118,9 @@ def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[
 def _identity(
     options: argparse.Namespace, settings: TuningSettings, start: Relation, latents: list[LatentPair], held_out: int
 ) -> str:
-    models = (options.model, options.vae, options.text, *options.lora)
     told = (settings, options.prompt, options.lora_strength, options.dtype, held_out)
     told = (*told, start.pair_weights, start.fingerprint)
-    digest = hashlib.sha256(repr((told, [str(path) for path in models])).encode())
+    digest = hashlib.sha256(repr((told, models_identity(options))).encode())
     digest.update(start.tokens.float().numpy().tobytes())
     for pair in latents:
         digest.update(pair.source.numpy().tobytes() + pair.target.numpy().tobytes())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relation_core.pictures.picture_file import readable_suffixes
+from relation_core.errors import printable
 from relation_core.relation.pairs import pair_up
 from relation_core.samples.samples import TaskTable, read_samples
 from relation_core.tuning.settings import TuningError
+
+from ..picture_listing import list_pictures, warn_of_others
 
 PairFiles = list[tuple[Path, Path]]
 
@@ -38,13 +40,16 @@ def find_pairs(before: list[Path], after: list[Path], dataset: Path | None, task
 
 
 def _of_folders(before: Path, after: Path) -> PairFiles:
-    found, others = (
-        {path.name: path for path in folder.iterdir() if path.suffix.lower() in readable_suffixes()}
-        for folder in (before, after)
-    )
+    try:
+        listings = [list_pictures(folder) for folder in (before, after)]
+    except OSError as error:
+        raise TuningError(f"Cannot look into a folder of pairs: {error}. Check its rights.") from error
+    for listing in listings:
+        warn_of_others(listing.others)
+    found, others = ({path.name: path for path in listing.pictures} for listing in listings)
     alone = sorted(found.keys() ^ others.keys())
     if alone or not found:
-        what = f"'{alone[0]}' is in one of them only" if alone else "they hold no pictures"
+        what = f"'{printable(alone[0])}' is in one of them only" if alone else "they hold no pictures"
         raise TuningError(
             f"The folders {before} and {after} do not form pairs: {what}. Expected pictures of the same names in both."
         )

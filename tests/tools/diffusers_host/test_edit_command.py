@@ -119,8 +119,8 @@ def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptur
     picture.save(sources / "inner" / "three.png")
     assert edit(vae, sources, out, "--no-comparison") == 1
     assert files_in(out) == {"one.png", "two.png"}
-    assert "Cannot read the picture" in refusal(caplog) and "broken.webp" in refusal(caplog)
-    assert "2 of 3 pictures edited: " in caplog.text
+    assert "Cannot read the picture" in caplog.text and "broken.webp" in caplog.text
+    assert "2 of 3 pictures edited: " in caplog.text and "1 of 3 pictures failed" in caplog.text
 
     caplog.clear()
     (sources / "broken.webp").unlink()
@@ -132,6 +132,9 @@ def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptur
     assert "1 of 1 pictures edited, 1 were there already" in caplog.text
     assert edit(vae, sources, out) == 0
     assert "All 2 results are there already" in caplog.text
+    assert "1 of those that were there do not say what they were made of, and were left as they are: one.png" in (
+        caplog.text
+    )
     assert edit(vae, sources, out, "--overwrite") == 0
     assert (out / "one.png").read_bytes() != b"mine"
 
@@ -220,10 +223,9 @@ def test_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(JobError, match="holds no pictures"):
         plan_jobs(tmp_path / "empty", tmp_path / "out", overwrite=False)
-    assert plan_jobs(tmp_path / "a.png", tmp_path / "b.png", overwrite=False) == (
-        [EditJob(tmp_path / "a.png", tmp_path / "b.png")],
-        0,
-    )
+    assert plan_jobs(tmp_path / "a.png", tmp_path / "b.png", overwrite=False) == [
+        EditJob(tmp_path / "a.png", tmp_path / "b.png")
+    ]
 
 
 def test_an_interrupted_folder_goes_on_where_it_was(vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,11 +234,11 @@ def test_an_interrupted_folder_goes_on_where_it_was(vae: Path, tmp_path: Path, m
         Image.open(SOURCE).save(tmp_path / "sources" / name)
     written: list[str] = []
 
-    def interrupted(picture: Image.Image, path: Path) -> None:
+    def interrupted(picture: Image.Image, path: Path, identity: str = "") -> None:
         if path.name == "b.png":
             raise KeyboardInterrupt
         written.append(path.name)
-        save_picture(picture, path)
+        save_picture(picture, path, identity)
 
     monkeypatch.setattr(command, "save_picture", interrupted)
     assert edit(vae, tmp_path / "sources", tmp_path / "out") == 130

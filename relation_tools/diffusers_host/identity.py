@@ -1,0 +1,74 @@
+"""What an edit is made of, so that a result is never taken for one of another source, model or setting."""
+
+from __future__ import annotations
+
+import argparse
+from hashlib import blake2b
+from pathlib import Path
+from typing import cast
+
+from PIL import Image, PngImagePlugin
+
+from relation_core.files.regular_file import open_regular
+
+from ..fingerprints import file_digest, weights_fingerprint
+from .settings import EditSettings
+
+_KEY = "relation-adapter-edit"
+"""Of the text in a result's PNG that names what it was made of."""
+_MODELS = ("model", "adapter", "vision", "vae", "text")
+
+
+def models_identity(options: argparse.Namespace) -> tuple[str | None, ...]:
+    """Name the contents of the models that the options name; opening them says what is wrong with one."""
+    paths: list[Path | None] = [*(getattr(options, name) for name in _MODELS), *options.lora]
+    return tuple(None if path is None else _model_identity(path) for path in paths)
+
+
+def _model_identity(path: Path) -> str:
+    try:
+        return weights_fingerprint(path)
+    except (OSError, ValueError):
+        return "unreadable"
+
+
+def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
+    """Name all that an edit depends on but its source.
+
+    Raises:
+        OSError: an exemplar cannot be read.
+    """
+    exemplars = [file_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
+    relation = None if options.relation is None else _model_identity(options.relation)
+    told = (settings, options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
+    return _digest((told, exemplars, relation, models_identity(options)))
+
+
+def result_identity(edit: str, source: Path) -> str:
+    """Name what a result is made of: the edit, and the source's bytes.
+
+    Raises:
+        OSError: the source cannot be read.
+    """
+    return _digest((edit, file_digest(source)))
+
+
+def png_identity(identity: str) -> PngImagePlugin.PngInfo:
+    """Give what a PNG keeps of an identity."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text(_KEY, identity)
+    return info
+
+
+def read_identity(result: Path) -> str | None:
+    """Read what a result was made of; None where it does not say, or is no PNG."""
+    try:
+        with open_regular(result) as file, Image.open(file, formats=("PNG",)) as picture:
+            found = cast("dict[object, object]", picture.info).get(_KEY)
+    except Exception:  # a decoder that meets damaged data raises whatever it runs into
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _digest(told: object) -> str:
+    return blake2b(repr(told).encode(errors="surrogatepass"), digest_size=16).hexdigest()

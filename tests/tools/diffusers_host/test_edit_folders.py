@@ -1,0 +1,189 @@
+"""Folders of sources: what is read, what is named, what is made anew, and who makes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden_case import GoldenCase
+from PIL import Image, ImageOps
+from small_pipeline import tiny_autoencoder
+
+from relation_core.pictures.picture_file import readable_suffixes
+from relation_tools.__main__ import main
+from relation_tools.diffusers_host import command
+from relation_tools.diffusers_host.jobs import EditJob, claimed
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+
+CASE = GoldenCase.load("one_head")
+SOURCE = CASE.folder / "source.png"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Copies, which a test may replace."""
+    folder = tmp_path_factory.mktemp("models")
+    names = {"model": "transformer.safetensors", "adapter": "ip_adapter.bin", "before": "before.png"}
+    names |= {"after": "after.png", "lora": "pytorch_lora_weights.safetensors"}
+    found = {option: Path(shutil.copy(CASE.folder / name, folder / name)) for option, name in names.items()}
+    vision = Path(shutil.copytree(CASE.folder / "vision", folder / "vision")) / "model.safetensors"
+    return {**found, "vision": vision, "vae": tiny_autoencoder(folder / "ae.safetensors")}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    (tmp_path / "sources").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.open(SOURCE).save(tmp_path / "sources" / name)
+    return tmp_path / "sources"
+
+
+def edit(models: dict[str, Path], source: Path, out: Path, *options: str) -> int:
+    named = [f"--{name}={path}" for name, path in models.items()]
+    quick = ("--steps=1", "--long-side=48", "--device=cpu", "--no-comparison")
+    return main(["edit", *named, f"--source={source}", f"--out={out}", *quick, *options])
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_readable_ending_is_edited_and_the_others_are_named(
+    models: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    picture = Image.open(SOURCE).convert("RGB").resize((32, 24))
+    for number, suffix in enumerate(readable_suffixes()):
+        picture.save(sources / f"{number:02d}{suffix if number % 2 else suffix.upper()}")
+    assert {".jfif", ".gif", ".tiff", ".webp"} <= set(readable_suffixes())
+    for name in ("one.heic", "two.HEIC", "notes.txt", "noend"):
+        (sources / name).write_bytes(b"x")
+    os.mkfifo(sources / "pipe.png")
+    assert edit(models, sources, tmp_path / "out") == 0
+    assert len(names_in(tmp_path / "out")) == len(readable_suffixes())
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "5 files in" in warning and "(2 .heic, 1 .png, 1 .txt, 1 no ending)" in warning
+    assert all(name in warning for name in ("one.heic", "two.HEIC", "notes.txt", "noend", "pipe.png"))
+
+
+def test_names_that_the_disk_does_not_take_fail_alone(
+    models: dict[str, Path], sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = "x" * 251 + ".jpg"  # as a .png it has as many letters
+    edge = "y" * 251 + ".bmp"
+    for name in (long, edge, os.fsdecode(b"\xff\xfe.png")):
+        Image.open(SOURCE).convert("RGB").save(sources / name, format="PNG")
+    assert edit(models, sources, tmp_path / "out") == 0
+    assert len(names_in(tmp_path / "out")) == 5
+    caplog.clear()
+    named = [option for option in models if option not in ("before", "after")]
+    shown = [f"--{name}={models[name]}" for name in (*named, "before", "after")]
+    quick = ("--steps=1", "--long-side=48", "--device=cpu")  # whose sheets have longer names than the disk takes
+    assert main(["edit", *shown, f"--source={sources}", f"--out={tmp_path / 'sheets'}", *quick]) == 1
+    assert len(names_in(tmp_path / "sheets")) == 6
+    assert "3 of 5 pictures edited" in caplog.text and "2 of 5 pictures failed" in caplog.text
+    assert caplog.text.count("File name too long") == 2
+    caplog.text.encode()  # no lone surrogates
+
+
+def test_a_picture_that_fails_does_not_end_the_others(
+    models: dict[str, Path],
+    sources: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, seen = RelationPipeline.edit, list[int]()
+
+    def sometimes(*arguments: Any, **named: Any) -> Image.Image:
+        seen.append(1)
+        if len(seen) == 1:
+            raise MemoryError
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(RelationPipeline, "edit", sometimes)
+    assert edit(models, sources, tmp_path / "out") == 1
+    assert names_in(tmp_path / "out") == ["b.png"]
+    assert "a.png': out of memory" in caplog.text and "1 of 2 pictures failed" in caplog.text
+    assert edit(models, sources, tmp_path / "out") == 0
+    assert names_in(tmp_path / "out") == ["a.png", "b.png"]
+
+
+def test_results_of_other_sources_settings_or_models_are_named(
+    models: dict[str, Path], sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+
+    def says(status: int, what: str, *options: str) -> None:
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        caplog.clear()
+        assert edit(models, sources, out, *options) == status
+        assert what in caplog.text, caplog.text
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+    assert edit(models, sources, out) == 0
+    says(0, "All 2 results are there already")
+    for change in ("--seed=5", "--strength=0.5", "--fit=stretch", "--weight=2", "--lora-strength=0.5"):
+        says(1, "2 results were made of another source", change)
+    copy = tmp_path / "other.png"
+    ImageOps.mirror(Image.open(SOURCE)).save(copy)
+    for replaced in ("before", "after"):
+        kept = models[replaced].read_bytes()
+        models[replaced].write_bytes(copy.read_bytes())
+        says(1, "2 results were made of another source")
+        models[replaced].write_bytes(kept)
+    lora = bytearray(models["lora"].read_bytes())
+    kept, times = bytes(lora), models["lora"].stat()
+    lora[-1] ^= 1  # of one length and time
+    models["lora"].write_bytes(lora)
+    os.utime(models["lora"], ns=(times.st_atime_ns, times.st_mtime_ns))
+    says(1, "2 results were made of another source")
+    models["lora"].write_bytes(kept)
+    says(0, "All 2 results are there already")
+    (sources / "a.png").write_bytes(copy.read_bytes())
+    says(1, "1 results were made of another source, or with other settings or models, and were left as they are: a.png")
+    assert edit(models, sources, out, "--overwrite") == 0
+    says(0, "All 2 results are there already")
+
+
+def test_a_picture_that_another_process_edits_is_left_to_it(
+    models: dict[str, Path], sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    with claimed(EditJob(sources / "a.png", out / "a.png")) as own:
+        assert own
+        assert edit(models, sources, out) == 0
+        assert "1 pictures are being edited by another process: a.png" in caplog.text
+        assert edit(models, sources / "a.png", out / "a.png") == 1
+        assert "Another process is editing" in caplog.text
+    assert names_in(out) == ["b.png"]
+    assert edit(models, sources, out) == 0
+    assert names_in(out) == ["a.png", "b.png"]
+
+
+def test_two_runs_edit_no_picture_twice(
+    models: dict[str, Path], sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        Image.open(SOURCE).save(sources / f"{number}.png")
+    written: list[str] = []
+    save = command.save_picture
+
+    def recorded(picture: Image.Image, path: Path, identity: str = "") -> None:
+        written.append(path.name)
+        save(picture, path, identity)
+
+    monkeypatch.setattr(command, "save_picture", recorded)
+    ended: list[int] = []
+    runs = [threading.Thread(target=lambda: ended.append(edit(models, sources, tmp_path / "out"))) for _ in range(2)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join()
+    assert ended == [0, 0]
+    assert sorted(written) == names_in(tmp_path / "out") == names_in(sources)
