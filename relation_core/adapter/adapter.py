@@ -14,21 +14,22 @@ from ..errors import CheckpointError
 from ..flux.sizes import HEAD_DIM
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import quoted
+from ..weights.stored_tensor import StoredTensor
 from .config import RelationConfig, infer_config
 from .keys import canonical_names
 
 
 @dataclass(frozen=True)
 class RelationAdapter:
-    """An adapter on disk. It holds no weights: they are mapped while something reads them."""
+    """An adapter on disk. It holds no weights: they are read where they are needed, some rows at a time."""
 
     path: Path
     config: RelationConfig
     fingerprint: str
     """16 hexadecimal digits that name the weights, whatever the file's name and format."""
 
-    def weights(self) -> Mapping[str, torch.Tensor]:
-        """Map the weights, by canonical name. Let go of the result to unmap them.
+    def weights(self) -> Mapping[str, StoredTensor]:
+        """Find the weights, by canonical name. The file is open until the result is let go.
 
         Raises:
             CheckpointError: the file changed since it was opened.
@@ -50,10 +51,10 @@ def open_adapter(path: str | Path) -> RelationAdapter:
     return RelationAdapter(path, config, _fingerprint(tensors))
 
 
-def _read_adapter(path: Path) -> tuple[dict[str, torch.Tensor], RelationConfig]:
+def _read_adapter(path: Path) -> tuple[dict[str, StoredTensor], RelationConfig]:
     checkpoint = read_checkpoint(path)
-    source = canonical_names(checkpoint.tensors, path)
-    tensors = {canonical: checkpoint.tensors[name] for canonical, name in source.items()}
+    source = canonical_names(checkpoint.stored, path)
+    tensors = {canonical: checkpoint.stored[name] for canonical, name in source.items()}
     return tensors, infer_config(tensors, path, _head_dim(checkpoint.metadata, path))
 
 
@@ -67,7 +68,7 @@ def _head_dim(metadata: Mapping[str, str], path: Path) -> int:
     return int(text)
 
 
-def _fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
+def _fingerprint(tensors: Mapping[str, StoredTensor]) -> str:
     """Hash of names, shapes, dtypes and some values: other weights differ in it, other formats do not.
 
     Vectors count whole; of a matrix its first and last row, which touch few pages of the file.
@@ -75,7 +76,7 @@ def _fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        sample = tensor if tensor.ndim == 1 else tensor[[0, -1]]
+        digest.update(f"{name} {tensor.shape} {tensor.dtype}\n".encode())
+        sample = tensor.read() if tensor.ndim == 1 else torch.cat([tensor[:1], tensor[-1:]])
         digest.update(sample.float().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..flux.sizes import HEAD_DIM
+from ..weights.stored_tensor import StoredTensor
 from .keys import ADAPTER_ADDRESS, block_keys
 
 FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -38,7 +39,7 @@ class RelationConfig:
         return self.heads * self.head_dim
 
 
-def infer_config(tensors: Mapping[str, torch.Tensor], path: Path, head_dim: int = HEAD_DIM) -> RelationConfig:
+def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int = HEAD_DIM) -> RelationConfig:
     """Read the sizes from the tensors (canonical names) and hold every tensor against them.
 
     Args:
@@ -61,8 +62,8 @@ def infer_config(tensors: Mapping[str, torch.Tensor], path: Path, head_dim: int 
     ranks = [tensor.ndim for tensor in (first, second, norm, key)]
     if ranks != [2, 2, 1, 2] or any(0 in tensor.shape for tensor in tensors.values()):
         raise CheckpointError(
-            f"{path} has no adapter's shapes: image_proj.proj.0.weight {tuple(first.shape)}, proj.2.weight "
-            f"{tuple(second.shape)}, norm.weight {tuple(norm.shape)}, {block_keys(0)[0]} {tuple(key.shape)}; "
+            f"{path} has no adapter's shapes: image_proj.proj.0.weight {first.shape}, proj.2.weight "
+            f"{second.shape}, norm.weight {norm.shape}, {block_keys(0)[0]} {key.shape}; "
             "expected two matrices, a vector and a matrix, and nothing of size 0. Fetch the file again."
         )
     config = RelationConfig(
@@ -75,9 +76,9 @@ def infer_config(tensors: Mapping[str, torch.Tensor], path: Path, head_dim: int 
         projection_dim=first.shape[0],
     )
     for name, shape in expected_shapes(config).items():
-        if tuple(tensors[name].shape) != shape:
+        if tensors[name].shape != shape:
             raise CheckpointError(
-                f"'{name}' in {path} has shape {tuple(tensors[name].shape)}; expected {shape}, to fit its other "
+                f"'{name}' in {path} has shape {tensors[name].shape}; expected {shape}, to fit its other "
                 f"tensors and heads of {head_dim}. The file is damaged or made for another kind of model: fetch it "
                 f"again from {ADAPTER_ADDRESS}."
             )

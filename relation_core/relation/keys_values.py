@@ -12,7 +12,7 @@ from einops import rearrange
 from ..adapter.config import RelationConfig
 from ..adapter.keys import block_keys
 from ..progress import Progress
-from .streaming import streamed_linear
+from .streaming import Matrix, streamed_linear
 
 KEY_EPS = 1e-5
 
@@ -51,7 +51,7 @@ class KeysValues:
 
 def compute_keys_values(
     tokens: torch.Tensor,
-    weights: Mapping[str, torch.Tensor],
+    weights: Mapping[str, Matrix],
     config: RelationConfig,
     device: torch.device | str,
     progress: Progress,
@@ -59,7 +59,7 @@ def compute_keys_values(
     """Project tokens to keys and values, one matrix at a time.
 
     K = W_k c and V = W_v c without bias, split into heads; K is RMS-normalised per head (eps 1e-5, no
-    learned scale), V is not. Matrices are streamed from the mapped file and used in the dtype of the tokens.
+    learned scale), V is not. Matrices are streamed from the file and used in the dtype of the tokens.
 
     Args:
         tokens: (T, text_dim); its dtype is that of the result, on its device the result is kept.

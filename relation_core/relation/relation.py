@@ -15,6 +15,7 @@ from ..adapter.keys import ADAPTER_ADDRESS
 from ..errors import CheckpointError, ExemplarError, RelationMismatchError
 from ..progress import Progress, Silent
 from ..weights.kinds import shortened
+from ..weights.stored_tensor import StoredTensor
 from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
 from .learned import Learned
 from .tokens import exemplar_tokens
@@ -224,8 +225,16 @@ def _reweighted(relation: Relation, factor: float) -> Relation:
     return replace(relation, pair_weights=tuple(factor * weight for weight in relation.pair_weights))
 
 
-def _not_finite(adapter: RelationAdapter, weights: Mapping[str, torch.Tensor]) -> str:
-    bad = [name for name, tensor in weights.items() if not bool(tensor.isfinite().all())]
+_ROWS = 4096
+"""Rows of a matrix that are looked at together."""
+
+
+def _is_finite(tensor: StoredTensor) -> bool:
+    return all(bool(tensor[start : start + _ROWS].isfinite().all()) for start in range(0, tensor.shape[0], _ROWS))
+
+
+def _not_finite(adapter: RelationAdapter, weights: Mapping[str, StoredTensor]) -> str:
+    bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     where = f"in {shortened(bad)}" if bad else "once it is applied to these pictures"
     return (
         f"{adapter.path} has values that are not finite {where}; expected numbers only. The file is damaged: "

@@ -100,7 +100,7 @@ class _Contents:
 
 def _read_contents(path: str | Path) -> _Contents:
     checkpoint = read_checkpoint(path)
-    path, metadata, tensors = checkpoint.path, checkpoint.metadata, checkpoint.tensors
+    path, metadata, tensors = checkpoint.path, checkpoint.metadata, checkpoint.stored
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         recognised = recognise(tensors)
         found = "something else" if recognised is None else recognised.kind
@@ -122,6 +122,7 @@ def _read_contents(path: str | Path) -> _Contents:
     sides = thumbnails.shape[1:3]
     if thumbnails.dtype != torch.uint8 or thumbnails.shape != (pairs, *sides, 3) or max(sides) > MAX_THUMBNAIL_SIDE:
         raise _damaged(path, f"its pictures are {thumbnails.dtype} of shape {tuple(thumbnails.shape)}")
+    tokens, weights, thumbnails = tokens.read(), weights.read(), thumbnails.read()
     if not bool(tokens.isfinite().all()):
         raise _damaged(path, "its tokens are not all finite")
     values = cast("list[float]", weights.tolist())  # pyright: ignore[reportUnknownMemberType] - untyped

@@ -1,9 +1,9 @@
-"""Products with matrices that are too big to hold: block by block, straight from the mapped file."""
+"""Products with matrices that are too big to hold: block by block, straight from the file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,29 +13,49 @@ BLOCK_BYTES = 4 << 20
 taken from memory that was used before; large enough that a block costs more than the call."""
 
 
-def streamed_linear(inputs: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+class Matrix(Protocol):
+    """A matrix whose rows can be read: a tensor, or one that lies in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns)."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> torch.Tensor:
+        """Read some rows."""
+        ...
+
+
+def streamed_linear(
+    inputs: torch.Tensor, matrix: Matrix, bias: torch.Tensor | None = None, rows: slice = slice(None)
+) -> torch.Tensor:
     """Multiply by a matrix that lies on disk, holding one block of its rows at a time.
 
-    A block travels in the file's dtype and becomes that of the inputs where they are; if it is both
-    already, it is used where it is mapped.
+    A block travels in the file's dtype and becomes that of the inputs where they are.
 
     Args:
         inputs: (n, columns), on the device and in the dtype to compute in.
-        matrix: (rows, columns) in any float dtype.
+        matrix: (all rows, columns) in any float dtype.
         bias: (rows,) like the inputs, or None.
+        rows: those of the matrix to multiply by.
 
     Returns:
         (n, rows), like the inputs.
+
+    Raises:
+        CheckpointError: the file was changed meanwhile.
     """
-    result = inputs.new_empty(inputs.shape[0], matrix.shape[0])
-    for part in _row_blocks(matrix, inputs.element_size()):
-        block = matrix[part].to(inputs.device).to(inputs.dtype)
+    first, last, _ = rows.indices(matrix.shape[0])
+    result = inputs.new_empty(inputs.shape[0], last - first)
+    for start, stop in _row_blocks(last - first, matrix.shape[1], inputs.element_size()):
+        part = slice(start, stop)
+        block = matrix[first + start : first + stop].to(inputs.device).to(inputs.dtype)
         result[:, part] = F.linear(inputs, block, None if bias is None else bias[part])
         del block  # before the next one is made
     return result
 
 
-def streamed_product(inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+def streamed_product(inputs: torch.Tensor, matrix: Matrix) -> torch.Tensor:
     """:func:`streamed_linear` without a bias, through which gradients reach the inputs; the matrix is a constant.
 
     The gradient's product with the matrix is streamed as the inputs' is, so the matrix is held in neither direction.
@@ -47,8 +67,8 @@ def streamed_product(inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor
 
 class _StreamedProduct(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.matrix = matrix  # mapped, and never changed: it needs none of save_for_backward's care
+    def forward(ctx: Any, inputs: torch.Tensor, matrix: Matrix) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.matrix = matrix  # never changed: it needs none of save_for_backward's care
         return streamed_linear(inputs, matrix)
 
     @staticmethod
@@ -56,18 +76,19 @@ class _StreamedProduct(torch.autograd.Function):
         return _streamed_gradient(gradient, ctx.matrix), None
 
 
-def _streamed_gradient(gradient: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+def _streamed_gradient(gradient: torch.Tensor, matrix: Matrix) -> torch.Tensor:
     """``gradient @ matrix``: (n, rows) with (rows, columns), summed over blocks of rows in float32 or wider."""
     sums = torch.float64 if gradient.dtype == torch.float64 else torch.float32
     total = gradient.new_zeros(gradient.shape[0], matrix.shape[1], dtype=sums)
-    for part in _row_blocks(matrix, gradient.element_size()):
+    for start, stop in _row_blocks(matrix.shape[0], matrix.shape[1], gradient.element_size()):
+        part = slice(start, stop)
         block = matrix[part].to(gradient.device).to(gradient.dtype)
         total += gradient[:, part] @ block
         del block
     return total.to(gradient.dtype)
 
 
-def _row_blocks(matrix: torch.Tensor, element_size: int) -> Iterator[slice]:
-    rows = max(1, BLOCK_BYTES // (matrix.shape[1] * element_size))
-    for start in range(0, matrix.shape[0], rows):
-        yield slice(start, start + rows)
+def _row_blocks(rows: int, columns: int, element_size: int) -> Iterator[tuple[int, int]]:
+    most = max(1, BLOCK_BYTES // (columns * element_size))
+    for start in range(0, rows, most):
+        yield start, min(start + most, rows)

@@ -10,19 +10,20 @@ from einops import rearrange
 
 from ..adapter.config import RelationConfig
 from ..progress import Progress
+from ..weights.stored_tensor import StoredTensor
 from .streaming import streamed_linear
 
 
 def exemplar_tokens(
     pooled: torch.Tensor,
-    weights: Mapping[str, torch.Tensor],
+    weights: Mapping[str, StoredTensor],
     config: RelationConfig,
     device: torch.device | str,
     progress: Progress,
 ) -> torch.Tensor:
     """Project pooled vision features to exemplar tokens: linear, GELU, linear, layer norm (eps 1e-5).
 
-    Computed in float32. The second matrix (2.4 GB of the released adapter) is streamed from the mapped file.
+    Computed in float32. The second matrix (2.4 GB of the released adapter) is streamed from the file.
 
     Args:
         pooled: (pictures, vision_dim), the pooling head's output.
@@ -36,7 +37,7 @@ def exemplar_tokens(
     """
 
     def weight(name: str) -> torch.Tensor:
-        return weights[f"image_proj.{name}"].to(device, torch.float32)
+        return weights[f"image_proj.{name}"].read().to(device, torch.float32)
 
     pooled = pooled.to(device, torch.float32)
     hidden = F.gelu(streamed_linear(pooled, weights["image_proj.proj.0.weight"], weight("proj.0.bias")))
@@ -44,7 +45,7 @@ def exemplar_tokens(
     flat = hidden.new_empty(hidden.shape[0], matrix.shape[0])  # (pictures, tokens * text_dim)
     for start in range(0, matrix.shape[0], config.text_dim):
         rows = slice(start, start + config.text_dim)
-        flat[:, rows] = streamed_linear(hidden, matrix[rows], bias[rows])
+        flat[:, rows] = streamed_linear(hidden, matrix, bias[rows], rows)
         progress.step()
     tokens = rearrange(flat, "p (n d) -> p n d", n=config.tokens)
     return F.layer_norm(tokens, (config.text_dim,), weight("norm.weight"), weight("norm.bias"), eps=1e-5)

@@ -11,7 +11,7 @@ from einops import rearrange
 from ..adapter.config import RelationConfig
 from ..adapter.keys import block_keys
 from ..relation.keys_values import KEY_EPS
-from ..relation.streaming import streamed_product
+from ..relation.streaming import Matrix, streamed_product
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Attended:
 
 
 def attended_by_block(
-    tokens: torch.Tensor, weights: Mapping[str, torch.Tensor], config: RelationConfig, bias: torch.Tensor | None
+    tokens: torch.Tensor, weights: Mapping[str, Matrix], config: RelationConfig, bias: torch.Tensor | None
 ) -> Attended:
     """Project tokens to keys and values, as :func:`..relation.keys_values.compute_keys_values` does, differentiably.
 
-    The matrices are constants. They are streamed from the mapped file, here and once more when the gradient goes back.
+    The matrices are constants. They are streamed from the file, here and once more when the gradient goes back.
 
     Args:
         tokens: (T, text_dim), on the device and in the dtype to compute in.
@@ -52,7 +52,7 @@ def attended_by_block(
 
 
 def _blocks(
-    tokens: torch.Tensor, weights: Mapping[str, torch.Tensor], config: RelationConfig
+    tokens: torch.Tensor, weights: Mapping[str, Matrix], config: RelationConfig
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     for index in range(config.blocks):
         keys, values = (

@@ -10,6 +10,7 @@ import torch
 
 from ..adapter.config import RelationConfig
 from ..randomness import generator_of
+from ..relation.streaming import Matrix
 from .attended import Attended, attended_by_block
 from .flow import LatentPair, Predict, flow_losses, split_samples
 from .levels import draw_levels
@@ -31,7 +32,7 @@ class Learner:
 
     Args:
         predict: the frozen model.
-        weights: the adapter's tensors by canonical name, mapped.
+        weights: the adapter's tensors by canonical name, in its file.
         config: the adapter's sizes.
         start: (P, 2N, D) tokens to start from.
         bias: (P * 2N,) of the tokens, or None.
@@ -45,7 +46,7 @@ class Learner:
     def __init__(
         self,
         predict: Predict,
-        weights: Mapping[str, torch.Tensor],
+        weights: Mapping[str, Matrix],
         config: RelationConfig,
         start: torch.Tensor,
         bias: torch.Tensor | None,

@@ -15,6 +15,7 @@ from ..adapter.config import FLOAT_DTYPES
 from ..errors import CheckpointError
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import FileKind, described, quoted, recognise, shortened
+from ..weights.stored_tensor import StoredTensor
 
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 
@@ -62,7 +63,7 @@ class VisionFile:
 
 
 def open_vision(path: str | Path) -> VisionFile:
-    """Map a SigLIP vision model with its pooling head into memory.
+    """Read a SigLIP vision model with its pooling head.
 
     Its sizes come from a Hugging Face ``config.json`` beside it where that describes the file, and are
     those of so400m where the shapes say so.
@@ -73,10 +74,11 @@ def open_vision(path: str | Path) -> VisionFile:
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
-    _check_kind(checkpoint.tensors, path)
-    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if not _IGNORED.fullmatch(name)}
-    _check_dtypes(tensors, path)
-    config = _find_config(tensors, path)
+    _check_kind(checkpoint.stored, path)
+    stored = {name: tensor for name, tensor in checkpoint.stored.items() if not _IGNORED.fullmatch(name)}
+    _check_dtypes(stored, path)
+    config = _find_config(stored, path)
+    tensors = {name: tensor.read() for name, tensor in stored.items()}
     _check_finite(tensors, path)
     return VisionFile(
         path,
@@ -123,7 +125,7 @@ def _check_kind(names: Collection[str], path: Path) -> None:
         )
 
 
-def _check_dtypes(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def _check_dtypes(tensors: Mapping[str, StoredTensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype not in FLOAT_DTYPES:
             raise CheckpointError(
@@ -141,8 +143,8 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         )
 
 
-def _find_config(tensors: Mapping[str, torch.Tensor], path: Path) -> VisionConfig:
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def _find_config(tensors: Mapping[str, StoredTensor], path: Path) -> VisionConfig:
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     beside = _config_beside(path)
     for config in (beside, SO400M):
         if config is not None and expected_vision_shapes(config) == shapes:

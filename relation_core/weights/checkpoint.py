@@ -1,4 +1,4 @@
-"""Reading tensors from ``.safetensors`` and ``.bin``/``.pt`` files: memory-mapped, never running code."""
+"""Reading tensors from ``.safetensors`` and ``.bin``/``.pt`` files: only what is asked for, never running code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 from .kinds import quoted
+from .opened_file import OpenedFile
+from .pickled_file import stream_claims, zip_claims
+from .pickled_tensors import ClaimError, TensorClaim
+from .safetensors_file import read_safetensors
+from .stored_tensor import StoredTensor
 
 SAFETENSORS_SUFFIXES = frozenset({".safetensors", ".sft"})
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
@@ -32,14 +37,19 @@ class Checkpoint:
     """The tensors of one file under flat, dotted names."""
 
     path: Path
-    tensors: Mapping[str, torch.Tensor]
-    """Views into the mapped file: reading one touches only its own pages."""
+    stored: Mapping[str, StoredTensor]
+    """Not read yet. Each is read from the file as it was when it was opened, or not at all."""
     metadata: Mapping[str, str]
     """The header's text entries (``.safetensors`` only)."""
 
+    @cached_property
+    def tensors(self) -> Mapping[str, torch.Tensor]:
+        """Views into the mapped file, for models too big to be held: reading one touches only its own pages."""
+        return {name: tensor.mapped() for name, tensor in self.stored.items()}
+
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Map a weights file into memory.
+    """Find the tensors of a weights file.
 
     Nested dictionaries of a pickle are flattened with dots. Pickles are read with
     ``weights_only=True``, so code in them is refused and never run.
@@ -50,11 +60,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise CheckpointError(f"There is {found} at {path}; expected a file. Check the name and the folder.")
     if suffix in SAFETENSORS_SUFFIXES:
-        return _read_safetensors(path)
+        return Checkpoint(path, *read_safetensors(path))
     if suffix in PICKLE_SUFFIXES:
         return _read_pickle(path)
     raise CheckpointError(
@@ -63,40 +70,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
-def _read_safetensors(path: Path) -> Checkpoint:
-    try:
-        with cast("Any", safe_open)(path, framework="pt", device="cpu") as file:  # untyped
-            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata: dict[str, str] = file.metadata() or {}
-    except Exception as error:  # the reader raises its own and other kinds for damaged files
-        raise CheckpointError(
-            f"{path} is not a whole .safetensors file ({_first_words(error)}). Expected a complete download: fetch the "
-            "file again."
-        ) from error
-    return Checkpoint(path, tensors, metadata)
-
-
 def _read_pickle(path: Path) -> Checkpoint:
+    file = OpenedFile(path)
     try:
         mappable = zipfile.is_zipfile(path)
-        if mappable:
-            _check_stored(path)
+        claims, records = zip_claims(file) if mappable else stream_claims(file)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
     except CheckpointError:
         raise
     except Exception as error:  # unpickling damaged bytes can raise almost anything
         raise CheckpointError(_pickle_problem(path, error)) from error
-    return Checkpoint(path, _flatten(path, content), {})
-
-
-def _check_stored(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED:
-                raise CheckpointError(
-                    f"{path} is a compressed archive ({quoted(entry.filename)} is packed), which cannot be mapped into "
-                    "memory. Expected a file as torch.save writes it: fetch the original file."
-                )
+    return Checkpoint(path, _flatten(file, content, claims, records), {})
 
 
 def _pickle_problem(path: Path, error: Exception) -> str:
@@ -105,6 +89,11 @@ def _pickle_problem(path: Path, error: Exception) -> str:
         return (
             f"{path} is a pickle that holds more than plain tensors: it asks for {refused[1]}, which was not run. "
             "Expected tensors only: do not trust this file, and fetch the weights from their official address."
+        )
+    if isinstance(error, ClaimError):
+        return (
+            f"{path} is no plain weights file: {printable(str(error))}. Expected named tensors, all of whose values "
+            "are in the file: do not trust it, and fetch the weights from their official address."
         )
     return (
         f"{path} is not a whole weights file ({_first_words(error)}). Expected a complete file written by torch.save: "
@@ -120,21 +109,22 @@ def _first_words(error: Exception) -> str:
     first = re.split(r"[.] |[\n\x1b]", said.strip())[0].rstrip(".")
     if "weights_only" in first:
         first = "of a form that may hold code"
-    return f"{type(error).__name__}: {first[:200]}"
+    return f"{type(error).__name__}: {printable(first[:200])}"
 
 
-def _flatten(path: Path, content: object) -> dict[str, torch.Tensor]:
+def _flatten(file: OpenedFile, content: object, claims: Any, records: Mapping[str, int]) -> dict[str, StoredTensor]:
     """Name every tensor by its keys, with dots. No method is called that the file could have put in its objects."""
-    tensors: dict[str, torch.Tensor] = {}
+    path = file.path
+    tensors: dict[str, StoredTensor] = {}
     visited: set[int] = set()
-    pending: list[tuple[list[str], object]] = [([], content)]
+    pending: list[tuple[list[str], object, Any]] = [([], content, claims)]
     while pending:
-        keys, value = pending.pop()
+        keys, value, claim = pending.pop()
         name = ".".join(keys)
         if isinstance(value, torch.Tensor) and keys:
             if name in tensors:
                 raise CheckpointError(f"{quoted(name)} stands twice in {path}; expected every name once. {_REMEDY}")
-            tensors[name] = _plain(path, name, value)
+            tensors[name] = _placed(file, _plain(path, name, value), claim, records)
             continue
         inner = cast("dict[object, object]", value) if isinstance(value, dict) else None
         if inner is None or len(keys) > _DEEPEST or id(inner) in visited:
@@ -147,7 +137,8 @@ def _flatten(path: Path, content: object) -> dict[str, torch.Tensor]:
         for key, part in cast("Iterable[tuple[object, object]]", dict.items(inner)):
             if not isinstance(key, str):
                 raise CheckpointError(f"{path} has a {type(key).__name__} for a name; expected text. {_REMEDY}")
-            pending.append(([*keys, key], part))
+            inside = cast("dict[str, Any]", claim) if isinstance(claim, dict) else {}
+            pending.append(([*keys, key], part, inside.get(key)))
     return tensors
 
 
@@ -162,3 +153,19 @@ def _plain(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
     if problem:
         raise CheckpointError(f"{quoted(name)} in {path} {problem}. {_REMEDY}")
     return tensor
+
+
+def _placed(file: OpenedFile, tensor: torch.Tensor, claim: Any, records: Mapping[str, int]) -> StoredTensor:
+    """Find where a tensor lies in the file; one that does not lie there as rows without gaps is held as it is."""
+    as_claimed = (
+        isinstance(claim, TensorClaim)
+        and claim.storage.key in records
+        and (claim.dtype, claim.shape, claim.stride) == (tensor.dtype, tuple(tensor.shape), tensor.stride())
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and not tensor.is_conj()
+    )
+    if not as_claimed:
+        return StoredTensor(tensor.dtype, tuple(tensor.shape), file, 0, tensor)
+    offset = records[claim.storage.key] + claim.offset * tensor.dtype.itemsize
+    return StoredTensor(tensor.dtype, tuple(tensor.shape), file, offset)

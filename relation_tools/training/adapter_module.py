@@ -91,4 +91,4 @@ class AdapterModule(nn.Module):
                 f"{file} is an adapter of {adapter.config}; the run's models and settings need {self.config}. Change "
                 "the settings, or start without it."
             )
-        self.load_state_dict(dict(adapter.weights()), strict=True)
+        self.load_state_dict({name: tensor.read() for name, tensor in adapter.weights().items()}, strict=True)

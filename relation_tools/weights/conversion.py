@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Generator, Mapping
@@ -10,19 +9,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
-from safetensors import safe_open
 
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.errors import CheckpointError
 from relation_core.progress import Progress
 from relation_core.weights.atomic import appearing
 from relation_core.weights.checkpoint import SAFETENSORS_SUFFIXES
+from relation_core.weights.safetensors_file import read_safetensors, safetensors_header
+from relation_core.weights.stored_tensor import StoredTensor
 
 FORMAT, VERSION = "relation_adapter", "1"
 
-_PIECE_BYTES = 16 << 20
-_ALIGNMENT = 8
-_DTYPE_NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
+_PIECE_BYTES = 4 << 20
 
 
 def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, progress: Progress) -> RelationAdapter:
@@ -44,9 +42,10 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
         CheckpointError: ``target`` cannot be written, or what was written cannot be read back.
     """
     tensors = adapter.weights()
-    header = _header(tensors, adapter)
+    metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(adapter.config.head_dim)}
+    header = safetensors_header(tensors, metadata)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
-    progress.start(2 * sum(len(list(_pieces(tensor))) for tensor in tensors.values()))
+    progress.start(2 * sum(_count_pieces(tensor) for tensor in tensors.values()))
     try:
         with appearing(target) as unfinished:
             with unfinished.open("xb") as file:
@@ -79,26 +78,7 @@ def _check_target(adapter: RelationAdapter, target: Path, overwrite: bool, size:
         )
 
 
-def _header(tensors: Mapping[str, torch.Tensor], adapter: RelationAdapter) -> bytes:
-    """The beginning of the file: its length in 8 bytes, then JSON that is padded so that the values are aligned."""
-    metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(adapter.config.head_dim)}
-    entries: dict[str, object] = {"__metadata__": metadata}
-    start = 0
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        end = start + tensor.nbytes
-        entries[name] = {
-            "dtype": _DTYPE_NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-        start = end
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _write(file: BinaryIO, header: bytes, tensors: Mapping[str, torch.Tensor], progress: Progress) -> None:
+def _write(file: BinaryIO, header: bytes, tensors: Mapping[str, StoredTensor], progress: Progress) -> None:
     file.write(header)
     for name in sorted(tensors):
         for piece in _pieces(tensors[name]):
@@ -108,24 +88,32 @@ def _write(file: BinaryIO, header: bytes, tensors: Mapping[str, torch.Tensor], p
     os.fsync(file.fileno())
 
 
-def _compare(path: Path, tensors: Mapping[str, torch.Tensor], progress: Progress) -> None:
+def _compare(path: Path, tensors: Mapping[str, StoredTensor], progress: Progress) -> None:
     """Read a file back and hold it against what it should be."""
-    with cast("Any", safe_open)(path, framework="pt", device="cpu") as file:  # untyped
-        for name in sorted(tensors):
-            written: torch.Tensor = file.get_tensor(name)
-            same = written.dtype == tensors[name].dtype and written.shape == tensors[name].shape
-            for expected, found in zip(_pieces(tensors[name]), _pieces(written), strict=same):
-                same = same and torch.equal(expected, found)
-                progress.step()
-            if not same:
-                raise CheckpointError(
-                    f"'{name}' was read back from {path.parent} otherwise than it was written. The disk or the memory "
-                    "of this machine is at fault: convert again, to another disk."
-                )
+    read, _ = read_safetensors(path)
+    for name in sorted(tensors):
+        written = read[name]
+        same = written.dtype == tensors[name].dtype and written.shape == tensors[name].shape
+        for expected, found in zip(_pieces(tensors[name]), _pieces(written), strict=same):
+            same = same and torch.equal(expected, found)
+            progress.step()
+        if not same:
+            raise CheckpointError(
+                f"'{name}' was read back from {path.parent} otherwise than it was written. The disk or the memory of "
+                "this machine is at fault: convert again, to another disk."
+            )
 
 
-def _pieces(tensor: torch.Tensor) -> Generator[torch.Tensor]:
+def _pieces(tensor: StoredTensor) -> Generator[torch.Tensor]:
     """The bytes of a tensor, some rows at a time."""
-    rows = max(1, _PIECE_BYTES // max(1, tensor[0].nbytes))
+    rows = _piece_rows(tensor)
     for start in range(0, tensor.shape[0], rows):
         yield tensor[start : start + rows].contiguous().view(torch.uint8).reshape(-1)
+
+
+def _count_pieces(tensor: StoredTensor) -> int:
+    return len(range(0, tensor.shape[0], _piece_rows(tensor)))
+
+
+def _piece_rows(tensor: StoredTensor) -> int:
+    return max(1, _PIECE_BYTES * tensor.shape[0] // max(1, tensor.nbytes))

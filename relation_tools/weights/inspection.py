@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.errors import CheckpointError
@@ -15,6 +13,7 @@ from relation_core.relation.relation_file import relation_thumbnails
 from relation_core.vision.vision_file import SO400M, open_vision
 from relation_core.weights.checkpoint import Checkpoint, read_checkpoint
 from relation_core.weights.kinds import FileKind, recognise
+from relation_core.weights.stored_tensor import StoredTensor
 
 RELEASED = RelationConfig(
     blocks=57, heads=24, head_dim=128, tokens=128, text_dim=4096, vision_dim=1152, projection_dim=2304
@@ -29,7 +28,7 @@ def inspect_file(path: Path) -> str:
         CheckpointError: the file is none of these, is damaged, or does not fit FLUX.1-dev; the message says which.
     """
     checkpoint = read_checkpoint(path)
-    found = recognise(checkpoint.tensors)
+    found = recognise(checkpoint.stored)
     if checkpoint.metadata.get("format") == RELATION_FORMAT:
         lines = _relation(checkpoint)
     elif found is not None and found.kind is FileKind.SIGLIP_VISION:
@@ -40,7 +39,7 @@ def inspect_file(path: Path) -> str:
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:
-    tensors = checkpoint.tensors
+    tensors = checkpoint.stored
     lines = [
         f"size         {checkpoint.path.stat().st_size / 1e9:.3f} GB on disk",
         f"tensors      {len(tensors)}, {sum(tensor.numel() for tensor in tensors.values()):,} values in "
@@ -51,7 +50,7 @@ def _contents(checkpoint: Checkpoint) -> list[str]:
     return lines
 
 
-def _dtypes(tensors: Mapping[str, torch.Tensor]) -> str:
+def _dtypes(tensors: Mapping[str, StoredTensor]) -> str:
     return ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}))
 
 
@@ -77,7 +76,7 @@ def _sizes(config: RelationConfig) -> str:
 
 def _relation(checkpoint: Checkpoint) -> list[str]:
     pairs = len(relation_thumbnails(checkpoint.path))  # which checks all of the file
-    width = checkpoint.tensors["tokens"].shape[-1]
+    width = checkpoint.stored["tokens"].shape[-1]
     if width != RELEASED.text_dim:
         raise CheckpointError(
             f"{checkpoint.path} is a relation, but its tokens are {width} wide and those of an adapter for FLUX.1-dev "

@@ -146,10 +146,10 @@ def test_average_is_the_relation_of_the_mixed_tokens(edit: Edit) -> None:
     assert relative_error(mixed.tokens, tokens) < BOUND
     weights = loaded.adapter.weights()
     for block in range(5):
-        raw = tokens[0] @ weights[f"ip_adapter.{block}.to_k_ip.weight"].float().T
+        raw = tokens[0] @ weights[f"ip_adapter.{block}.to_k_ip.weight"].read().float().T
         keys = raw / (raw.square().mean(-1, keepdim=True) + 1e-5).sqrt()
         assert relative_error(mixed.keys_values.keys[block, 0], keys) < BOUND
-        values = tokens[0] @ weights[f"ip_adapter.{block}.to_v_ip.weight"].float().T
+        values = tokens[0] @ weights[f"ip_adapter.{block}.to_v_ip.weight"].read().float().T
         assert relative_error(mixed.keys_values.values[block, 0], values) < BOUND
 
 

@@ -43,7 +43,7 @@ def test_bin(tmp_path: Path, seed: int, module: bool, dtype: torch.dtype) -> Non
     assert adapter.config == config
     read = adapter.weights()
     assert read.keys() == weights.keys()
-    assert all(torch.equal(read[name], tensor) and read[name].dtype == dtype for name, tensor in weights.items())
+    assert all(torch.equal(read[name].read(), tensor) and read[name].dtype == dtype for name, tensor in weights.items())
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -55,7 +55,7 @@ def test_safetensors(tmp_path: Path, seed: int, dtype: torch.dtype) -> None:
     assert adapter.config == config
     read = adapter.weights()
     assert read.keys() == weights.keys()
-    assert all(torch.equal(read[name], tensor) and read[name].dtype == dtype for name, tensor in weights.items())
+    assert all(torch.equal(read[name].read(), tensor) and read[name].dtype == dtype for name, tensor in weights.items())
 
 
 @pytest.mark.parametrize("seed", range(3))

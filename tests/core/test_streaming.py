@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from random_weights import SMALL, random_relation, random_weights, relative_erro
 
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
+from relation_core.errors import CheckpointError
 from relation_core.progress import Silent
 from relation_core.relation import streaming
 from relation_core.relation.keys_values import KeysValues
 from relation_core.relation.relation import encode_relation
 from relation_core.relation.streaming import streamed_linear
 
-MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
+MAPS, STATUS, OPEN = Path("/proc/self/maps"), Path("/proc/self/status"), Path("/proc/self/fd")
 WIDE = RelationConfig(blocks=2, heads=1, head_dim=128, tokens=16, text_dim=4096, vision_dim=16, projection_dim=512)
 """Its projection has 67 MB in bfloat16 and 134 MB in float32."""
 MOST_MEMORY = 32 << 20
@@ -90,7 +92,13 @@ class Watch(Silent):
         return int(line.split()[1]) << 10
 
 
-def encode(adapter: RelationAdapter, watch: Watch) -> None:
+def is_open(path: Path) -> bool:
+    """Whether this process has a file open, or mapped."""
+    targets = (os.path.realpath(entry) for entry in OPEN.iterdir())
+    return str(path) in {*targets} or str(path) in MAPS.read_text()
+
+
+def encode(adapter: RelationAdapter, watch: Silent) -> None:
     pooled = torch.randn(1, 2, adapter.config.vision_dim, generator=torch.Generator().manual_seed(0))
     encode_relation(adapter, pooled, torch.zeros(1, 8, 16, 3, dtype=torch.uint8), 1.0, "cpu", torch.float32, watch)
 
@@ -111,7 +119,7 @@ def test_nothing_of_the_adapter_is_held(
     stop_at: int | None,
 ) -> None:
     adapter = open_adapter(write(tmp_path / name, wide_weights))
-    assert str(adapter.path) not in MAPS.read_text()
+    assert not is_open(adapter.path)
     watch = Watch(stop_at)
     if stop_at is None:
         encode(adapter, watch)
@@ -120,10 +128,64 @@ def test_nothing_of_the_adapter_is_held(
             encode(adapter, watch)
     assert len(watch.held) - 1 == (stop_at or WIDE.tokens + WIDE.blocks)
     assert max(watch.held) - watch.held[0] < MOST_MEMORY
-    assert str(adapter.path) not in MAPS.read_text()
-    weights = adapter.weights()  # that a mapping would have been seen
-    assert str(adapter.path) in MAPS.read_text()
+    assert not is_open(adapter.path)
+    weights = adapter.weights()  # that it would have been seen
+    assert is_open(adapter.path)
     del weights
+    assert not is_open(adapter.path)
+
+
+class Cut(Silent):
+    """Progress that changes the adapter's file in the middle of the work."""
+
+    def __init__(self, change: Callable[[], object], step: int) -> None:
+        self._change, self._left = change, step
+
+    def step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._change()
+
+
+@pytest.mark.parametrize("step", [1, WIDE.tokens - 1, WIDE.tokens + 1])
+@pytest.mark.parametrize("length", [0, 5000, 40 << 20])
+@pytest.mark.parametrize(("write", "name"), [(write_bin, "adapter.bin"), (write_safetensors, "adapter.safetensors")])
+def test_a_file_that_is_cut_short_meanwhile_is_an_error(
+    tmp_path: Path,
+    wide_weights: dict[str, torch.Tensor],
+    write: Callable[[Path, dict[str, torch.Tensor]], Path],
+    name: str,
+    length: int,
+    step: int,
+) -> None:
+    """And not the end of the process, which a mapped page that is gone would be."""
+    path = write(tmp_path / name, wide_weights)
+    cut = Cut(lambda: os.truncate(path, length), step)
+    with pytest.raises(CheckpointError, match=rf"{name} was changed while it was read.*run the loader again"):
+        encode(open_adapter(path), cut)
+
+
+def test_a_file_that_is_written_over_meanwhile_is_an_error(
+    tmp_path: Path, wide_weights: dict[str, torch.Tensor]
+) -> None:
+    path = write_bin(tmp_path / "adapter.bin", wide_weights)
+
+    def write_over() -> None:
+        with path.open("r+b") as file:
+            file.seek(-4096, os.SEEK_END)
+            file.write(bytes(8))
+
+    with pytest.raises(CheckpointError, match=r"adapter\.bin was changed while it was read"):
+        encode(open_adapter(path), Cut(write_over, 2))
+
+
+def test_a_file_that_is_replaced_meanwhile_is_read_to_its_end(
+    tmp_path: Path, wide_weights: dict[str, torch.Tensor]
+) -> None:
+    path = write_bin(tmp_path / "adapter.bin", wide_weights)
+    (tmp_path / "other").write_bytes(b"other")
+    encode(open_adapter(path), Cut(lambda: (tmp_path / "other").replace(path), WIDE.tokens + 1))
+    assert path.read_bytes() == b"other"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
