@@ -19,3 +19,22 @@ def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:
         small = contained(picture, (SIDE, SIDE))
         sheet.paste(small, (column * SIDE + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
     return torch.from_numpy(np.array(sheet))[None]
+
+
+def join_thumbnails(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Put thumbnails (P, height, width, 3) of several relations into one tensor; of other sizes they are resized.
+
+    Files of strangers may have other sizes than ours.
+    """
+    if len({part.shape[1:] for part in parts}) > 1:
+        parts = [torch.cat([_standard(picture) for picture in part]) for part in parts]
+    return torch.cat(parts)
+
+
+def _standard(thumbnail: torch.Tensor) -> torch.Tensor:
+    if thumbnail.shape == (SIDE, 2 * SIDE, 3):
+        return thumbnail[None]
+    small = contained(Image.fromarray(thumbnail.numpy()), (2 * SIDE, SIDE))
+    sheet = Image.new("RGB", (2 * SIDE, SIDE), WHITE)
+    sheet.paste(small, ((2 * SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    return torch.from_numpy(np.array(sheet))[None]

@@ -9,6 +9,9 @@ from typing import Any, cast
 _MAX_TEXT = 2000
 """Characters of a prompt or of a model's name."""
 
+_MAX_ORIGINS = 256
+"""Learnings that have a part in one relation."""
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -45,9 +48,10 @@ def learned_from_text(text: str) -> tuple[Learned, ...]:
         found: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError("what it says of its learning is no JSON") from error
-    if not isinstance(found, list):
-        raise ValueError("what it says of its learning is no list")
-    return tuple(_origin(value) for value in cast("list[Any]", found))
+    origins = cast("list[Any]", found) if isinstance(found, list) else None
+    if origins is None or len(origins) > _MAX_ORIGINS:
+        raise ValueError(f"what it says of its learning is no list of at most {_MAX_ORIGINS}")
+    return tuple(_origin(value) for value in origins)
 
 
 def _origin(value: Any) -> Learned:

@@ -13,6 +13,7 @@ from ..pictures.thumbnails import pair_thumbnail
 from ..progress import Progress, Silent
 from ..vision.exemplar import Fit, resize_exemplar, vision_pixels
 from ..vision.vision_model import VisionModel
+from .limits import check_pair_count, check_weight
 from .relation import Relation, encode_relation
 
 Pair = tuple[Image.Image, Image.Image]
@@ -57,9 +58,12 @@ def encode_pairs(
         progress: one step a pair, then those of :func:`encode_relation`; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or gave values that are not finite.
+        ExemplarError: the vision model is not the adapter's, or gave values that are not finite; the weight is no
+            weight, or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
+    check_pair_count(len(pairs))
+    check_weight(weight)
     progress = progress or Silent()
     progress.start(len(pairs) + adapter.config.tokens + adapter.config.blocks)
     pooled: list[torch.Tensor] = []

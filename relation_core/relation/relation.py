@@ -13,11 +13,13 @@ from ..adapter.adapter import RelationAdapter
 from ..adapter.config import RelationConfig
 from ..adapter.keys import ADAPTER_ADDRESS
 from ..errors import CheckpointError, ExemplarError, RelationMismatchError
+from ..pictures.thumbnails import join_thumbnails
 from ..progress import Progress, Silent
 from ..weights.kinds import shortened
 from ..weights.stored_tensor import StoredTensor
 from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
 from .learned import Learned
+from .limits import check_pair_count, check_weight
 from .tokens import exemplar_tokens
 
 
@@ -69,8 +71,8 @@ class Relation:
         """
         if len(set(self.pair_weights)) == 1:
             return None
-        largest = max(self.pair_weights)
-        logs = torch.tensor([math.log(weight / largest) for weight in self.pair_weights])
+        largest = math.log(max(self.pair_weights))
+        logs = torch.tensor([math.log(weight) - largest for weight in self.pair_weights])  # a quotient may underflow
         return logs.repeat_interleave(self.tokens.shape[1])
 
 
@@ -95,9 +97,11 @@ def encode_relation(
         progress: one step a token of the adapter, then one a block; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or gave values that are not finite.
+        ExemplarError: the vision model is not the adapter's, or gave values that are not finite; the weight is no
+            weight, or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
+    check_pair_count(len(pooled))
     config = adapter.config
     if pooled.ndim != 3 or pooled.shape[1:] != (2, config.vision_dim):
         raise ExemplarError(
@@ -124,6 +128,7 @@ def relation_of_tokens(
     device: torch.device | str,
     progress: Progress | None = None,
     learned: tuple[Learned, ...] = (),
+    source: str = "these exemplar pairs",
 ) -> Relation:
     """Compute the keys and values of exemplar tokens, streaming the adapter from disk.
 
@@ -135,21 +140,17 @@ def relation_of_tokens(
         device: where to compute; the result is kept on the CPU.
         progress: one step a block; it may raise to stop.
         learned: how they were learned.
+        source: what the tokens come from, for messages.
 
     Raises:
+        ExemplarError: the tokens are so large that keys or values are not finite.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
     weights = adapter.weights()
     keys_values = compute_keys_values(tokens.flatten(0, 1), weights, adapter.config, device, progress or Silent())
     if not keys_values.is_finite():
-        raise CheckpointError(_not_finite(adapter, weights))
+        raise _not_finite(adapter, weights, tokens, source)
     return Relation(adapter.config, adapter.fingerprint, tokens, pair_weights, thumbnails, keys_values, learned)
-
-
-def check_weight(weight: float) -> None:
-    """Refuse a pair weight that has no meaning."""
-    if not (math.isfinite(weight) and weight >= 0.0):
-        raise ExemplarError(f"Got the weight {weight} for exemplar pairs; expected a number from 0 on.")
 
 
 def join_relations(relations: list[Relation]) -> Relation:
@@ -157,16 +158,18 @@ def join_relations(relations: list[Relation]) -> Relation:
 
     Raises:
         RelationMismatchError: they were made with different adapters.
+        ExemplarError: they have too many pairs together.
     """
     first = relations[0]
     for other in relations[1:]:
         check_same_adapter(first, other)
+    check_pair_count(sum(part.pairs for part in relations))
     dtype = first.tokens.dtype
     return replace(
         first,
         tokens=torch.cat([part.tokens.to(dtype) for part in relations]),
         pair_weights=tuple(weight for part in relations for weight in part.pair_weights),
-        thumbnails=torch.cat([part.thumbnails for part in relations]),
+        thumbnails=join_thumbnails([part.thumbnails for part in relations]),
         keys_values=join_tokens([part.keys_values.to("cpu", dtype) for part in relations]),
         learned=_origins(relations),
     )
@@ -233,10 +236,18 @@ def _is_finite(tensor: StoredTensor) -> bool:
     return all(bool(tensor[start : start + _ROWS].isfinite().all()) for start in range(0, tensor.shape[0], _ROWS))
 
 
-def _not_finite(adapter: RelationAdapter, weights: Mapping[str, StoredTensor]) -> str:
+def _not_finite(
+    adapter: RelationAdapter, weights: Mapping[str, StoredTensor], tokens: torch.Tensor, source: str
+) -> CheckpointError | ExemplarError:
+    """Say whether the adapter or the tokens are at fault."""
     bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
-    where = f"in {shortened(bad)}" if bad else "once it is applied to these pictures"
-    return (
-        f"{adapter.path} has values that are not finite {where}; expected numbers only. The file is damaged: "
-        f"fetch it again from {ADAPTER_ADDRESS}."
+    if bad:
+        return CheckpointError(
+            f"{adapter.path} has values that are not finite in {shortened(bad)}; expected numbers only. The file is "
+            f"damaged: fetch it again from {ADAPTER_ADDRESS}."
+        )
+    return ExemplarError(
+        f"The exemplar tokens of {source} reach {float(tokens.abs().max()):.3g}, too large for {tokens.dtype}: keys "
+        "and values made of them are not finite. Expected tokens of about 1, as the adapter makes them: encode the "
+        "exemplar pairs again."
     )

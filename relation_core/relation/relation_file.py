@@ -8,39 +8,58 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType] - partly untyped
+from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType] - partly untyped
 
 from ..adapter.adapter import RelationAdapter
-from ..adapter.config import FLOAT_DTYPES
-from ..errors import CheckpointError, RelationMismatchError
+from ..errors import CheckpointError, ExemplarError, RelationMismatchError, printable
 from ..progress import Progress, Silent
-from ..weights.atomic import appearing
+from ..weights.atomic import write_whole
 from ..weights.checkpoint import read_checkpoint
-from ..weights.kinds import recognise, shortened
+from ..weights.kinds import quoted, recognise, shortened
 from .learned import Learned, learned_from_text, learned_to_text
-from .relation import Relation, check_weight, relation_of_tokens
+from .limits import size_problem, value_problem
+from .relation import Relation, relation_of_tokens
 
 FORMAT, VERSION = "relation_adapter.relation", "1"
-MAX_PAIRS = 64
-MAX_THUMBNAIL_SIDE = 1024
 
 
 def save_relation(relation: Relation, path: str | Path) -> None:
     """Write a relation's tokens, weights and small pictures, not its keys and values; all or nothing.
 
     About 2 MB a pair in bfloat16 at the released adapter's size.
+
+    Raises:
+        ExemplarError: it holds what could not be loaded again.
+        CheckpointError: the file cannot be written. What had its name stays as it was.
     """
     path = Path(path)
+    weights = torch.tensor(relation.pair_weights, dtype=torch.float64)
     tensors = {
         "tokens": relation.tokens.contiguous(),
-        "weights": torch.tensor(relation.pair_weights, dtype=torch.float64),
+        "weights": weights,
         "thumbnails": relation.thumbnails.contiguous(),
     }
+    problem = size_problem(**tensors) or value_problem(relation.tokens, relation.pair_weights)
     metadata = {"format": FORMAT, "version": VERSION, "adapter": relation.fingerprint}
     if relation.learned:
         metadata["learned"] = learned_to_text(relation.learned)
-    with appearing(path) as unfinished:
-        save_file(tensors, unfinished, metadata)
+    try:
+        learned_from_text(metadata.get("learned", "[]"))
+    except ValueError as error:
+        problem = problem or str(error)
+    if problem:
+        raise ExemplarError(
+            f"The relation cannot be saved: {problem}. Nothing was written: encode the exemplar pairs again, or blend "
+            "fewer relations."
+        )
+    try:
+        write_whole(path, save(tensors, metadata))
+    except (OSError, ValueError) as error:  # a name with a null byte or half a letter in it is no name
+        reason = error.strerror or str(error) if isinstance(error, OSError) else "this cannot be the name of a file"
+        raise CheckpointError(
+            f"The relation could not be written to {printable(str(path))} ({reason}). Nothing was changed: make room, "
+            "or choose another name or folder, and save again."
+        ) from error
 
 
 def load_relation(
@@ -58,6 +77,7 @@ def load_relation(
 
     Raises:
         CheckpointError: the file is damaged or of another kind.
+        ExemplarError: its tokens are so large that keys or values are not finite.
         RelationMismatchError: it was made with another adapter.
     """
     contents = _read_contents(path)
@@ -70,15 +90,23 @@ def load_relation(
     expected = (2 * adapter.config.tokens, adapter.config.text_dim)
     if contents.tokens.shape[1:] != expected:
         raise _damaged(contents.path, f"its tokens are {tuple(contents.tokens.shape[1:])} a pair, not {expected}")
-    tokens, thumbnails = contents.tokens.clone(), contents.thumbnails.clone()
     progress = progress or Silent()
     progress.start(adapter.config.blocks)
-    return relation_of_tokens(adapter, tokens, contents.pair_weights, thumbnails, device, progress, contents.learned)
+    return relation_of_tokens(
+        adapter,
+        contents.tokens,
+        contents.pair_weights,
+        contents.thumbnails,
+        device,
+        progress,
+        contents.learned,
+        printable(str(contents.path)),
+    )
 
 
 def relation_thumbnails(path: str | Path) -> torch.Tensor:
     """Read the small pictures of a relation file: (P, height, width, 3) uint8."""
-    return _read_contents(path).thumbnails.clone()
+    return _read_contents(path).thumbnails
 
 
 def relation_origins(path: str | Path) -> tuple[Learned, ...]:
@@ -88,7 +116,7 @@ def relation_origins(path: str | Path) -> tuple[Learned, ...]:
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a file holds, still mapped."""
+    """What a file holds."""
 
     path: Path
     made_with: str
@@ -105,7 +133,7 @@ def _read_contents(path: str | Path) -> _Contents:
         recognised = recognise(tensors)
         found = "something else" if recognised is None else recognised.kind
         raise CheckpointError(
-            f"{path} is {found}, not a relation (its format is '{metadata.get('format', '')[:40]}'). Expected a file "
+            f"{path} is {found}, not a relation (its format is {quoted(metadata.get('format', ''))}). Expected a file "
             "that Save Relation wrote."
         )
     made_with = metadata.get("adapter", "")
@@ -113,26 +141,19 @@ def _read_contents(path: str | Path) -> _Contents:
         raise _damaged(path, "it does not name its adapter")
     if set(tensors) != {"tokens", "weights", "thumbnails"}:
         raise _damaged(path, f"it holds {shortened(sorted(tensors))} in place of tokens, weights and thumbnails")
-    tokens, weights, thumbnails = tensors["tokens"], tensors["weights"], tensors["thumbnails"]
-    pairs = tokens.shape[0] if tokens.ndim == 3 else 0
-    if tokens.dtype not in FLOAT_DTYPES or not 1 <= pairs <= MAX_PAIRS:
-        raise _damaged(path, f"its tokens are {tokens.dtype} of shape {tuple(tokens.shape)}")
-    if weights.dtype != torch.float64 or weights.shape != (pairs,):
-        raise _damaged(path, f"its weights are {weights.dtype} of shape {tuple(weights.shape)}")
-    sides = thumbnails.shape[1:3]
-    if thumbnails.dtype != torch.uint8 or thumbnails.shape != (pairs, *sides, 3) or max(sides) > MAX_THUMBNAIL_SIDE:
-        raise _damaged(path, f"its pictures are {thumbnails.dtype} of shape {tuple(thumbnails.shape)}")
-    tokens, weights, thumbnails = tokens.read(), weights.read(), thumbnails.read()
-    if not bool(tokens.isfinite().all()):
-        raise _damaged(path, "its tokens are not all finite")
-    values = cast("list[float]", weights.tolist())  # pyright: ignore[reportUnknownMemberType] - untyped
-    for weight in values:
-        check_weight(weight)
+    problem = size_problem(tensors["tokens"], tensors["weights"], tensors["thumbnails"])
+    if problem:
+        raise _damaged(path, problem)
+    tokens, thumbnails = tensors["tokens"].read(), tensors["thumbnails"].read()
+    weights = cast("list[float]", tensors["weights"].read().tolist())  # pyright: ignore[reportUnknownMemberType]
+    problem = value_problem(tokens, weights)
+    if problem:
+        raise _damaged(path, problem)
     try:
         learned = learned_from_text(metadata.get("learned", "[]"))
     except ValueError as error:
         raise _damaged(path, str(error)) from error
-    return _Contents(path, made_with, tokens, tuple(values), thumbnails, learned)
+    return _Contents(path, made_with, tokens, tuple(weights), thumbnails, learned)
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

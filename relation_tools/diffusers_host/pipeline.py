@@ -16,8 +16,9 @@ from relation_core.flux.schedule import level_at, relation_sigmas
 from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.progress import Progress
+from relation_core.relation.limits import check_weight
 from relation_core.relation.pairs import Pair, encode_pairs
-from relation_core.relation.relation import Relation, check_weight
+from relation_core.relation.relation import Relation
 from relation_core.relation.relation_file import load_relation
 from relation_core.tuning.flow import Predict
 from relation_core.vision.exemplar import Fit

@@ -12,8 +12,8 @@ from relation_core.adapter.adapter import open_adapter
 from relation_core.errors import ExemplarError
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
+from relation_core.relation.limits import check_pair_count, check_weight
 from relation_core.relation.pairs import encode_pairs, pair_up
-from relation_core.relation.relation import check_weight
 
 from ..diffusers_host.opening import device_of, dtype_of, quiet_libraries
 from ..diffusers_host.vision_model import load_vision_model
@@ -37,6 +37,7 @@ def encode_file(options: argparse.Namespace, bar: Callable[[str], AbstractContex
             f"Got {len(pairs)} exemplar pairs and {len(weights)} weights; expected as many. Give every pair its "
             "weight, or none."
         )
+    check_pair_count(len(pairs))
     for weight in weights:
         check_weight(weight)
     device = device_of(options.device)

@@ -59,13 +59,10 @@ class Output:
         """Write the relation whole or not at all.
 
         Raises:
-            TuningError: it cannot be written.
+            RelationAdapterError: it cannot be written.
         """
         self.make_folder()
-        try:
-            save_relation(relation, self.relation)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        save_relation(relation, self.relation)
 
     def _unwritable(self, error: OSError) -> TuningError:
         return TuningError(f"Cannot write {self.relation}: {error.strerror or error}. Choose another place.")
