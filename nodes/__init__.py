@@ -20,6 +20,7 @@ from .relation_source_encode import RelationSourceEncode
 from .relation_source_reuse import RelationSourceReuse
 from .save_relation import SaveRelation
 from .split_image_pair import SplitImagePair
+from .tune_relation import TuneRelation
 
 
 class RelationAdapterExtension(ComfyExtension):
@@ -41,6 +42,7 @@ class RelationAdapterExtension(ComfyExtension):
             BlendRelations,
             SaveRelation,
             LoadRelation,
+            TuneRelation,
             SplitImagePair,
             RelationComparison,
             LoadRelationSample,

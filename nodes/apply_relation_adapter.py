@@ -105,7 +105,7 @@ class ApplyRelationAdapter(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """Check that the two fit, then patch a clone."""
-        check_model(model, relation)
+        check_model(model, relation.config)
         patched = model.clone()
         present = relation.present()
         double, single = strength * double_strength, strength * single_strength

@@ -7,14 +7,13 @@ from typing import Any
 import comfy.model_base
 import torch
 
-from ..relation_core.adapter.config import FLOAT_DTYPES
+from ..relation_core.adapter.config import FLOAT_DTYPES, RelationConfig
 from ..relation_core.adapter.model_fit import ModelSizes, check_sizes
 from ..relation_core.errors import ModelMismatchError
-from ..relation_core.relation.relation import Relation
 
 
-def check_model(model: Any, relation: Relation) -> None:
-    """Refuse a model (a ``ModelPatcher``) that the relation was not made for.
+def check_model(model: Any, config: RelationConfig) -> None:
+    """Refuse a model (a ``ModelPatcher``) that an adapter of these sizes was not made for.
 
     Raises:
         ModelMismatchError: it is not a FLUX.1, or its blocks, heads or widths differ from the adapter's.
@@ -26,7 +25,7 @@ def check_model(model: Any, relation: Relation) -> None:
         hidden_size=sizes["hidden_size"],
         text_dim=sizes["context_in_dim"],
     )
-    check_sizes(type(model.model).__name__, found, relation.config)
+    check_sizes(type(model.model).__name__, found, config)
 
 
 def flux_sizes(model: Any) -> dict[str, Any]:

@@ -62,14 +62,14 @@ class RelationPatch:
         for kind, wrapper in (
             (WrappersMP.OUTER_SAMPLE, _GuiderWrapper(1 if self.mask is None else self.mask.shape[:-2].numel())),
             (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(key)),
-            (WrappersMP.APPLY_MODEL, _ModelWrapper(key, self.percents, self.mask)),
+            (WrappersMP.APPLY_MODEL, ModelWrapper(key, self.percents, self.mask)),
         ):
             add_wrapper_with_key(kind, key, wrapper, model.model_options, is_model_options=True)
-        model.set_model_post_input_patch(_PositionsPatch(key))
+        model.set_model_post_input_patch(PositionsPatch(key))
         model.set_model_attn1_patch(
             _AttentionPatch(key, keys_values, keys_values, self.relation.token_bias(), strengths, first_single)
         )
-        model.set_model_attn1_output_patch(_OutputPatch(key, strengths))
+        model.set_model_attn1_output_patch(OutputPatch(key, strengths))
 
 
 @dataclass
@@ -119,7 +119,7 @@ class _SamplerWrapper:
 
 
 @dataclass(frozen=True)
-class _ModelWrapper:
+class ModelWrapper:
     """Plans a forward, and finds out whether the model calls the hooks at all."""
 
     key: str
@@ -137,6 +137,7 @@ class _ModelWrapper:
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
+        """Run a forward with its plan."""
         model = executor.class_obj
         options = dict(transformer_options or {})
         run: _Run | None = options.pop(self.key, None)  # None where a model is called outside of any sampler
@@ -172,14 +173,15 @@ class _ModelWrapper:
 
 
 @dataclass(frozen=True)
-class _PositionsPatch:
+class PositionsPatch:
     """Gives source tokens the position ids of the target."""
 
     key: str
 
     @torch.compiler.disable
     def __call__(self, args: dict[str, Any]) -> dict[str, Any]:
-        plan = _plan_of(self.key)
+        """Change the ids of all sources."""
+        plan = plan_of(self.key)
         refresh_where_changed((self.key, plan.active))
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
         for sources in plan.sources:
@@ -219,7 +221,7 @@ class _AttentionPatch:
         *,
         extra_options: dict[str, Any],
     ) -> dict[str, Any]:
-        plan = _plan_of(self.key)
+        plan = plan_of(self.key)
         plan.reached = True
         kind = extra_options["block_type"]
         if not (plan.active and plan.positive and self.strengths[kind]):
@@ -236,7 +238,7 @@ class _AttentionPatch:
 
 
 @dataclass(frozen=True)
-class _OutputPatch:
+class OutputPatch:
     """Adds what the exemplars said to the block's attention."""
 
     key: str
@@ -244,12 +246,15 @@ class _OutputPatch:
 
     @torch.compiler.disable
     def __call__(self, attn: torch.Tensor, extra_options: dict[str, Any]) -> torch.Tensor:
-        plan = _plan_of(self.key)
+        """Add to a block's attention (B, L, H * d), in place where no gradient flows."""
+        plan = plan_of(self.key)
         results, plan.results = plan.results, []
         if not results:
             return attn
         kind, text = extra_options["block_type"], extra_options["img_slice"][0]
         first = text if kind == "double" else 0
+        if attn.requires_grad or results[0].requires_grad:  # where gradients flow, nothing may change in place
+            attn, results = attn.clone(), [result.clone() for result in results]
         for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
             if plan.mask is not None:
                 result[:, text - first :] *= computed(plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask)
@@ -261,7 +266,12 @@ _PLANS: ContextVar[dict[str, ForwardPlan]] = ContextVar("relation_adapter_plans"
 """Plans of the running forward, by the key of their patch."""
 
 
-def _plan_of(key: str) -> ForwardPlan:
+def plan_of(key: str) -> ForwardPlan:
+    """Give the plan that a patch made for the running forward.
+
+    Raises:
+        ModelMismatchError: the model was called past the host's own way to it.
+    """
     plans = _PLANS.get()
     if key not in plans:
         raise ModelMismatchError(

@@ -224,6 +224,21 @@ def load_small_relation_model() -> Sheet:
     return sheet
 
 
+def tune_relation() -> Sheet:
+    """Pairs become a relation, and the loss falls."""
+    sheet = Sheet(WIDTH, HEIGHT)
+    for index in (2, 1, 0):
+        left, top = 30 + 14 * index, 50 + 14 * index
+        sheet.photograph(PHOTOS["A"], (left, top, left + 150, top + 150))
+        sheet.photograph(PHOTOS["A'"], (left + 180, top, left + 330, top + 150))
+    sheet.arrow((410, 140), (470, 140))
+    sheet.chip((580, 70), "relation")
+    sheet.panel((500, 120, 760, 260), WHITE, FAINT)
+    sheet.line([(520 + 10 * x, 235 - 90 * 0.86**x) for x in range(23)], TEAL, 4)
+    sheet.text((690, 150), "curve", 20, FAINT)
+    return sheet
+
+
 def relation_example() -> Sheet:
     """What the node draws."""
     sheet = Sheet(WIDTH, HEIGHT)
@@ -256,6 +271,7 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "BlendRelations": blend_relations,
     "SaveRelation": save_relation,
     "LoadRelation": load_relation,
+    "TuneRelation": tune_relation,
     "SplitImagePair": split_image_pair,
     "RelationComparison": relation_comparison,
     "LoadRelationSample": load_relation_sample,

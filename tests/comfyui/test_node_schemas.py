@@ -68,6 +68,23 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"relation_adapter": ("RELATION_ADAPTER", None), "relation_name": ("COMBO", None)},
         {"relation": "RELATION"},
     ),
+    "TuneRelation": (
+        {
+            "model": ("MODEL", None),
+            "relation_adapter": ("RELATION_ADAPTER", None),
+            "vae": ("VAE", None),
+            "conditioning": ("CONDITIONING", None),
+            "before": ("IMAGE", None),
+            "after": ("IMAGE", None),
+            "steps": ("INT", 400),
+            "learning_rate": ("FLOAT", 0.15),
+            "seed": ("INT", 0),
+            "long_side": ("INT", 512),
+            "batch_size": ("INT", 16, "optional", "advanced"),
+            "relation": ("RELATION", None, "optional"),
+        },
+        {"relation": "RELATION", "curve": "IMAGE"},
+    ),
     "SplitImagePair": ({"image": ("IMAGE", None)}, {"before": "IMAGE", "after": "IMAGE"}),
     "RelationComparison": (
         {"before": ("IMAGE", None), "after": ("IMAGE", None), "source": ("IMAGE", None), "result": ("IMAGE", None)},

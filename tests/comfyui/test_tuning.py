@@ -1,0 +1,271 @@
+"""Learning a relation in ComfyUI: the right gradients through the host's Flux, and nothing left changed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from edits import Edit, relative_error
+from tuned import UNSEEN_EDITS, Tuning, scene, sepia
+
+from benchmarks.memory import memory
+from comfyui_host.host import GraphError, Host
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
+from relation_core.tuning.flow import LatentPair
+from relation_core.tuning.learner import Learner
+from relation_core.tuning.pairs import start_relation
+from relation_core.tuning.settings import TuningSettings
+from relation_tools.diffusers_host.models import ModelFiles, load_models
+from relation_tools.diffusers_host.pipeline import RelationPipeline
+
+
+@contextmanager
+def predicting(edit: Edit, model: Any, text: Any, source: torch.Tensor) -> Generator[Any]:
+    """What learning calls, for a source (1, 16, h, w) in the model's latent space."""
+    patcher, conditioning = edit.run(model, text)
+    tuning = edit.host.module("nodes.tuning_model")
+    with (
+        torch.inference_mode(),
+        tuning.learning_model(patcher, conditioning, [LatentPair(source[0], source[0])], 1) as predict,
+    ):
+        yield predict
+
+
+def attended_of(edit: Edit, relation: Any) -> Any:
+    keys_values = relation.keys_values
+    parts = ([part.clone() for part in kept.float()] for kept in (keys_values.keys, keys_values.values))
+    return edit.host.module("relation_core.tuning.attended").Attended(*parts, relation.token_bias())
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_what_is_learned_through_is_what_samples(host: Host, strength: float) -> None:
+    """The host's Flux with a LoRA, our source and a relation: as the golden edit with Apply RelationAdapter."""
+    edit = Edit(host)
+    edit.meta["scale"] = 1.0
+    model = edit.lora(edit.model("one_head/transformer.safetensors"), strength)
+    shown = edit.relation()
+    sampled, relation = edit.run(edit.sample(edit.apply(model, shown), edit.with_source(edit.text())), shown)
+    source, noise = edit.tensors["source_latent"], edit.noise()
+    with predicting(edit, model, edit.text(), source) as predict:
+        flow = host.module("relation_core.tuning.flow")
+        drawn = flow.draw_edit(predict, source, noise, int(edit.meta["steps"]), attended_of(edit, relation))
+        found = predict.patcher.model.process_latent_out(drawn)
+    assert relative_error(found, sampled) < 1e-5
+
+
+def gradient_of(edit: Edit, predict: Any, relation: Any, move: list[torch.Tensor] | None = None) -> Any:
+    """The loss of one call and its gradient by all keys and values, which may be moved beforehand."""
+    attended = attended_of(edit, relation).cut_off()
+    with torch.no_grad():
+        for leaf, step in zip(attended.tensors(), move or [], strict=False):
+            leaf.add_(step)
+    source, noise = edit.tensors["source_latent"].clone(), edit.noise().clone()
+    levels = torch.tensor([0.7, 0.3])
+    velocity = predict(noise.expand(2, -1, -1, -1), source.expand(2, -1, -1, -1), levels, attended)
+    loss = (velocity - source).square().mean()
+    loss.backward()
+    return float(loss.detach()), [leaf.grad for leaf in attended.tensors()]
+
+
+@pytest.mark.parametrize("case", ["one_head", "two_heads"])
+def test_gradients_are_those_of_finite_differences(host: Host, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held, computed again by block, and with weights that are brought in: the same, and right."""
+    edit = Edit(host, case)
+    relation, source = edit.run(edit.relation()), edit.tensors["source_latent"]
+    found: list[list[torch.Tensor]] = []
+    for large, copied in ((False, False), (True, False), (True, True)):
+        monkeypatch.setattr(host.module("nodes.tuning_patch"), "_LARGE", 1 if large else 10**12)
+        with predicting(edit, edit.model(), edit.text(), source) as predict:
+            predict.frozen.copy_cast = copied
+            found.append(gradient_of(edit, predict, relation)[1])
+            if not found[1:]:
+                norm = torch.cat([part.flatten() for part in found[0]]).norm()
+                step = [1e-2 * part / norm for part in found[0]]
+                above, below = (
+                    gradient_of(edit, predict, relation, [sign * part for part in step])[0] for sign in (1, -1)
+                )
+                assert (above - below) / 2e-2 == pytest.approx(float(norm), rel=2e-3)
+    for other in found[1:]:
+        assert max(relative_error(one, two) for one, two in zip(other, found[0], strict=True)) < 1e-5
+
+
+def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
+    tuning = Tuning(host, pairs=3)
+    found = tuning.run(tuning.tuned(steps=6, batch_size=8))
+    pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
+    pairs = [(scene(500 + number), sepia(scene(500 + number))) for number in range(3)]
+    start = start_relation(pipeline.relation(pairs, [1.0] * 3))
+    learner = Learner(
+        pipeline.predict(pipeline.prompt(""), 3.5),
+        pipeline.adapter.weights(),
+        pipeline.adapter.config,
+        start.tokens,
+        None,
+        [LatentPair(*(pipeline.latent(picture, 0) for picture in pair)) for pair in pairs],
+        [],
+        TuningSettings(steps=6, batch_size=8),
+        "cpu",
+        torch.float32,
+    )
+    while not learner.done:
+        learner.take_step()
+    assert float((found.tokens - learner.tokens).abs().max()) < 1e-3
+    assert float((found.tokens - start.tokens).abs().max()) > 0.1
+    assert found.learned[0].pairs == 3 and found.learned[0].steps == 6
+    again = tuning.run(tuning.tuned(steps=6, batch_size=8, model=tuning.value(tuning.run(tuning.plain))))
+    assert torch.equal(found.tokens, again.tokens)
+
+
+def test_it_learns_an_edit_that_the_model_never_saw(host: Host) -> None:
+    tuning = Tuning(host, "one-bit posterise")
+    tuned = tuning.tuned(steps=60, batch_size=8)
+    encoded = tuning.relation(tuned_value(tuning, 0), tuned_value(tuning, 1), relation_adapter=tuning.small_adapter)
+    assert tuning.right(encoded, 4) == 0.0
+    assert tuning.right(tuned, 4) == 1.0
+
+
+def tuned_value(tuning: Tuning, place: int) -> Any:
+    return tuning.value((tuning.before, tuning.after)[place])
+
+
+@pytest.mark.slow
+def test_it_learns_six_edits_that_the_model_never_saw(host: Host) -> None:
+    right: dict[str, float] = {}
+    for name in UNSEEN_EDITS:
+        tuning = Tuning(host, name)
+        right[name] = tuning.right(tuning.tuned(steps=400))
+    assert sum(right.values()) / len(right) >= 0.75, right
+
+
+def state_of(model: Any) -> tuple[Any, ...]:
+    """Everything of a model (a ``ModelPatcher``) and of the host that learning might leave changed."""
+    import comfy.model_management
+
+    weights = {
+        name: (id(part), part.requires_grad, part.is_inference(), part.detach().cpu().numpy().tobytes())
+        for name, part in model.model.named_parameters()
+    }
+    modules = {name: (module.training, sorted(vars(module))) for name, module in model.model.named_modules()}
+    options = repr({key: sorted(value, key=str) for key, value in model.model_options.items()})
+    patches = (sorted(model.patches), sorted(model.object_patches), sorted(model.object_patches_backup))
+    flags = comfy.model_management.in_training, model.model.current_patcher, torch.is_inference_mode_enabled()
+    return weights, modules, options, patches, flags
+
+
+@pytest.mark.parametrize("end", ["success", "error", "interrupt"])
+@pytest.mark.parametrize("large", [False, True])
+def test_model_and_server_are_as_before(host: Host, monkeypatch: pytest.MonkeyPatch, end: str, large: bool) -> None:
+    import comfy.model_management
+
+    tuning = Tuning(host)
+    model = tuning.run(tuning.plain)
+    tuning.run(tuning.sampled(tuning.value(model), tuning.source[0]))  # loaded, as by any sampling
+    before = state_of(model)
+    monkeypatch.setattr(host.module("nodes.tuning_patch"), "_LARGE", 1 if large else 10**12)
+    learner = host.module("relation_core.tuning.learner").Learner
+    take_step = learner.take_step
+
+    def interrupted(self: Any) -> float:
+        if self.step == 2:
+            comfy.model_management.interrupt_current_processing(True)
+        return take_step(self)
+
+    if end == "interrupt":
+        monkeypatch.setattr(learner, "take_step", interrupted)
+    node = tuning.tuned(model=tuning.value(model), steps=4, learning_rate=1e6 if end == "error" else 0.15)
+    if end == "success":
+        assert tuning.run(node).pairs == 1
+    else:
+        with pytest.raises(GraphError, match="lower the learning rate" if end == "error" else "interrupted"):
+            tuning.run(node)
+    assert state_of(model) == before
+
+
+def test_a_lora_is_learned_with_and_left_in_place(host: Host) -> None:
+    edit = Edit(host)
+    results: list[torch.Tensor] = []
+    for strength in (0.0, 1.0):
+        model = edit.run(edit.lora(edit.model("one_head/transformer.safetensors"), strength))
+        patches = {name: len(found) for name, found in model.patches.items()}
+        node = golden_node(edit, model=edit.value(model))
+        results.append(edit.run(node).tokens)
+        assert {name: len(found) for name, found in model.patches.items()} == patches
+    assert not torch.equal(*results)
+
+
+def resized(edit: Edit, name: str) -> Any:
+    picture, size = edit.picture(name), {"width": 64, "height": 64}
+    return edit.graph.add("ImageScale", image=picture, upscale_method="area", crop="disabled", **size)
+
+
+def golden_node(edit: Edit, **inputs: Any) -> Any:
+    """Learning with the golden models."""
+    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
+    defaults: dict[str, Any] = {
+        "vae": vae,
+        "relation_adapter": edit.adapter(),
+        "conditioning": edit.text(),
+        "before": resized(edit, "before"),
+        "after": resized(edit, "after"),
+        "steps": 2,
+        "learning_rate": 0.15,
+        "seed": 0,
+        "long_side": 64,
+        "batch_size": 2,
+    }
+    return edit.graph.add("TuneRelation", **{**defaults, **inputs})
+
+
+def test_weights_in_fp8_are_learned_through(host: Host) -> None:
+    edit = Edit(host)
+    exact, rounded = (
+        edit.run(golden_node(edit, model=edit.model("one_head/transformer.safetensors", dtype), learning_rate=0.01))
+        for dtype in ("default", "fp8_e4m3fn")
+    )
+    assert 0.0 < relative_error(rounded.tokens, exact.tokens) < 0.05
+
+
+def test_it_starts_from_a_relation_and_says_where_it_comes_from(host: Host) -> None:
+    edit = Edit(host)
+    pair = [edit.graph.add("RepeatImageBatch", image=edit.picture(name), amount=2) for name in ("before", "after")]
+    start = edit.relation(*pair)
+    node = golden_node(edit, model=edit.model(), relation=start, learning_rate=0.0001, steps=1)
+    began, learned = edit.run(start, node)
+    assert learned.pairs == 2
+    assert 0.0 < relative_error(learned.tokens, began.tokens) < 1e-3
+    (origin,) = learned.learned
+    assert (origin.pairs, origin.steps, origin.model) == (1, 1, "one_head/transformer.safetensors")
+
+
+def test_pictures_show_how_far_it_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    import comfy.utils
+
+    seen: list[tuple[int, Any]] = []
+    monkeypatch.setattr(host.module("nodes.tuning_run"), "_PREVIEW_EVERY", 2)
+    hook = comfy.utils.PROGRESS_BAR_HOOK
+    comfy.utils.set_progress_bar_global_hook(
+        lambda value, total, preview, node_id=None: seen.append((value, preview)) if total == 5 else None
+    )
+    try:
+        tuning = Tuning(host)
+        tuning.run(tuning.tuned(steps=5))
+    finally:
+        comfy.utils.set_progress_bar_global_hook(hook)
+    pictures = {value: preview[1] for value, preview in seen if preview is not None}
+    assert list(pictures) == [2, 4]
+    assert all(picture.size == (64, 64) for picture in pictures.values())
+
+
+@pytest.mark.slow
+def test_ten_tunings_do_not_grow_memory(host: Host) -> None:
+    tuning = Tuning(host, pairs=2)
+    taken: list[int] = []
+    for seed in range(12):
+        tuning.run(tuning.tuned(steps=4, seed=seed))
+        gc.collect()
+        taken.append(memory().anonymous)
+    assert taken[-1] - taken[1] < 20 << 20, taken

@@ -1,0 +1,58 @@
+"""What a relation cannot be learned from in ComfyUI, and how that is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tuned import Tuning
+
+from comfyui_host.host import GraphError, Host
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"after": "three"}, "There are 2 pictures before and 3 after"),
+        ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
+        ({"after": "before"}, "The pictures of pair 1 are equal"),
+        ({"learning_rate": 1e6}, "lower the learning rate"),
+        ({"relation": "other"}, "The relation to start from was made with the adapter"),
+        ({"conditioning": "two"}, "not a plain prompt: it has 2 entries"),
+        ({"conditioning": "source"}, "not a plain prompt: it has reference_latents"),
+        ({"model": "chroma"}, "RelationAdapter works on FLUX.1 only"),
+        ({"model": "wide"}, "do not fit|does not fit|expected"),
+    ],
+)
+def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) -> None:
+    tuning = Tuning(host, pairs=2)
+    other = tuning.relation(tuning.value(tuning.before), tuning.value(tuning.after)) if "relation" in changed else None
+    pictures = tuning.after
+    values: dict[str, Any] = {
+        "three": lambda: tuning.value(torch.cat([pictures, pictures[:1]])),
+        "wider": lambda: tuning.value(torch.nn.functional.pad(pictures, (0, 0, 0, 16))),
+        "before": lambda: tuning.value(tuning.before),
+        "other": lambda: other,
+        "two": lambda: tuning.graph.add(
+            "ConditioningCombine", conditioning_1=tuning.prompt, conditioning_2=tuning.prompt
+        ),
+        "source": lambda: tuning.source[0],
+        "chroma": lambda: foreign_model(tuning),
+        "wide": lambda: tuning.model("one_head/transformer.safetensors"),
+    }
+    inputs = {name: values[value]() if isinstance(value, str) else value for name, value in changed.items()}
+    with pytest.raises(GraphError, match=says):
+        tuning.run(tuning.tuned(**inputs))
+
+
+def twice(tuning: Tuning) -> Any:
+    prompt = tuning.prompt
+    return tuning.graph.add("ConditioningCombine", conditioning_1=prompt, conditioning_2=prompt)
+
+
+def foreign_model(tuning: Tuning) -> Any:
+    """The small Flux as another family's."""
+    model = tuning.run(tuning.plain).clone()
+    model.model = type("Chroma", (), {})()
+    return tuning.value(model)
