@@ -56,7 +56,7 @@ def weights_fingerprint(path: Path) -> str:
         if size <= _SHORT:
             digest.update(file_digest(file).encode())
             continue
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             for number in range(_SAMPLES):
                 stream.seek(number * (size - _SAMPLE) // (_SAMPLES - 1))
                 digest.update(stream.read(_SAMPLE))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from ..errors import DatasetError
+from ..files.json_file import read_json
 from .json_values import Located, Unreadable, read_values
 
 PICTURE_KEYS = ("cond1", "cond2", "source", "target")
@@ -139,7 +139,7 @@ class TaskTable:
 
 def _load_table(table: Path) -> dict[str, dict[str, str]]:
     try:
-        tasks = json.loads(table.read_bytes())
+        tasks = read_json(table)
         return {name: {key: str(fields[key]) for key in ("folder", "category")} for name, fields in tasks.items()}
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import cast
 from PIL import Image
 
 from relation_core.errors import DatasetError
+from relation_core.files.json_file import read_json
 from relation_core.samples.samples import PROBLEMS
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.weights.atomic import appearing
@@ -132,7 +132,7 @@ def read_categories(file: Path) -> dict[str, str]:
         DatasetError: the file is not such a table.
     """
     try:
-        table = json.loads(file.read_bytes())
+        table = read_json(file)
     except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot read '{file}': {error}. Expected a JSON object of tasks and categories.") from error
     pairs = cast("dict[object, object]", table).items() if isinstance(table, dict) else [(None, None)]

@@ -22,6 +22,7 @@ from ..evaluation.runner import Runner, RunOptions, RunSummary
 from ..evaluation.scores import METRICS, finished_samples, read_scores, score_samples
 from ..evaluation.server import Server
 from ..evaluation.template import SHIPPED, load_template
+from ..evaluation.transport import open_session
 from .bar import progress_bar
 from .extras import require
 
@@ -92,11 +93,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _run_on_servers(runner: Runner, samples: list[Sample], folder: Path, addresses: list[str]) -> RunSummary:
-    import aiohttp  # noqa: PLC0415 - optional
-
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10), auto_decompress=False
-    ) as session:
+    async with open_session() as session:
         servers = [Server(address, session) for address in dict.fromkeys(addresses)]
         return await runner.run(samples, folder, servers)
 
@@ -118,12 +115,15 @@ def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
         with progress_bar("judged", EXTRA) as progress:
             failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
     clip = _clip(options.clip) if options.clip else None
+    unscored: dict[int, str] = {}
     with progress_bar("scored", EXTRA) as progress:
-        score_samples(samples, options.file, run, clip, progress)
-    _LOG.info("%d samples scored: %s", len(samples), run.scores)
+        scored = score_samples(samples, options.file, run, clip, progress, unscored)
+    _LOG.info("%d of %d samples scored: %s", len(scored), len(samples), run.scores)
+    for index, reason in unscored.items():
+        _LOG.error("Sample %d has no scores: %s", index, reason)
     for index, reason in failed.items():
         _LOG.info("Sample %d has no judgement: %s", index, reason)
-    return 1 if failed else 0
+    return 1 if failed or unscored else 0
 
 
 def _clip(folder: Path) -> ClipSimilarity:

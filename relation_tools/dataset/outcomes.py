@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from relation_core.files.json_file import read_json
 from relation_core.weights.atomic import write_whole
 
 _LOG = logging.getLogger(__name__)
@@ -67,13 +68,13 @@ def recorded_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob]) -> l
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_bytes())
+        record = read_json(path)
         if record["key"] != _key(chunk, folders):
             return None
         outcomes = [_outcome(fields) for fields in record["outcomes"]]
         whole = len(outcomes) == len(chunk)
         return outcomes if whole and all(_there(folders, outcome) for outcome in outcomes) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         _LOG.warning("The record '%s' is damaged (%s); its pictures are split again.", path, error)
         return None
 
@@ -83,8 +84,25 @@ def _record_path(folders: Folders, index: int) -> Path:
 
 
 def _outcome(fields: dict[str, Any]) -> Outcome:
+    """Read an outcome.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
     pairs: dict[str, Any] = {key: tuple(fields[key]) for key in ("notes", "bytes", "size", "digests")}
-    return Outcome(**{**fields, **pairs})
+    found = Outcome(**{**fields, **pairs})
+    kinds = ((str, found.notes), (int, found.bytes), (int, found.size), (str, found.digests))
+    texts = (found.error, found.before, found.after)
+    whole = all(type(one) is kind for kind, several in kinds for one in several) and all(map(_is_text, texts))
+    if not whole or not len(found.bytes) == len(found.size) == len(found.digests) == 2:
+        raise ValueError("an outcome is of another form")
+    if not found.error and not (found.before and found.after and all(map(bytes.fromhex, found.digests))):
+        raise ValueError("an outcome lacks its halves")
+    return found
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
 
 
 def _there(folders: Folders, outcome: Outcome) -> bool:

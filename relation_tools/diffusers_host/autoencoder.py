@@ -5,7 +5,6 @@ Its latents are those that the transformer works on: (z - shift) * scale.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
 from relation_core.errors import CheckpointError
+from relation_core.files.json_file import read_json
 from relation_core.flux.sizes import LATENT_CHANNELS, LATENT_SCALE, LATENT_SHIFT
 from relation_core.flux.source import check_latent
 from relation_core.weights.checkpoint import read_checkpoint
@@ -87,7 +87,7 @@ def decode(autoencoder: Autoencoder, latent: torch.Tensor) -> torch.Tensor:
 
 def _open_folder(folder: Path, dtype: torch.dtype) -> Autoencoder:
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+        kind = read_json(folder / "config.json").get("_class_name")
     except (OSError, ValueError, AttributeError):
         kind = None
     return open_folder(AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL, folder, dtype)

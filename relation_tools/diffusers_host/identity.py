@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import cast
@@ -63,7 +64,7 @@ def png_identity(identity: str) -> PngImagePlugin.PngInfo:
 def read_identity(result: Path) -> str | None:
     """Read what a result was made of; None where it does not say, or is no PNG."""
     try:
-        with open_regular(result) as file, Image.open(file, formats=("PNG",)) as picture:
+        with open_regular(result) as file, closing(Image.open(file, formats=("PNG",))) as picture:
             found = cast("dict[object, object]", picture.info).get(_KEY)
     except Exception:  # a decoder that meets damaged data raises whatever it runs into
         return None

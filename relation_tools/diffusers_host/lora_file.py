@@ -6,7 +6,6 @@ The change is ``strength * (alpha / rank) * up @ down`` (arXiv 2106.09685, secti
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any, cast
 import torch
 
 from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.files.json_file import parse_json
 from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import FileKind, described, quoted, recognise, shortened
 
@@ -90,8 +90,8 @@ def _settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if _METADATA not in metadata:
         return {}
     try:
-        read: Any = json.loads(metadata[_METADATA])
-    except (ValueError, RecursionError):
+        read: Any = parse_json(metadata[_METADATA])
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise CheckpointError(f"{path} has settings in its metadata ('{_METADATA}') that are not JSON. Get it again.")

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont
 
+from relation_core.files.json_file import parse_json
 from relation_core.pictures.contained import contained
 from relation_core.pictures.opaque import WHITE
 
 from .errors import EvaluationError
-from .transport import IDENTITY, MAX_ANSWER, BadAnswerError, bounded_body, one_line, redacted
+from .transport import IDENTITY, MAX_ANSWER, BadAnswerError, bounded_body, one_line, redacted, secrets_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -59,10 +58,16 @@ class Endpoint:
     model: str
     key: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        if self.key and secrets_of(self.address):
+            raise EvaluationError(
+                f"The judge has a password in its address and a key; both would be the same header. Leave {KEY} "
+                f"out, or the password out of {ADDRESS}."
+            )
+
     def hidden(self, text: str) -> str:
         """Take the key, and a password in the address, out of a text."""
-        address = urlsplit(self.address)
-        return redacted(text, self.key, address.password or "")
+        return redacted(text, self.key, *secrets_of(self.address))
 
     @staticmethod
     def from_environment() -> Endpoint:
@@ -78,6 +83,20 @@ class Endpoint:
                 f"https://host/v1), {MODEL} and, where it wants one, {KEY}."
             )
         return Endpoint(address.rstrip("/"), model, os.environ.get(KEY, ""))
+
+
+@dataclass(frozen=True)
+class JudgePatience:
+    """How long a judge is waited for."""
+
+    attempts: int = 5
+    first_pause: float = 1.0
+    """Seconds before the second try; doubled before each further one."""
+    total: float = 300.0
+    """Seconds that one answer may take."""
+
+
+PATIENT = JudgePatience()
 
 
 def composite(before: Image.Image, after: Image.Image, source: Image.Image, result: Image.Image) -> Image.Image:
@@ -116,9 +135,9 @@ def parse_reply(reply: dict[str, Any]) -> Judgement:
     try:
         text: str = reply["choices"][0]["message"]["content"]
         start, end = text.find("{"), text.rfind("}")
-        scores = json.loads(text[start : end + 1] if 0 <= start < end else text)["B1"]
+        scores = parse_json(text[start : end + 1] if 0 <= start < end else text)["B1"]
         judgement = Judgement(float(scores["consistency"]), float(scores["accuracy"]))
-    except (AttributeError, KeyError, IndexError, OverflowError, RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError) as error:
         raise EvaluationError(
             f"The judge's reply holds no scores ({one_line(repr(error))}): expected "
             "{'B1': {'consistency', 'accuracy'}}."
@@ -141,8 +160,7 @@ async def ask(
     session: aiohttp.ClientSession,
     endpoint: Endpoint,
     body: dict[str, Any],
-    attempts: int = 5,
-    first_pause: float = 1.0,
+    patience: JudgePatience = PATIENT,
 ) -> dict[str, Any]:
     """Send a request, again after a growing pause where the judge is busy or away; return its reply.
 
@@ -154,9 +172,9 @@ async def ask(
 
     headers = {**IDENTITY, **({"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {})}
     address, said = f"{endpoint.address}/chat/completions", ""
-    for attempt in range(attempts):
+    for attempt in range(patience.attempts):
         if attempt:
-            await asyncio.sleep(first_pause * 2 ** (attempt - 1))
+            await asyncio.sleep(patience.first_pause * 2 ** (attempt - 1))
         try:
             async with session.post(address, json=body, headers=headers, allow_redirects=False) as answer:
                 text = (await bounded_body(answer, MAX_ANSWER)).decode(errors="replace")
@@ -174,8 +192,8 @@ async def ask(
 
 def _reply(text: str) -> dict[str, Any]:
     try:
-        reply: object = json.loads(text)
-    except (ValueError, RecursionError):
+        reply: object = parse_json(text)
+    except ValueError:
         reply = None
     if not isinstance(reply, dict):
         raise BadAnswerError(f"The judge's reply is not a chat completion: {one_line(text, 200)}.")

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relation_core.errors import PictureError
+from relation_core.files.json_file import read_json
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
-from .judge import Endpoint, Judgement, ask, checked, composite, parse_reply, request_body
-from .run_folder import RunFolder
-from .transport import BadAnswerError
+from .judge import PATIENT, Endpoint, Judgement, JudgePatience, ask, checked, composite, parse_reply, request_body
+from .run_folder import RunFolder, pictures_digest
+from .transport import BadAnswerError, open_session
 
 if TYPE_CHECKING:
     import aiohttp
@@ -29,7 +30,12 @@ _LOG = logging.getLogger(__name__)
 
 
 async def judge_samples(
-    samples: Sequence[Sample], folder: Path, run: RunFolder, endpoint: Endpoint, progress: Progress
+    samples: Sequence[Sample],
+    folder: Path,
+    run: RunFolder,
+    endpoint: Endpoint,
+    progress: Progress,
+    patience: JudgePatience = PATIENT,
 ) -> dict[int, str]:
     """Have every sample judged that has not been; return those without usable scores, with the reason.
 
@@ -38,24 +44,22 @@ async def judge_samples(
     Raises:
         EvaluationError: the judge refuses, or stays away. What is judged stays judged.
     """
-    import aiohttp  # noqa: PLC0415 - optional
-
     progress.start(len(samples))
     gate = asyncio.Semaphore(AT_A_TIME)
     failed: dict[int, str] = {}
 
     async def judge(sample: Sample, session: aiohttp.ClientSession) -> None:
         async with gate:
-            if read_judgement(run, sample.index) is None:
+            if read_judgement(run, sample, folder) is None:
                 try:
-                    reason = await _judge(sample, folder, run, endpoint, session)
+                    reason = await _judge(sample, folder, run, endpoint, session, patience)
                 except (BadAnswerError, PictureError) as error:
                     reason = endpoint.hidden(str(error))
                 if reason:
                     failed[sample.index] = reason
             progress.step()
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=300), auto_decompress=False) as session:
+    async with open_session(patience.total) as session:
         tasks = [asyncio.create_task(judge(sample, session)) for sample in samples]
         try:
             await asyncio.gather(*tasks)
@@ -67,12 +71,23 @@ async def judge_samples(
 
 
 async def _judge(
-    sample: Sample, folder: Path, run: RunFolder, endpoint: Endpoint, session: aiohttp.ClientSession
+    sample: Sample,
+    folder: Path,
+    run: RunFolder,
+    endpoint: Endpoint,
+    session: aiohttp.ClientSession,
+    patience: JudgePatience,
 ) -> str:
+    made_of = _made_of(run, sample, folder)
     before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
     body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
-    reply = await ask(session, endpoint, body)
-    record: dict[str, Any] = {"address": endpoint.hidden(endpoint.address), "request": body, "reply": reply}
+    reply = await ask(session, endpoint, body, patience)
+    record: dict[str, Any] = {
+        "made_of": made_of,
+        "address": endpoint.hidden(endpoint.address),
+        "request": body,
+        "reply": reply,
+    }
     reason = ""
     try:
         record["scores"] = asdict(parse_reply(reply))
@@ -82,17 +97,27 @@ async def _judge(
     return reason
 
 
-def read_judgement(run: RunFolder, index: int) -> Judgement | None:
-    """Give a sample's scores, where it has been judged and the reply could be read."""
-    path = _path(run, index)
-    if not path.exists():
-        return None
+def read_judgement(run: RunFolder, sample: Sample, folder: Path) -> Judgement | None:
+    """Give a sample's scores, where its pictures as they are have been judged and the reply could be read."""
+    path = _path(run, sample.index)
     try:
-        scores = json.loads(path.read_bytes()).get("scores")
-        return None if scores is None else checked(Judgement(**scores))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        record = read_json(path)
+        scores, made_of = record.get("scores"), record.get("made_of")
+        judgement = None if scores is None else checked(Judgement(**scores))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError):
         _LOG.warning("The judgement '%s' is damaged; the sample counts as not judged.", path)
         return None
+    if judgement is not None and made_of is not None and made_of != _made_of(run, sample, folder):
+        _LOG.warning("The judgement '%s' is of other pictures; the sample counts as not judged.", path)
+        return None
+    return judgement
+
+
+def _made_of(run: RunFolder, sample: Sample, folder: Path) -> str:
+    """Name the contents of what a judge is shown; unreadable pictures give a name that nothing has."""
+    return pictures_digest([*(folder / name for name in sample.pictures[:3]), run.result(sample.index)])
 
 
 def _path(run: RunFolder, index: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,16 +11,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from relation_core.errors import PictureError
 from relation_core.pictures.contained import contained
 from relation_core.pictures.picture_file import read_picture
 from relation_core.samples.samples import Sample
 
+from .errors import EvaluationError
 from .journal import last_entries, read_journal
 from .published import OVERALL, SOURCE, published_category
 from .run_folder import RunFolder
 from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
 from .summary import extremes, summarise
 
+_LOG = logging.getLogger(__name__)
 LABELS = {
     "mse": "MSE",
     "clip_i": "CLIP-I",
@@ -65,12 +69,18 @@ def render_report(
         folder: what the samples' paths are relative to.
         run: where the results lie.
         options: what to show.
+
+    Raises:
+        EvaluationError: none of the samples has scores.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - optional
 
     by_index = {sample.index: sample for sample in samples}
+    scores = [one for one in scores if one.index in by_index]
+    if not scores:
+        raise EvaluationError(f"'{run.scores}' scores none of the samples. `evaluate score` makes it anew.")
     best, worst = (
-        [_shown(by_index[one.index], one, folder, run) for one in chosen]
+        [shown for one in chosen if (shown := _shown(by_index[one.index], one, folder, run)) is not None]
         for chosen in extremes(scores, options.ranked_by, options.shown, lambda one: by_index[one.index].source)
     )
     summary = summarise(scores)
@@ -103,7 +113,7 @@ def format_number(metric: str, value: float) -> str:
     return f"{value:.{_DIGITS.get(metric, 3)}f}"
 
 
-def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -> ShownSample:
+def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -> ShownSample | None:
     files = [
         ("A", folder / sample.cond1, ":"),
         ("A'", folder / sample.cond2, "::"),
@@ -111,7 +121,11 @@ def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -
         ("B' (result)", run.result(sample.index), ":"),
         ("target", folder / sample.target, ""),
     ]
-    pictures = tuple((label, _data_address(read_picture(path)), sign) for label, path, sign in files)
+    try:
+        pictures = tuple((label, _data_address(read_picture(path)), sign) for label, path, sign in files)
+    except PictureError as error:
+        _LOG.warning("Sample %d is not shown: %s", sample.index, error)
+        return None
     return ShownSample(scores, sample.text, pictures)
 
 

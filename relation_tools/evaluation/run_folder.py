@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
+from relation_core.files.json_file import read_json
+from relation_core.files.regular_file import open_regular
 from relation_core.weights.atomic import write_whole
 
+from ..fingerprints import file_digest
 from .errors import EvaluationError
 
 _LOG = logging.getLogger(__name__)
@@ -45,7 +49,18 @@ class RunFolder:
                     "folder, or remove this one."
                 )
         if found is None:
+            if record.exists() and any(self._depending()):
+                raise EvaluationError(
+                    f"'{record}' is damaged, so it is not known what the results in '{self.folder}' were made with. "
+                    "Give another folder, or remove this one."
+                )
             write_whole(record, json.dumps(made_with, indent=2).encode())
+
+    def _depending(self) -> Iterator[Path]:
+        """What was made with the settings that the record names."""
+        yield from (self.folder / "results").glob("*.png")
+        yield from self.judgements.glob("*.json")
+        yield from (path for path in (self.journal, self.scores) if path.exists())
 
     def check_samples(self, file: Path) -> None:
         """Check that the results belong to the samples of a file.
@@ -59,8 +74,8 @@ class RunFolder:
         found = _record(record)
         if found is None:
             raise EvaluationError(
-                f"'{record}' is damaged, so it is not known what the results belong to. `evaluate run` with the same "
-                "samples writes it anew."
+                f"'{record}' is damaged, so it is not known what the results belong to. Run the samples again into "
+                "another folder."
             )
         if found.get("samples") != _digest(file):
             raise EvaluationError(f"The results in '{self.folder}' are of other samples than those of '{file}'.")
@@ -71,8 +86,8 @@ def _record(path: Path) -> dict[str, object] | None:
     if not path.exists():
         return None
     try:
-        found: object = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found: object = read_json(path)
+    except (OSError, ValueError):
         found = None
     if isinstance(found, dict):
         return cast("dict[str, object]", found)
@@ -82,6 +97,26 @@ def _record(path: Path) -> dict[str, object] | None:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise EvaluationError(f"Cannot read '{path}': {error.strerror or error}.") from error
+        with open_regular(path) as file:
+            return _hash(file)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"Cannot read '{path}': {error}.") from error
+
+
+def pictures_digest(paths: Iterable[Path]) -> str:
+    """Name the contents of files; a file that cannot be read has none."""
+    return hashlib.sha256(" ".join(map(_contents, paths)).encode()).hexdigest()[:32]
+
+
+def _contents(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except (OSError, ValueError):
+        return "unreadable"
+
+
+def _hash(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -20,6 +20,7 @@ from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import write_whole
 
+from .answers import result_picture, understanding
 from .errors import (
     EvaluationError,
     PromptFailedError,
@@ -29,8 +30,8 @@ from .errors import (
     ServerDownError,
 )
 from .journal import Entry, Journal, last_entries, read_journal
-from .run_folder import RunFolder
-from .server import Server, result_picture, understanding
+from .run_folder import RunFolder, pictures_digest
+from .server import Server
 from .template import Template, Values
 
 REFUSALS = 2
@@ -50,6 +51,8 @@ class RunOptions:
     """How often a sample is tried that fails in a node."""
     losses: int = 10
     """How often a sample is taken up again that a restarted server has forgotten."""
+    drops: int = 20
+    """How often a server may come back within one sample, before it counts as gone."""
     first_pause: float = 1.0
     """Seconds before the second try; doubled before each further one."""
     give_up: float = 600.0
@@ -129,24 +132,32 @@ class Runner:
     def _plan(self, samples: Sequence[Sample], folder: Path, servers: Sequence[Server]) -> _Work:
         self._progress.start(len(samples))
         last = last_entries(read_journal(self._run.journal))
-        work = _Work(folder, deque(), {server.address: deque() for server in servers}, 0)
+        work = _Work(folder, deque(), {server.shown: deque() for server in servers}, 0)
         for sample in samples:
             entry = last.get(sample.index)
-            if self._run.result(sample.index).exists():
+            if self._run.result(sample.index).exists() and self._is_current(sample, entry, folder):
                 work.done += 1
                 self._progress.step()
                 continue
             work.unfinished += 1
-            if entry is not None and entry.event == "submitted" and entry.server in work.returning:
+            current = entry is not None and entry.made_of in ("", _made_of(sample, folder))
+            if entry is not None and entry.event == "submitted" and current and entry.server in work.returning:
                 work.returning[entry.server].append((sample, entry.prompt))
             else:
                 work.waiting.append(sample)
         return work
 
+    def _is_current(self, sample: Sample, entry: Entry | None, folder: Path) -> bool:
+        """Whether a result is of the pictures as they are; one that does not say counts as that."""
+        if entry is None or not entry.made_of or entry.made_of == _made_of(sample, folder):
+            return True
+        _LOG.warning("Sample %d has a picture that was replaced since; it is run again.", sample.index)
+        return False
+
     async def _serve(self, server: Server, work: _Work) -> None:
         """Take samples to one server until none is left, or the server is gone."""
         while work.unfinished:
-            returning = work.returning[server.address]
+            returning = work.returning[server.shown]
             if not returning and not work.waiting:
                 await asyncio.sleep(0.1)  # others may hand samples back
                 continue
@@ -169,7 +180,7 @@ class Runner:
                 work.done += 1
             else:
                 work.failed[sample.index] = message
-                self._journal.add(Entry("failed", sample.index, server.address, message=message))
+                self._journal.add(Entry("failed", sample.index, server.shown, message=message))
             work.finish()
             self._progress.step()
 
@@ -183,18 +194,21 @@ class Runner:
             PromptRefusedError: no sample has been taken yet: it is the workflow that does not fit.
             ServerDownError: the server stays away.
         """
-        failures = 0
+        failures, drops = 0, 0
         while True:
             try:
                 if prompt is None:
                     filled = await self._fill(server, sample, work)
-                    prompt = self._announce(server, sample)
+                    prompt = self._announce(server, sample, _made_of(sample, work.folder))
                     await server.submit(filled, prompt)
                 outputs = await server.wait(prompt)
                 with understanding(server.shown):
                     picture = result_picture(outputs, self._template.result_node)
-                self._keep(sample, await server.fetch(picture), server)
+                self._keep(sample, await server.fetch(picture), server, _made_of(sample, work.folder))
             except ServerDownError as error:  # noqa: PERF203 - trying again is what the loop is for
+                drops += 1
+                if drops > self._options.drops:
+                    raise
                 await self._wait_for(server, error)
             except SampleBrokenError as error:
                 return str(error)
@@ -213,19 +227,19 @@ class Runner:
         before, after, source = [await server.upload(work.folder / name) for name in sample.pictures[:3]]
         return self._template.filled(Values(before, after, source, sample.text, self._options.seed))
 
-    def _announce(self, server: Server, sample: Sample) -> str:
+    def _announce(self, server: Server, sample: Sample, made_of: str) -> str:
         prompt = str(uuid4())
-        self._journal.add(Entry("submitted", sample.index, server.address, prompt))
+        self._journal.add(Entry("submitted", sample.index, server.shown, prompt, made_of=made_of))
         return prompt
 
-    def _keep(self, sample: Sample, data: bytes, server: Server) -> None:
+    def _keep(self, sample: Sample, data: bytes, server: Server, made_of: str) -> None:
         buffer = BytesIO()
         try:
             decode_picture(data, f"what {server.shown} sent as a result").save(buffer, "PNG")
         except PictureError as error:
             raise PromptFailedError(str(error)) from error
         write_whole(self._run.result(sample.index), buffer.getvalue())
-        self._journal.add(Entry("done", sample.index, server.address))
+        self._journal.add(Entry("done", sample.index, server.shown, made_of=made_of))
 
     async def _wait_for(self, server: Server, error: ServerDownError) -> None:
         """Wait until a server answers again.
@@ -242,3 +256,7 @@ class Runner:
                 raise ServerDownError(f"{server.shown} has not answered for {self._options.give_up:.0f} seconds.")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 30.0)
+
+
+def _made_of(sample: Sample, folder: Path) -> str:
+    return pictures_digest(folder / name for name in sample.pictures[:3])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relation_core.errors import PictureError
+from relation_core.files.json_file import parse_json, read_text
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample, TaskTable
@@ -23,6 +24,8 @@ from .run_folder import RunFolder
 if TYPE_CHECKING:
     from .clip_similarity import ClipSimilarity
 
+_BYTES = 1 << 28
+"""The most that is read of the scores."""
 METRICS = ("mse", "clip_i", "consistency", "accuracy", "psnr", "ssim")
 HIGHER_IS_BETTER = {name: name != "mse" for name in METRICS}
 
@@ -60,20 +63,35 @@ def finished_samples(samples: Iterable[Sample], run: RunFolder) -> list[Sample]:
 
 
 def score_samples(
-    samples: Sequence[Sample], file: Path, run: RunFolder, clip: ClipSimilarity | None, progress: Progress
+    samples: Sequence[Sample],
+    file: Path,
+    run: RunFolder,
+    clip: ClipSimilarity | None,
+    progress: Progress,
+    failed: dict[int, str],
 ) -> list[SampleScores]:
     """Score results against their targets, and write ``scores.jsonl``.
 
-    Raises:
-        EvaluationError: a picture cannot be read.
+    Args:
+        samples: those that have a result.
+        file: they are of this one.
+        run: where the results are.
+        clip: gives CLIP-I; None leaves it out.
+        progress: told of every sample.
+        failed: samples with a picture that cannot be read are added to it, with the reason; they have no scores.
     """
     tasks = TaskTable(file)
     scores: list[SampleScores] = []
     progress.start(len(samples))
     for sample in samples:
-        result, target = _picture(run.result(sample.index)), _picture(file.parent / sample.target)
+        progress.step()
+        try:
+            result, target = read_picture(run.result(sample.index)), read_picture(file.parent / sample.target)
+        except PictureError as error:
+            failed[sample.index] = f"{error} If it is a result, remove it and run the sample again."
+            continue
         pixels = pixel_scores(result, target)
-        judgement = read_judgement(run, sample.index)
+        judgement = read_judgement(run, sample, file.parent)
         task = tasks.task(sample)
         scores.append(
             SampleScores(
@@ -88,7 +106,6 @@ def score_samples(
                 accuracy=None if judgement is None else judgement.accuracy,
             )
         )
-        progress.step()
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in scores)
     write_whole(run.scores, lines.encode())
     return scores
@@ -103,14 +120,20 @@ def read_scores(run: RunFolder) -> list[SampleScores]:
     if not run.scores.exists():
         raise EvaluationError(f"'{run.folder}' has no scores yet. `evaluate score` makes them.")
     try:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in run.scores.read_text(encoding="utf-8").splitlines()]
-        return [SampleScores(**line) for line in lines]
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        lines = read_text(run.scores, _BYTES).split("\n")  # no other sign ends a line of ours
+        return [_scores(parse_json(line)) for line in lines if line]
+    except (OSError, ValueError, TypeError) as error:
         raise EvaluationError(f"'{run.scores}' is damaged ({error}). `evaluate score` makes it anew.") from error
 
 
-def _picture(path: Path) -> Any:
-    try:
-        return read_picture(path)
-    except PictureError as error:
-        raise EvaluationError(f"{error} If it is a result, run the sample again.") from error
+def _scores(fields: dict[str, Any]) -> SampleScores:
+    found = SampleScores(**fields)
+    values = [found.value(metric) for metric in METRICS]
+    texts = type(found.task) is str and type(found.category) is str and type(found.index) is int
+    if not texts or not all(_is_finite(value) for value in values if value is not None):
+        raise ValueError("a line holds no scores")
+    return found
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from relation_core.errors import PictureError
+from relation_core.files.json_file import parse_json
 
+from .answers import outputs_of, refusal, understanding
 from .errors import (
     EvaluationError,
     PromptFailedError,
@@ -31,6 +33,7 @@ from .transport import (
     encoded_anew,
     one_line,
     redacted,
+    secrets_of,
 )
 
 if TYPE_CHECKING:
@@ -38,23 +41,34 @@ if TYPE_CHECKING:
 
 SUBFOLDER = "relation_evaluation"
 """Where pictures go in the server's input folder."""
-POLL = 2.0
-"""Seconds between questions after a prompt where the WebSocket says nothing."""
-_PATIENCE = 60.0
-"""Seconds that one request may take; ComfyUI answers while it samples."""
 _PLAIN: dict[str, Any] = {"allow_redirects": False, "headers": IDENTITY}
 _GATEWAY = (502, 503, 504)
 """What a proxy answers while the server behind it is away."""
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for, in seconds."""
+
+    poll: float = 2.0
+    """Between questions after a prompt where the WebSocket says nothing."""
+    request: float = 60.0
+    """That one request may take; ComfyUI answers while it samples."""
+
+
+PATIENT = Patience()
+
+
 class Server:
     """One server. Whether a prompt is done is asked by HTTP; the WebSocket only says when to ask."""
 
-    def __init__(self, address: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, address: str, session: aiohttp.ClientSession, patience: Patience = PATIENT) -> None:
         self.address = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
         self.shown = redacted(self.address)
         """The address without a password."""
         self._session = session
+        self._secrets = secrets_of(self.address)
+        self._patience = patience
         self._client = uuid4().hex
         self._finished: dict[str, asyncio.Event] = {}
         self._uploaded: dict[Path, str] = {}
@@ -97,8 +111,8 @@ class Server:
         if status != 200:
             self._uploaded.clear()  # perhaps the input folder was emptied
             with understanding(self.shown):
-                reason = one_line(_refusal(answer), 2000)
-            raise PromptRefusedError(f"{self.shown} refuses the workflow: {reason}")
+                reason = one_line(refusal(answer), 2000)
+            raise PromptRefusedError(redacted(f"{self.shown} refuses the workflow: {reason}", *self._secrets))
 
     async def wait(self, identity: str) -> dict[str, Any]:
         """Wait for a prompt that was submitted, now or by an earlier run; return its outputs by node.
@@ -112,7 +126,7 @@ class Server:
         try:
             while True:
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(finished.wait(), POLL)
+                    await asyncio.wait_for(finished.wait(), self._patience.poll)
                 finished.clear()
                 entry = await self._history(identity)
                 if entry is None and not await self._is_queued(identity):
@@ -120,8 +134,8 @@ class Server:
                     if entry is None:
                         raise PromptLostError(f"{self.shown} knows nothing of the prompt {identity} any more.")
                 if entry is not None:
-                    with understanding(self.shown):
-                        return _outputs(entry)
+                    with understanding(self.shown), self._keeping_secrets():
+                        return outputs_of(entry)
         finally:
             self._finished.pop(identity, None)
 
@@ -151,13 +165,13 @@ class Server:
         import aiohttp  # noqa: PLC0415 - optional
 
         while True:
-            with contextlib.suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError):
+            with contextlib.suppress(Exception):  # whatever a stranger sends there: it only says when to ask
                 async with self._session.ws_connect(f"{self.address}/ws", params={"clientId": self._client}) as socket:
                     async for message in socket:
                         if message.type is aiohttp.WSMsgType.TEXT:
-                            with contextlib.suppress(AttributeError, RecursionError, TypeError, ValueError):
-                                self._notice(json.loads(message.data))  # what is no message of ComfyUI's says nothing
-            await asyncio.sleep(POLL)
+                            with contextlib.suppress(AttributeError, TypeError, ValueError):
+                                self._notice(parse_json(message.data))  # what is no message of ComfyUI's says nothing
+            await asyncio.sleep(self._patience.poll)
 
     def _notice(self, message: dict[str, Any]) -> None:
         data: dict[str, Any] = message.get("data") or {}
@@ -200,10 +214,22 @@ class Server:
             return answer.status, await _json(answer)
 
     async def _request(self, ask: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
+        with self._keeping_secrets():
+            return await self._plain_request(ask)
+
+    @contextlib.contextmanager
+    def _keeping_secrets(self) -> Generator[None]:
+        """Take the password out of what an error says: a server may answer with what it was sent."""
+        try:
+            yield
+        except EvaluationError as error:
+            raise type(error)(redacted(str(error), *self._secrets)) from None
+
+    async def _plain_request(self, ask: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
         import aiohttp  # noqa: PLC0415 - optional
 
         try:
-            return await asyncio.wait_for(ask(self._session), _PATIENCE)
+            return await asyncio.wait_for(ask(self._session), self._patience.request)
         except BadAnswerError as error:
             raise PromptFailedError(f"{self.shown}: {error}") from error
         except aiohttp.ClientResponseError as error:
@@ -215,68 +241,11 @@ class Server:
             raise ServerDownError(f"{self.shown} does not answer: {redacted(one_line(repr(error)))}.") from error
 
 
-@contextlib.contextmanager
-def understanding(address: str) -> Generator[None]:
-    """Name answers of another form than ComfyUI's.
-
-    Raises:
-        PromptFailedError: the block ran into one.
-    """
-    try:
-        yield
-    except EvaluationError:
-        raise
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise PromptFailedError(
-            f"{address} answers in another form than ComfyUI ({one_line(repr(error), 200)}). Check that it is one."
-        ) from error
-
-
 async def _json(answer: aiohttp.ClientResponse) -> Any:
     body = await bounded_body(answer, MAX_ANSWER)
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return parse_json(body)
+    except ValueError as error:
         raise BadAnswerError(
             f"The answer is not JSON: {one_line(body[:800].decode(errors='replace'), 200)}."
         ) from error
-
-
-def _refusal(answer: Any) -> str:
-    """Put ComfyUI's answer to an invalid prompt in a sentence."""
-    error: dict[str, Any] = answer.get("error") or {}
-    nodes: dict[str, Any] = answer.get("node_errors") or {}
-    details = [
-        f"node {name} ({node.get('class_type')}): {one.get('message')}: {one.get('details')}"
-        for name, node in nodes.items()
-        for one in node.get("errors", [])
-    ]
-    return "; ".join(details) or f"{error.get('message')}: {error.get('details')}"
-
-
-def _outputs(entry: dict[str, Any]) -> dict[str, Any]:
-    status: dict[str, Any] = entry.get("status") or {}
-    if status.get("status_str") == "success":
-        return entry["outputs"]
-    messages: dict[str, dict[str, Any]] = dict(status.get("messages", []))
-    failure = messages.get("execution_error")
-    if failure is None:
-        raise PromptFailedError("The prompt was interrupted.")
-    words = [str(failure[key]).strip() for key in ("node_type", "exception_type", "exception_message")]
-    raise PromptFailedError(one_line(": ".join(words), 2000))
-
-
-def result_picture(outputs: dict[str, Any], node: str | None) -> dict[str, str]:
-    """Choose the picture that is the result: that of ``node``, or else of the only node that has one.
-
-    Raises:
-        PromptRefusedError: there is none, or more than one.
-    """
-    pictures = {name: output["images"] for name, output in outputs.items() if output.get("images")}
-    chosen = pictures.get(node, []) if node is not None else [one for found in pictures.values() for one in found]
-    if len(chosen) != 1:
-        raise PromptRefusedError(
-            f"The workflow put out {len(chosen)} pictures; expected one. Give the node that saves the result the title "
-            "'result', and let it save a single picture."
-        )
-    return chosen[0]

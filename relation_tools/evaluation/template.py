@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from relation_core.files.json_file import read_json
+
 from .errors import EvaluationError
 
 PICTURES = ("before", "after", "source")
@@ -61,7 +63,7 @@ def load_template(path: Path) -> Template:
         EvaluationError: the file is no workflow in API form, a picture has no place in it, or a place is unknown.
     """
     try:
-        nodes: Any = json.loads(path.read_text(encoding="utf-8"))
+        nodes: Any = read_json(path)
     except (OSError, ValueError) as error:
         raise EvaluationError(f"Cannot read the workflow '{path}': {error}. Give a workflow in API form.") from error
     is_api = isinstance(nodes, dict) and all(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from relation_core.pictures.picture_file import read_picture
 
@@ -27,6 +30,29 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 class BadAnswerError(EvaluationError):
     """A server answers with something that cannot be used."""
+
+
+@asynccontextmanager
+async def open_session(total: float | None = None) -> AsyncGenerator[aiohttp.ClientSession]:
+    """Open a session that follows no redirect, unpacks no body and keeps no cookies.
+
+    Args:
+        total: seconds that one answer may take; None where each request has its own bound.
+    """
+    import aiohttp  # noqa: PLC0415 - optional
+
+    async def refuse(_session: object, _context: object, found: aiohttp.TraceRequestRedirectParams) -> None:
+        raise aiohttp.ClientConnectionError(f"{redacted(str(found.url))} leads elsewhere, where nothing is sent")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=total, sock_connect=10),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[trace],
+    ) as session:
+        yield session
 
 
 def encoded_anew(path: Path) -> bytes:
@@ -60,6 +86,20 @@ async def bounded_body(answer: aiohttp.ClientResponse, most: int) -> bytes:
             raise BadAnswerError(f"The server's answer is longer than {most:,} bytes; expected less. It is not used.")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def secrets_of(address: str) -> tuple[str, ...]:
+    """Give what must not be shown of an address with a password: it, and the forms that it is sent in."""
+    try:
+        parts = urlsplit(address)
+        user, password = parts.username or "", parts.password or ""
+    except ValueError:
+        return ()
+    if not password:
+        return ()
+    plain = {(user, password), (unquote(user), unquote(password))}
+    sent = {b64encode(":".join(one).encode(code, "replace")).decode() for one in plain for code in ("latin-1", "utf-8")}
+    return tuple({word for _, word in plain} | sent)
 
 
 def redacted(text: str, *secrets: str) -> str:

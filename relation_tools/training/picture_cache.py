@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from relation_core.errors import DatasetError, PictureError
+from relation_core.files.json_file import read_json
 from relation_core.flux.sizes import LATENT_CHANNELS
 from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.picture_file import read_picture
@@ -188,7 +189,7 @@ def _plan(folder: Path, root: Path, digests: dict[str, str], long_side: int, vis
 
 def _stored_sizes(folder: Path, order: Sequence[str]) -> list[str] | None:
     try:
-        stored: Any = json.loads((folder / _INDEX).read_bytes())
+        stored: Any = read_json(folder / _INDEX, 1 << 30)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):

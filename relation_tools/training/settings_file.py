@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from relation_core.errors import RelationAdapterError
+from relation_core.files.json_file import read_text
 
 Settings = TypeVar("Settings")
+_BYTES = 1 << 20
+"""The most that is read of a settings file."""
 
 
 class SettingsError(RelationAdapterError):
@@ -25,10 +28,17 @@ def read_settings(file: Path, of: type[Settings]) -> Settings:
         SettingsError: the file cannot be read, or holds an unknown name, a value of another kind, or lacks one.
     """
     try:
-        table = _toml().loads(file.read_text(encoding="utf-8"))
+        table = _parse(read_text(file, _BYTES))
     except (OSError, ValueError) as error:  # tomllib's own error is a ValueError
         raise SettingsError(f"Cannot read the settings '{file}': {error}. Expected a TOML file.") from error
     return _build(of, table, file, "")
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        return _toml().loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _toml() -> Any:

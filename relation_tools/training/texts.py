@@ -14,6 +14,7 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 
 from relation_core.errors import CheckpointError, DatasetError
+from relation_core.files.json_file import read_json
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
@@ -108,7 +109,7 @@ def _done(folder: Path, count: int) -> int:
     if not index.is_file():
         return 0
     try:
-        stored: dict[str, Any] = json.loads(index.read_bytes())
+        stored: dict[str, Any] = read_json(index)
         whole = all(
             mapped(folder / name, tuple(shape), np.float16) is not None and shape[0] == count
             for name, shape in zip(_ARRAYS, stored["shapes"], strict=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from relation_tools.evaluation.answers import result_picture
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.journal import Entry, Journal, last_entries, read_journal
-from relation_tools.evaluation.server import result_picture
 from relation_tools.evaluation.template import SHIPPED, Template, Values, load_template
 
 TESTS = Path(__file__).resolve().parents[2]

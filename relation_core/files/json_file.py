@@ -1,0 +1,41 @@
+"""Reads text and JSON that users and strangers bring: of bounded size, and every fault as one of two errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .regular_file import SETTINGS_BYTES, read_regular
+
+
+def read_text(path: Path, most: int = SETTINGS_BYTES) -> str:
+    """Read a UTF-8 file whole; a mark of its byte order is left out.
+
+    Raises:
+        OSError: it is missing, no regular file, or larger than ``most`` bytes.
+        ValueError: it is not UTF-8, or its name is none.
+    """
+    return read_regular(path, most).decode("utf-8-sig")
+
+
+def read_json(path: Path, most: int = SETTINGS_BYTES) -> Any:
+    """Read a file that is one JSON value.
+
+    Raises:
+        OSError: as :func:`read_text`.
+        ValueError: it is not JSON, nested too deeply, or has a number of thousands of digits.
+    """
+    return parse_json(read_text(path, most))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Decode one JSON value.
+
+    Raises:
+        ValueError: as :func:`read_json`.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

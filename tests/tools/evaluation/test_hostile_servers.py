@@ -1,0 +1,200 @@
+"""Servers that misbehave: no traceback, no hang, bounded memory, nothing sent elsewhere, no secret shown."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import resource
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from finished_run import FinishedRun, make_run
+from hostile_server import FAULTS, WEBSOCKET, Fault, hostile
+from PIL import Image
+
+from relation_core.errors import RelationAdapterError
+from relation_core.progress import Silent
+from relation_core.samples.samples import read_samples
+from relation_tools.evaluation.journal import Journal
+from relation_tools.evaluation.judge import Endpoint, JudgePatience
+from relation_tools.evaluation.judging import judge_samples
+from relation_tools.evaluation.run_folder import RunFolder
+from relation_tools.evaluation.runner import Runner, RunOptions, RunSummary
+from relation_tools.evaluation.server import Patience, Server
+from relation_tools.evaluation.template import SHIPPED, load_template
+from relation_tools.evaluation.transport import open_session
+
+QUICK = RunOptions(attempts=2, losses=2, drops=3, first_pause=0.01, give_up=0.2)
+PATIENCE = Patience(poll=0.05, request=0.5)
+JUDGE = JudgePatience(attempts=2, first_pause=0.01, total=0.5)
+SECRET = "hunter2-secret"  # noqa: S105 - what must not be shown
+LONGEST, MOST = 10.0, 300 << 10
+"""Seconds a run may take, and KiB that it may add to the process's memory."""
+SEEDS = range(200)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Samples and results; the first meeting, which imports the libraries, is with an honest server."""
+    made = make_run(tmp_path_factory.mktemp("run"))
+    with hostile(0, nothing=FAULTS["nothing"]) as server:
+        assert evaluate(made, tmp_path_factory.mktemp("first"), server.address).done == 2
+    return made
+
+
+def evaluate(made: FinishedRun, folder: Path, address: str, count: int = 2) -> RunSummary:
+    samples = list(read_samples(made.file))[:count]
+    run = RunFolder(folder)
+    run.open(made.file, SHIPPED, 1000)
+
+    async def go(journal: Journal) -> RunSummary:
+        async with open_session() as session:
+            server = Server(address, session, PATIENCE)
+            return await Runner(load_template(SHIPPED), run, journal, QUICK, Silent()).run(
+                samples, made.file.parent, [server]
+            )
+
+    with Journal(run.journal) as journal:
+        return asyncio.run(go(journal))
+
+
+def judge(made: FinishedRun, folder: Path, address: str, count: int = 2) -> dict[int, str]:
+    if not (folder / "results").exists():
+        shutil.copytree(made.folder / "results", folder / "results")
+    samples = list(read_samples(made.file))[:count]
+    endpoint = Endpoint(address + "/v1", "critic", "" if SECRET in address else SECRET)
+    return asyncio.run(judge_samples(samples, made.file.parent, RunFolder(folder), endpoint, Silent(), JUDGE))
+
+
+def attack(made: FinishedRun, folder: Path, address: str, client: str) -> str:
+    """Let a client meet a server; return all that it says. Errors other than the project's own get out."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    try:
+        said = str((evaluate if client == "run" else judge)(made, folder, address))
+    except RelationAdapterError as error:
+        said = str(error)
+    assert time.monotonic() - started < LONGEST
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST
+    return said
+
+
+def attack_by_seeds(made: FinishedRun, folder: Path, seeds: Sequence[int]) -> None:
+    for seed in seeds:
+        for client in ("run", "judge"):
+            with hostile(
+                seed, **({"v1": FAULTS[list(FAULTS)[seed % len(FAULTS)]]} if client == "judge" else {})
+            ) as server:
+                said = attack(
+                    made, folder / f"{client}{seed}", server.address.replace("//", f"//user:{SECRET}@"), client
+                )
+                assert SECRET not in said, (seed, client)
+                kept = [path for path in (folder / f"{client}{seed}").rglob("*") if path.is_file()]
+                assert not [path for path in kept if SECRET.encode() in path.read_bytes()], (seed, client)
+
+
+def test_a_sample_of_hostile_servers(made: FinishedRun, tmp_path: Path) -> None:
+    attack_by_seeds(made, tmp_path, SEEDS[:12])
+
+
+@pytest.mark.slow
+def test_all_hostile_servers(made: FinishedRun, tmp_path: Path) -> None:
+    attack_by_seeds(made, tmp_path, SEEDS)
+
+
+@pytest.mark.parametrize("name", WEBSOCKET)
+def test_nothing_on_the_websocket_ends_a_run(made: FinishedRun, tmp_path: Path, name: str) -> None:
+    with hostile(0, ws=WEBSOCKET[name]) as server:
+        assert evaluate(made, tmp_path, server.address) == RunSummary(2, {})
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_goes_to_another_host(made: FinishedRun, tmp_path: Path, status: int) -> None:
+    with hostile(0, nothing=FAULTS["nothing"]) as other:
+        for path in ("upload", "prompt", "history", "view", "ws", "system_stats", "v1"):
+            with hostile(0, **{path: FAULTS[f"redirect {status}"]}) as server:
+                server.elsewhere = f"http://localhost:{other.port}/stolen"
+                attack(made, tmp_path / path, server.address, "judge" if path == "v1" else "run")
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("path", ["history", "queue", "view"])
+def test_a_server_of_which_one_part_is_gone_is_not_asked_for_ever(made: FinishedRun, tmp_path: Path, path: str) -> None:
+    with hostile(0, **{path: FAULTS["status 502"]}) as server:
+        attack(made, tmp_path, server.address, "run")
+
+
+@pytest.mark.parametrize("path", ["upload", "prompt", "history", "view", "v1", "v1/chat"])
+def test_a_server_that_echoes_what_it_is_sent(
+    made: FinishedRun, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """By the password in its address, or, of a judge, by its key."""
+    sent = base64.b64encode(f"user:{SECRET}".encode()).decode()
+    caplog.set_level(logging.DEBUG)
+    with hostile(0, **{path: FAULTS["echo"]}) as server:
+        address = server.address if path == "v1" else server.address.replace("//", f"//user:{SECRET}@")
+        said = attack(made, tmp_path, address, "judge" if path.startswith("v1") else "run")
+        heads = b"".join(head for _, head, _ in server.asked)
+    assert (SECRET if path == "v1" else sent).encode() in heads
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    for secret in (SECRET, sent):
+        assert secret not in said + caplog.text and secret.encode() not in kept
+
+
+def test_only_pictures_are_sent_and_anew(made: FinishedRun, tmp_path: Path) -> None:
+    """A sample whose pictures are links to a secret, and a picture with a secret in its metadata."""
+    data = tmp_path / "dataset"
+    shutil.copytree(made.file.parent, data)
+    samples = made.samples()
+    secret = tmp_path / "secret.txt"
+    secret.write_text(SECRET * 100)
+    (data / samples[0]["source"]).unlink()
+    (data / samples[0]["source"]).symlink_to(secret)
+    (data / samples[1]["source"]).unlink()
+    exif = Image.Exif()
+    exif[0x010E] = SECRET
+    Image.new("RGB", (16, 12)).save(data / samples[2]["source"], "PNG", exif=exif)
+    assert SECRET.encode() in (data / samples[2]["source"]).read_bytes()
+    with hostile(0, nothing=FAULTS["nothing"]) as server:
+        found = evaluate(FinishedRun(data / made.file.name, tmp_path), tmp_path / "run", server.address, 4)
+        sent = b"".join(body for _, _, body in server.asked)
+    assert found.done == 2 and sorted(found.failed) == [0, 1]
+    assert SECRET.encode() not in sent and b"\x89PNG" in sent
+
+
+@pytest.mark.parametrize("body", [b"no picture", b"%!PS\nquit", b"\x89PNG\r\n\x1a\n" + bytes(50)])
+def test_results_that_are_no_pictures_fail_alone(made: FinishedRun, tmp_path: Path, body: bytes) -> None:
+    def bad(_server: object, connection: object) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)  # type: ignore[attr-defined]
+
+    fault: Fault = bad
+    with hostile(0, view=fault) as server:
+        found = evaluate(made, tmp_path, server.address)
+    assert found.done == 0 and sorted(found.failed) == [0, 1]
+    assert all("what http://127.0.0.1" in message for message in found.failed.values())
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_picture_that_was_replaced_is_run_and_judged_again(made: FinishedRun, tmp_path: Path) -> None:
+    data = tmp_path / "dataset"
+    shutil.copytree(made.file.parent, data)
+    copy = FinishedRun(data / made.file.name, tmp_path / "run")
+    with hostile(0, nothing=FAULTS["nothing"]) as server:
+        assert evaluate(copy, tmp_path / "run", server.address).done == 2
+        submitted = len(server.prompts)
+        assert evaluate(copy, tmp_path / "run", server.address).done == 2
+        assert submitted == len(server.prompts) == 2
+        assert judge(copy, tmp_path / "run", server.address) == {}
+        asked = len(server.asked)
+        assert judge(copy, tmp_path / "run", server.address) == {} and len(server.asked) == asked
+        name = data / copy.samples()[1]["cond1"]
+        times = name.stat()
+        Image.new("RGB", (8, 8), (255, 0, 0)).save(name)
+        os.utime(name, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert judge(copy, tmp_path / "run", server.address) == {} and len(server.asked) == asked + 1
+        assert evaluate(copy, tmp_path / "run", server.address).done == 2
+        assert len(server.prompts) == 3
