@@ -33,7 +33,7 @@ from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, plan_of
 from .recomputed import recomputed
 
 _Block = Callable[[dict[str, Any]], dict[str, Any]]
-_LARGE = 1_000_000_000
+_LARGE = 100_000_000
 """Parameters from which on a model's activations are computed again rather than held."""
 
 

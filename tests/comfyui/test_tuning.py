@@ -260,12 +260,28 @@ def test_pictures_show_how_far_it_is(host: Host, monkeypatch: pytest.MonkeyPatch
     assert all(picture.size == (64, 64) for picture in pictures.values())
 
 
+def test_nothing_of_a_learning_is_kept(host: Host) -> None:
+    tuning = Tuning(host, pairs=1)
+    tuning.run(tuning.tuned(steps=1, batch_size=1))
+    gc.collect()
+    ours = {
+        "Learner",
+        "HostPredict",
+        "FrozenWeights",
+        "_LearningBlock",
+        "_LearnedAttention",
+        "Attended",
+        "LearningCall",
+    }
+    assert [thing for thing in gc.get_objects() if type(thing).__name__ in ours] == []
+
+
 @pytest.mark.slow
 def test_ten_tunings_do_not_grow_memory(host: Host) -> None:
-    tuning = Tuning(host, pairs=2)
     taken: list[int] = []
     for seed in range(12):
-        tuning.run(tuning.tuned(steps=4, seed=seed))
+        tuning = Tuning(host, pairs=2)  # a new graph: the host keeps what the nodes of a graph gave
+        tuning.run(tuning.tuned(steps=4, seed=seed, batch_size=4))
         gc.collect()
         taken.append(memory().anonymous)
     assert taken[-1] - taken[1] < 20 << 20, taken
