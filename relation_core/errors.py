@@ -6,8 +6,12 @@ from __future__ import annotations
 class RelationAdapterError(ValueError):
     """Base of every error that this project raises on purpose.
 
-    A message says what was found, what was expected and what to do about it.
+    A message says what was found, what was expected and what to do about it. It may name files and quote them, so what
+    a terminal would obey in it is shown as an escape.
     """
+
+    def __str__(self) -> str:
+        return "\n".join(printable(line) for line in super().__str__().split("\n"))
 
 
 class CheckpointError(RelationAdapterError):
@@ -36,7 +40,7 @@ class PictureError(RelationAdapterError):
         self.name, self.reason, self.remedy = name, reason, remedy
 
     def __str__(self) -> str:
-        return f"Cannot read {self.name}: {self.reason}. {self.remedy}"
+        return printable(f"Cannot read {self.name}: {self.reason}. {self.remedy}")
 
 
 class ModelMismatchError(RelationAdapterError):

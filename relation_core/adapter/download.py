@@ -149,6 +149,8 @@ def _part_of(release: _Release, folder: Path) -> Path:
     for other in folder.glob(f".{ADAPTER_FILE}.*.part"):
         if other != part:
             other.unlink()
+    if part.is_symlink() or (part.exists() and not part.is_file()):  # planted: what it points to is not ours
+        part.unlink()
     return part
 
 
@@ -204,14 +206,25 @@ def _append(release: _Release, part: Path, session: requests.Session, progress: 
                 f"{release.url} sends {coming} bytes; expected {release.size - done}, as the hub said. If HF_ENDPOINT "
                 f"is set to a mirror, set another one or unset it. {_by_hand(part.parent)}"
             )
-        with part.open("ab") as file:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(part, flags, 0o666), "ab") as file:
             file.truncate(done)
             for chunk in answer.iter_content(_CHUNK_BYTES):
+                if done + len(chunk) > release.size:
+                    raise _too_much(release, part)
                 file.write(chunk)
                 done += len(chunk)
                 progress(done, release.size)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _too_much(release: _Release, part: Path) -> DownloadError:
+    part.unlink()
+    return DownloadError(
+        f"{release.url} sends more than {release.size} bytes; expected no more, as the hub said. It was not kept. If "
+        f"HF_ENDPOINT is set to a mirror, set another one or unset it. {_by_hand(part.parent)}"
+    )
 
 
 def _check(release: _Release, part: Path, progress: ByteProgress) -> None:

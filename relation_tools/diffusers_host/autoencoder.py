@@ -21,11 +21,14 @@ from relation_core.flux.source import check_latent
 from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import described
 
+from .comfy_weights import part_of, unscaled
 from .folders import has_config, open_folder
 from .strict_load import load_strictly
 
 Autoencoder = AutoencoderKL | AutoencoderTiny
 _Tensors = dict[str, torch.Tensor]
+_PREFIXES = ("vae.", "first_stage_model.")
+"""Where a whole checkpoint keeps its autoencoder."""
 
 
 def load_autoencoder(path: Path, dtype: torch.dtype) -> Autoencoder:
@@ -94,7 +97,8 @@ def _open_folder(folder: Path, dtype: torch.dtype) -> Autoencoder:
 
 
 def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
-    tensors = dict(read_checkpoint(path).tensors)
+    checkpoint = read_checkpoint(path)
+    tensors = unscaled(part_of(checkpoint.tensors, _PREFIXES), checkpoint.metadata, path)
     try:
         if "taesd_decoder.1.weight" in tensors:
             model, state = _tiny(tensors)

@@ -13,15 +13,16 @@ from relation_core.adapter.config import FLOAT_DTYPES
 from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.flux.sizes import HEAD_DIM, TOKEN_CHANNELS
 from relation_core.weights.checkpoint import read_checkpoint
-from relation_core.weights.kinds import described, shortened
+from relation_core.weights.kinds import described, quoted, shortened
 
+from .comfy_weights import original_norm_names, part_of, unscaled
 from .folders import has_config, open_folder
 from .strict_load import load_strictly
 
 _Tensors = dict[str, torch.Tensor]
 _ORIGINAL, _DIFFUSERS = "double_blocks.0.img_attn.qkv.weight", "transformer_blocks.0.attn.to_q.weight"
-_PREFIX = "model.diffusion_model."
-"""Where a whole checkpoint, with text encoders and autoencoder, keeps its transformer."""
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.")
+"""Where a whole checkpoint, with text encoders and autoencoder, keeps its transformer; so does what ComfyUI saves."""
 _FLOATS = (*FLOAT_DTYPES, torch.float8_e4m3fn, torch.float8_e5m2)
 _DIFFUSERS_HIDDEN = 3072
 
@@ -58,18 +59,18 @@ def _check_channels(channels: int, path: Path) -> None:
 
 
 def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
-    tensors = dict(read_checkpoint(path).tensors)
-    if any(name.startswith(_PREFIX) for name in tensors):
-        tensors = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
+    checkpoint = read_checkpoint(path)
+    tensors = original_norm_names(part_of(checkpoint.tensors, _PREFIXES))
     if not ({_ORIGINAL, _DIFFUSERS} & tensors.keys()):
         raise CheckpointError(
             f"{path} holds {described(tensors)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
         )
+    tensors = unscaled(tensors, checkpoint.metadata, path)
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
             raise CheckpointError(
-                f"'{name}' in {path} is stored as {tensor.dtype}; expected floating-point numbers. Use a file that is "
-                "not quantised, or one in float8."
+                f"{quoted(name)} in {path} is stored as {tensor.dtype}; expected floating-point numbers. Use a file "
+                "that is not quantised, or one in float8, plain or scaled."
             )
     tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
     try:
@@ -131,6 +132,6 @@ def _in_diffusers_names(tensors: _Tensors, path: Path) -> _Tensors:
     if tensors:  # the table takes out what it knows
         raise CheckpointError(
             f"{path} has tensors that no FLUX.1 has: {shortened(sorted(tensors))}. Use FLUX.1-dev or a fine-tune of it "
-            "in bfloat16, float16, float32 or plain float8."
+            "in bfloat16, float16, float32 or float8."
         )
     return {**converted, **apart}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
-from relation_core.errors import CheckpointError
+from relation_core.errors import CheckpointError, printable
 from relation_core.relation.relation_file import FORMAT as RELATION_FORMAT
 from relation_core.relation.relation_file import relation_thumbnails
 from relation_core.vision.vision_file import SO400M, open_vision
@@ -35,7 +35,7 @@ def inspect_file(path: Path) -> str:
         lines = _vision(path)
     else:
         lines = _adapter(open_adapter(path))
-    return "\n".join((f"{path}", *_contents(checkpoint), *lines))
+    return "\n".join(printable(line) for line in (f"{path}", *_contents(checkpoint), *lines))
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:

@@ -544,3 +544,20 @@ def test_nothing_else_touches_the_network(hub: LocalHub, tmp_path: Path) -> None
 def test_the_played_hub_is_that_of_the_code() -> None:
     assert (local_hub.REPOSITORY, local_hub.FILE) == (REPOSITORY, ADAPTER_FILE)
     assert f"https://huggingface.co/{REPOSITORY}" == ADDRESS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_planted_links_are_not_followed(hub: LocalHub, folder: Path) -> None:
+    """Not at the unfinished file, nor at the record, nor at the other versions' unfinished files."""
+    stopped(folder, 3)
+    (part,) = parts(folder)
+    precious = folder.parent / "precious"
+    precious.write_bytes(b"precious")
+    part.unlink()
+    part.symlink_to(precious)
+    (folder / f"{ADAPTER_FILE}.json").symlink_to(precious)
+    (folder / f".{ADAPTER_FILE}.000000000000.part").symlink_to(precious)
+    download_adapter(folder, lambda done, whole: None)
+    assert_whole(hub, folder)
+    assert precious.read_bytes() == b"precious"
+    assert not any(path.is_symlink() for path in folder.iterdir())

@@ -1,0 +1,144 @@
+"""Weights as ComfyUI saves them: parts of a whole checkpoint, its own names for norms, and scaled float8.
+
+A matrix in scaled float8 stands for ``scale * weight``. Its scale lies beside it, in one of two layouts: the older
+``LAYER.scale_weight`` with a marker ``scaled_fp8`` for all; and ``LAYER.weight_scale`` with ``LAYER.comfy_quant``, JSON
+that names the format, or with ``_quantization_metadata`` in the file's metadata, which does so for all layers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from relation_core.errors import CheckpointError
+from relation_core.weights.kinds import quoted, shortened
+
+_Tensors = dict[str, torch.Tensor]
+_MARKER, _CONFIG, _METADATA = "scaled_fp8", ".comfy_quant", "_quantization_metadata"
+_SCALES = (".scale_weight", ".weight_scale")
+_UNUSED = (".scale_input", ".input_scale")
+"""For products in float8; the products here are in the model's dtype."""
+_FORMATS = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
+_CONFIG_BYTES = 4096
+
+
+def part_of(tensors: Mapping[str, torch.Tensor], prefixes: tuple[str, ...]) -> _Tensors:
+    """Take the part of a checkpoint whose names begin with the first prefix that is found; all, if none is."""
+    for prefix in prefixes:
+        part = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if part:
+            return part
+    return dict(tensors)
+
+
+def original_norm_names(tensors: _Tensors) -> _Tensors:
+    """Call the norms of queries and keys as the original files do, whose name for their weight is ``scale``."""
+    return {_original(name): tensor for name, tensor in tensors.items()}
+
+
+def unscaled(tensors: _Tensors, metadata: Mapping[str, str], path: Path) -> _Tensors:
+    """Multiply matrices in scaled float8 by their scales.
+
+    Args:
+        tensors: of one model, by name.
+        metadata: of the file.
+        path: of the file, for messages.
+
+    Returns:
+        The tensors without scales and markers; what was scaled is float32.
+
+    Raises:
+        CheckpointError: the file is quantised in a way that is not read here, or not whole.
+    """
+    formats = {**_formats_from_metadata(metadata, path), **_formats_beside(tensors, path)}
+    strange = sorted({kind for kind in formats.values() if kind not in _FORMATS})
+    if strange:
+        raise CheckpointError(
+            f"{path} is quantised as {shortened(strange)}, which is not read here; expected bfloat16, float16, "
+            "float32, plain float8 or scaled float8. Use such a file, or edit in ComfyUI."
+        )
+    scales = {
+        name.removesuffix(ending): tensor
+        for name, tensor in tensors.items()
+        for ending in _SCALES
+        if name.endswith(ending)
+    }
+    result: _Tensors = {}
+    for name, tensor in tensors.items():
+        if name == _MARKER or name.endswith((_CONFIG, *_SCALES, *_UNUSED)):
+            continue
+        layer = name.removesuffix(".weight")
+        if name == layer or (layer not in scales and layer not in formats):
+            result[name] = tensor
+            continue
+        result[name] = _scaled(tensor, scales.pop(layer, None), formats.get(layer), f"{quoted(name)} in {path}")
+    if scales:
+        raise CheckpointError(
+            f"{path} has scales without a matrix for {shortened(sorted(scales))}; expected both. Fetch the file again."
+        )
+    return result
+
+
+def _scaled(tensor: torch.Tensor, scale: torch.Tensor | None, kind: str | None, where: str) -> torch.Tensor:
+    if tensor.dtype == torch.uint8 and kind is not None:
+        tensor = tensor.view(_FORMATS[kind])
+    value = float(scale.float()) if scale is not None and scale.numel() == 1 else 1.0 if scale is None else math.nan
+    if tensor.dtype not in _FORMATS.values() or not math.isfinite(value):
+        found = "no scale" if scale is None else f"a scale of {tuple(scale.shape)}"
+        raise CheckpointError(
+            f"{where} is {tensor.dtype} with {found}; expected float8 with one finite number. Fetch the file again, or "
+            "use one that is not quantised."
+        )
+    return tensor.float() * value
+
+
+def _formats_from_metadata(metadata: Mapping[str, str], path: Path) -> dict[str, str]:
+    if _METADATA not in metadata:
+        return {}
+    layers = _json(metadata[_METADATA].encode(errors="replace"), path).get("layers")
+    return {
+        layer.removeprefix("model.diffusion_model.").removeprefix("diffusion_model."): _format(config, path)
+        for layer, config in (cast("dict[str, Any]", layers) if isinstance(layers, dict) else {}).items()
+    }
+
+
+def _formats_beside(tensors: _Tensors, path: Path) -> dict[str, str]:
+    formats: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        if name.endswith(_CONFIG):
+            if tensor.dtype != torch.uint8 or tensor.numel() > _CONFIG_BYTES:
+                raise CheckpointError(
+                    f"{quoted(name)} in {path} is {tensor.dtype} of {tensor.numel()} values; expected JSON. Fetch the "
+                    "file again."
+                )
+            formats[name.removesuffix(_CONFIG)] = _format(_json(tensor.numpy().tobytes(), path), path)
+    return formats
+
+
+def _format(config: Any, path: Path) -> str:
+    kind: Any = cast("dict[str, Any]", config).get("format") if isinstance(config, dict) else None
+    if not isinstance(kind, str):
+        raise CheckpointError(f"{path} has a layer whose quantisation has no format; expected one. Fetch it again.")
+    return kind
+
+
+def _json(text: bytes, path: Path) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} says of its quantisation what is not JSON; expected JSON, as ComfyUI writes it. Fetch it again."
+        ) from error
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _original(name: str) -> str:
+    for norm in ("query_norm", "key_norm"):
+        if name.endswith(f".norm.{norm}.weight"):
+            return f"{name.removesuffix('.weight')}.scale"
+    return name
