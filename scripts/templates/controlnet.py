@@ -32,25 +32,23 @@ CONTROLNET = Template(
             {
                 "start": {"title": "With a ControlNet", "widgets": {"text": START_NOTE}},
                 "models": {
-                    "box": (0, 684, 320, 1006),
                     "widgets": {"text": models_note(*STANDARD, CANNY)},
                 },
                 "source_encode": {"links": {"conditioning": "control.positive"}},
-                "show": {"box": (1220, 902, 830, 788)},
             },
         ),
         Node(
             "control_net",
             "ControlNetLoader",
-            (380, 1260, 240, 58),
+            (380, 1260, 360, 58),
             widgets={"control_net_name": CANNY.name},
             models=(CANNY,),
         ),
-        Node("canny", "Canny", (380, 1368, 240, 82), links={"image": "source.IMAGE"}),
+        Node("canny", "Canny", (380, 1368, 360, 82), links={"image": "source.IMAGE"}),
         Node(
             "control",
             "ControlNetApplyAdvanced",
-            (640, 1260, 520, 190),
+            (900, 1260, 300, 190),
             widgets={"strength": 0.6, "end_percent": 0.6},
             links={
                 "positive": "guidance.CONDITIONING",
@@ -59,8 +57,8 @@ CONTROLNET = Template(
                 "image": "canny.IMAGE",
             },
         ),
-        Node("edges", "PreviewImage", (380, 1500, 240, 190), "Edges", links={"images": "canny.IMAGE"}),
-        note("control_note", (640, 1500, 520, 190), "ControlNet", CONTROL_NOTE),
+        Node("edges", "PreviewImage", (640, 1260, 300, 300), "Edges", links={"images": "canny.IMAGE"}),
+        note("control_note", (900, 1500, 300, 190), "ControlNet", CONTROL_NOTE),
     ],
     [
         *GROUPS[:3],

@@ -36,18 +36,18 @@ DATASET_RUN = Template(
         Node(
             "prompt",
             "CLIPTextEncode",
-            (640, 740, 240, 250),
+            (640, 740, 300, 140),
             "Prompt",
             links={"clip": "clip.CLIP", "text": "sample.instruction"},
         ),
         Node(
             "sample",
             "LoadRelationSample",
-            (380, 250, 300, 190),
+            (380, 250, 420, 190),
             widgets={"dataset": DATASET, "index": 0},
             colour=OURS,
         ),
-        Node("target", "PreviewImage", (380, 740, 240, 390), "Target", links={"images": "sample.target"}),
+        Node("target", "PreviewImage", (380, 740, 300, 340), "Target", links={"images": "sample.target"}),
     ],
     [
         *(group for group in GROUPS if not _LEFT_OUT & set(group.keys)),

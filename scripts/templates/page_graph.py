@@ -3,30 +3,82 @@
 from __future__ import annotations
 
 import uuid
+from math import ceil
 from typing import Any
 
+from comfyui_host.canvas_layout import SHOWING, measure_layout, open_renderer, show_pictures
 from comfyui_host.page import ComfyPage
 
-from .template import Template
+from .layout import TITLE, Area, Layout, arrange
+from .template import Node, Template
 
 MIN_SCALE = 0.66
 """Below this the page draws boxes in place of text."""
-TITLE, GROUP_TITLE, MARGIN = 30, 50, 20
-"""Pixels: a node's title above its body, a group's title, and the space between a group's edge and its nodes."""
+PICTURES = ("LoadImage", "CLIPTextEncode", *SHOWING)
+"""Nodes that keep at least the height of their sketch: pictures and prompts fill what they are given."""
+SPREAD = 2000
+"""Pixels: what is measured lies this far apart, and a note is this tall."""
+NOTE_END = 8
+"""Pixels below a note's last line."""
 
 
 def build(page: ComfyPage, template: Template) -> dict[str, Any]:
     """Build a workflow in the page and return what the page saves for it. The name gives it its lasting id."""
-    boxes = {node.key: node.box for node in template.nodes}
+    heights, room = _heights(page, template)
+    open_renderer(page, nodes_2=False)
+    layout = arrange(template, heights, room)
+    _put(page, template, layout)
+    return page.serialised()
+
+
+def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[str, int]]:
+    """Measure what nodes take in both renderers: heights to save, and room to keep, by key."""
+    notes = {node.key for node in template.nodes if node.kind.endswith("Note")}
+    found: list[dict[str, int]] = []
+    for nodes_2 in (False, True):
+        open_renderer(page, nodes_2)
+        widths = {key: area[2] for key, area in arrange(template, *[_same(template, 0)] * 2).nodes.items()}
+        trial = {
+            node.key: (0, SPREAD * 2 * index, widths[node.key], _least(node))
+            for index, node in enumerate(template.nodes)
+        }
+        _put(page, template, Layout(trial, {}))
+        show_pictures(page)
+        drawn = measure_layout(page)
+        boxes, empty = list(drawn.nodes.values()), list(drawn.empty.items())
+        heights = {
+            node.key: ceil(box.bottom - box.top) - TITLE for node, box in zip(template.nodes, boxes, strict=True)
+        }
+        space = {name.rsplit(" ", 1)[1]: pixels for name, pixels in empty}
+        for index, node in enumerate(template.nodes, 1):
+            if node.key in notes:
+                heights[node.key] -= int(space[str(index)]) - NOTE_END
+        found.append(heights)
+    classic, vue = found
+    room = {key: max(classic[key], vue[key]) for key in classic}
+    return {key: room[key] if key in notes else classic[key] for key in classic}, room
+
+
+def _same(template: Template, height: int) -> dict[str, int]:
+    return {node.key: height for node in template.nodes}
+
+
+def _least(node: Node) -> int:
+    if node.kind.endswith("Note"):
+        return SPREAD
+    return node.box[3] if node.kind in PICTURES else 1
+
+
+def _put(page: ComfyPage, template: Template, layout: Layout) -> None:
+    colours = {group.title: group.colour for group in template.groups}
     frames = [
-        {"title": group.title, "color": group.colour, "bounding": _frame([boxes[key] for key in group.keys])}
-        for group in template.groups
+        {"title": title, "color": colours[title], "bounding": area} for title, area in sorted(layout.frames.items())
     ]
     specification = [
         {
             "key": node.key,
             "kind": node.kind,
-            "box": node.box,
+            "box": layout.nodes[node.key],
             "title": node.title,
             "widgets": dict(node.widgets),
             "links": {name: source.split(".") for name, source in node.links.items()},
@@ -35,26 +87,20 @@ def build(page: ComfyPage, template: Template) -> dict[str, Any]:
         }
         for node in template.nodes
     ]
-    view = _view(list(boxes.values()))
+    view = _view([*layout.nodes.values(), *layout.frames.values()])
     identity = str(uuid.uuid5(uuid.NAMESPACE_URL, template.name))
     page.page.evaluate(_BUILD, {"identity": identity, "nodes": specification, "groups": frames, "view": view})
     page.settle()
-    return page.serialised()
 
 
-def _frame(boxes: list[tuple[int, int, int, int]]) -> list[int]:
-    left, top = min(box[0] for box in boxes) - MARGIN, min(box[1] for box in boxes) - TITLE - GROUP_TITLE
-    right, bottom = max(box[0] + box[2] for box in boxes) + MARGIN, max(box[1] + box[3] for box in boxes) + MARGIN
-    return [left, top, right - left, bottom - top]
-
-
-def _view(boxes: list[tuple[int, int, int, int]]) -> dict[str, Any]:
+def _view(areas: list[Area]) -> dict[str, Any]:
     """Scale and offset that show the graph in a window of 1600 x 1000 pixels, beside its menus.
 
     All of it, unless its text could not be read then.
     """
-    left, top, width, height = _frame(boxes)
-    scale = max(MIN_SCALE, min(1500 / width, 860 / height))
+    left, top = min(area[0] for area in areas), min(area[1] for area in areas)
+    right, bottom = max(area[0] + area[2] for area in areas), max(area[1] + area[3] for area in areas)
+    scale = max(MIN_SCALE, min(1500 / (right - left), 860 / (bottom - top)))
     return {"scale": scale, "offset": [80 / scale - left, 90 / scale - top]}
 
 

@@ -26,35 +26,28 @@ _NODES = [
     *adapted(
         NODES,
         {
-            "start": {"box": (380, 0, 780, 140), "title": "Several pairs and a mask", "widgets": {"text": START_NOTE}},
-            "models": {"box": (0, 684, 320, 573)},
-            "before": {"box": (380, 250, 180, 314), "title": "Before, first pair"},
-            "after": {"box": (580, 250, 180, 314), "title": "After, first pair"},
-            "exemplar": {"box": (380, 620, 260, 142)},
-            "pair_note": {"box": (940, 620, 220, 162), "title": "More pairs", "widgets": {"text": PAIR_NOTE}},
-            "source": {"box": (380, 912, 240, 345)},
-            "prompt": {"box": (640, 912, 240, 160)},
-            "guidance": {"box": (640, 1122, 240, 135)},
-            "source_encode": {"box": (900, 912, 260, 122)},
-            "apply": {"box": (1220, 0, 270, 214), "links": {"relation": "exemplar_2.relation", "mask": "grow.MASK"}},
-            "guider": {"box": (1220, 264, 270, 46)},
-            "scheduler": {"box": (1220, 360, 270, 82)},
-            "sampling_note": {"box": (1510, 240, 540, 202)},
-            "decode": {"box": (1220, 572, 270, 46)},
-            "comparison": {"box": (1220, 868, 270, 86), "links": {"result": "paste.IMAGE"}},
-            "save": {"box": (1510, 572, 540, 382), "links": {"images": "paste.IMAGE"}},
-            "show": {"box": (1220, 1004, 830, 253)},
+            "start": {"title": "Several pairs and a mask", "widgets": {"text": START_NOTE}},
+            "before": {"title": "Before, first pair"},
+            "after": {"title": "After, first pair"},
+            "pair_note": {"box": (900, 800, 260, 162), "title": "More pairs", "widgets": {"text": PAIR_NOTE}},
+            "source": {"box": (380, 1112, 300, 340)},
+            "prompt": {"box": (640, 1112, 300, 140)},
+            "guidance": {"box": (640, 1322, 300, 90)},
+            "source_encode": {"box": (900, 1112, 260, 122)},
+            "apply": {"links": {"relation": "exemplar_2.relation", "mask": "grow.MASK"}},
+            "comparison": {"box": (2110, 300, 270, 86), "links": {"result": "paste.IMAGE"}},
+            "save": {"links": {"images": "paste.IMAGE"}},
         },
         without=("source_note",),
     ),
     *(
-        Node(key, "LoadImage", (left, 250, 180, 314), title, {"image": "example.png"})
-        for left, (key, title) in zip((780, 980), _SECOND.items(), strict=True)
+        Node(key, "LoadImage", (left, 700, 300, 340), title, {"image": "example.png"})
+        for left, (key, title) in zip((380, 640), _SECOND.items(), strict=True)
     ),
     Node(
         "exemplar_2",
         "RelationExemplarEncode",
-        (660, 620, 260, 162),
+        (900, 700, 260, 162),
         links={
             "relation_adapter": "adapter.relation_adapter",
             "before": "before_2.IMAGE",
@@ -63,11 +56,11 @@ _NODES = [
         },
         colour=OURS,
     ),
-    Node("grow", "GrowMask", (900, 1084, 260, 173), widgets={"expand": 8}, links={"mask": "source.MASK"}),
+    Node("grow", "GrowMask", (900, 1284, 260, 80), widgets={"expand": 8}, links={"mask": "source.MASK"}),
     Node(
         "paste",
         "ImageCompositeMasked",
-        (1220, 668, 270, 150),
+        (2110, 100, 270, 150),
         "Put back what was not painted",
         {"resize_source": True},
         {"destination": "source.IMAGE", "source": "decode.IMAGE", "mask": "grow.MASK"},

@@ -27,7 +27,8 @@ class Node:
     """Names it in links and groups."""
     kind: str
     box: tuple[int, int, int, int]
-    """Left, top, width and height of its body."""
+    """A sketch of its body: the left edge names its column, the top edge its turn there, and the height is the least
+    that it gets. See :mod:`.layout`."""
     title: str = ""
     widgets: Mapping[str, Any] = field(default_factory=dict[str, Any])
     links: Mapping[str, str] = field(default_factory=dict[str, str])

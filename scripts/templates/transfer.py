@@ -8,7 +8,7 @@ from .template import OURS, Group, Node, Template, note
 
 START_NOTE = """## Show an edit on one pair of pictures, get it on another picture
 
-**1** Get the models: the note at the lower left lists them.  **2** Choose a pair: a picture before an edit and the \
+**1** Get the models: the note at the left lists them.  **2** Choose a pair: a picture before an edit and the \
 same picture after it.  **3** Choose the picture to edit, and describe the edit in a sentence.  **4** Press **Run**. \
 The result is on the right; below it, A : A' :: B : B' compares it with the pair.
 
@@ -37,7 +37,7 @@ SAMPLING_NOTE = """The authors' settings: **strength 1**, **24 steps**, **guidan
 NODES = [
     note("start", (380, 0, 780, 120), "Relation transfer", START_NOTE),
     # 1 Models
-    Node("flux", "UNETLoader", (0, 0, 320, 82), widgets={"unet_name": FLUX.name}, models=(FLUX,)),
+    Node("flux", "UNETLoader", (0, 0, 420, 82), widgets={"unet_name": FLUX.name}, models=(FLUX,)),
     Node(
         "lora",
         "LoraLoaderModelOnly",
@@ -63,10 +63,10 @@ NODES = [
         models=(CLIP_L, T5_XXL),
     ),
     Node("vae", "VAELoader", (0, 576, 320, 58), widgets={"vae_name": AUTOENCODER.name}, models=(AUTOENCODER,)),
-    note("models", (0, 684, 320, 446), "Models", models_note(*STANDARD)),
+    note("models", (0, 684, 420, 446), "Models", models_note(*STANDARD)),
     # 2 The pair
-    Node("before", "LoadImage", (380, 250, 240, 360), "Before", {"image": "example.png"}),
-    Node("after", "LoadImage", (640, 250, 240, 360), "After", {"image": "example.png"}),
+    Node("before", "LoadImage", (380, 250, 300, 340), "Before", {"image": "example.png"}),
+    Node("after", "LoadImage", (640, 250, 300, 340), "After", {"image": "example.png"}),
     Node(
         "exemplar",
         "RelationExemplarEncode",
@@ -80,11 +80,11 @@ NODES = [
     ),
     note("pair_note", (900, 442, 260, 168), "A good pair", PAIR_NOTE),
     # 3 The source and the prompt
-    Node("source", "LoadImage", (380, 740, 240, 390), "Source", {"image": "example.png"}),
+    Node("source", "LoadImage", (380, 740, 300, 340), "Source", {"image": "example.png"}),
     Node(
         "prompt",
         "CLIPTextEncode",
-        (640, 740, 240, 250),
+        (640, 740, 300, 140),
         "Prompt",
         {"text": "Turn the picture into a pencil drawing."},
         {"clip": "clip.CLIP"},
@@ -137,7 +137,7 @@ NODES = [
     Node(
         "sampler",
         "SamplerCustomAdvanced",
-        (1790, 0, 260, 106),
+        (1510, 200, 260, 106),
         "Sampler",
         links={
             "noise": "noise.NOISE",
@@ -147,13 +147,13 @@ NODES = [
             "latent_image": "source_encode.latent",
         },
     ),
-    note("sampling_note", (1510, 240, 540, 182), "Settings", SAMPLING_NOTE),
+    note("sampling_note", (1510, 400, 300, 182), "Settings", SAMPLING_NOTE),
     # 5 The result
-    Node("decode", "VAEDecode", (1220, 552, 270, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
+    Node("decode", "VAEDecode", (2110, 0, 270, 46), links={"samples": "sampler.output", "vae": "vae.VAE"}),
     Node(
         "comparison",
         "RelationComparison",
-        (1220, 648, 270, 86),
+        (2110, 100, 270, 86),
         links={
             "before": "before.IMAGE",
             "after": "after.IMAGE",
@@ -165,12 +165,12 @@ NODES = [
     Node(
         "save",
         "SaveImage",
-        (1510, 552, 540, 300),
+        (2410, 0, 420, 360),
         "Result",
         {"filename_prefix": "RelationAdapter"},
         {"images": "decode.IMAGE"},
     ),
-    Node("show", "PreviewImage", (1220, 902, 830, 228), "Comparison", links={"images": "comparison.image"}),
+    Node("show", "PreviewImage", (2410, 400, 420, 320), "Comparison", links={"images": "comparison.image"}),
 ]
 
 MODELS, PAIR, SOURCE, SAMPLING, RESULT = GROUPS = [

@@ -27,7 +27,7 @@ def _enlarged(key: str, box: tuple[int, int, int, int], image: str) -> Node:
 _EXAMPLE = {"before": "example.before", "after": "example.after"}
 _CHANGES: dict[str, dict[str, Any]] = {
     "start": {
-        "box": (0, 0, 600, 364),
+        "box": (0, 0, 360, 364),
         "title": "The same edit, on another picture",
         "widgets": {"text": START_NOTE},
     },
@@ -40,40 +40,43 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "apply": {"box": (1010, 0, 290, 194), "links": {"model": "small.model"}},
     "guider": {"box": (1010, 241, 290, 46)},
     "scheduler": {"box": (1010, 334, 290, 82), "widgets": {"steps": 4}},
-    "noise": {"box": (1320, 0, 260, 82)},
+    "noise": {"box": (1320, 0, 270, 82)},
     "euler": {"box": (1320, 122, 260, 58)},
     "sampler": {"box": (1320, 220, 260, 106)},
-    "decode": {"box": (1320, 366, 260, 46), "links": {"vae": "small.vae"}},
+    "decode": {"box": (1320, 366, 270, 46), "links": {"vae": "small.vae"}},
     "comparison": {
-        "box": (1010, 460, 290, 86),
+        "box": (1700, 120, 270, 86),
         "links": {**_EXAMPLE, "source": "example.source", "result": "enlarge.IMAGE"},
     },
     "save": {
-        "box": (660, 660, 450, 330),
+        "box": (2050, 0, 380, 340),
         "widgets": {"filename_prefix": "try_it_small/result"},
         "links": {"images": "enlarge.IMAGE"},
     },
-    "show": {"box": (0, 660, 600, 330)},
+    "show": {"box": (2050, 400, 380, 320)},
 }
 
 TRY_IT = Template(
     "try_it_small",
     [
         *adapted([node for node in NODES if node.key in _CHANGES], _CHANGES),
-        Node("small", "LoadSmallRelationModel", (0, 464, 290, 82), colour=OURS),
-        Node("prompt", "RelationEmptyPrompt", (310, 464, 290, 82), links={"model": "small.model"}, colour=OURS),
+        Node("small", "LoadSmallRelationModel", (0, 464, 360, 82), colour=OURS),
+        Node("prompt", "RelationEmptyPrompt", (0, 600, 360, 82), links={"model": "small.model"}, colour=OURS),
         Node("example", "RelationExample", (660, 0, 290, 182), widgets={"edit": "recolour_red"}, colour=OURS),
-        _enlarged("enlarge", (1320, 464, 260, 82), "decode.IMAGE"),
-        _enlarged("enlarge_target", (1130, 660, 450, 82), "example.target"),
-        Node("target", "PreviewImage", (1130, 792, 450, 198), "Target", links={"images": "enlarge_target.IMAGE"}),
+        _enlarged("enlarge", (1700, 0, 270, 82), "decode.IMAGE"),
+        _enlarged("enlarge_target", (1700, 240, 270, 82), "example.target"),
+        Node("target", "PreviewImage", (1700, 340, 270, 300), "Target", links={"images": "enlarge_target.IMAGE"}),
     ],
     [
         Group("1  The small model", ("small", "prompt")),
         Group("2  The pair and the source", ("example", "exemplar", "source_encode")),
         Group(
             "3  Sampling",
-            ("apply", "guider", "scheduler", "noise", "euler", "sampler", "decode", "enlarge", "comparison"),
+            ("apply", "guider", "scheduler", "noise", "euler", "sampler", "decode"),
         ),
-        Group("4  The result, beside what it should be", ("show", "save", "enlarge_target", "target")),
+        Group(
+            "4  The result, beside what it should be",
+            ("enlarge", "comparison", "show", "save", "enlarge_target", "target"),
+        ),
     ],
 )

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextmanager
-def started(base: Path, sizes: SmallSizes, threads: int = 1) -> Iterator[ComfyServer]:
+def started(base: Path, sizes: SmallSizes, threads: int = 1, flags: Sequence[str] = ()) -> Iterator[ComfyServer]:
     """A server with small models of these sizes and the pictures to try."""
     comfyui = find_comfyui()
     assert comfyui is not None
@@ -50,7 +50,7 @@ def started(base: Path, sizes: SmallSizes, threads: int = 1) -> Iterator[ComfySe
     (base / "input").mkdir()
     for name in PICTURES.values():
         shutil.copy(PACK / "pictures" / name, base / "input")
-    with ComfyServer(comfyui, base, threads=threads) as server:
+    with ComfyServer(comfyui, base, *flags, threads=threads) as server:
         yield server
 
 

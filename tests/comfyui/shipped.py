@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ SAMPLES = 2
 
 
 @contextmanager
-def furnished(base: Path, sizes: SmallSizes | None = None, threads: int = 0) -> Iterator[ComfyServer]:
+def furnished(
+    base: Path, sizes: SmallSizes | None = None, threads: int = 0, flags: Sequence[str] = ()
+) -> Iterator[ComfyServer]:
     """A server on which every shipped workflow can run: as it is, or with the models of ``LIGHT`` once it is light."""
     comfyui = find_comfyui()
     assert comfyui is not None
-    with started(base, sizes or SmallSizes(), threads) as server:
+    with started(base, sizes or SmallSizes(), threads, flags) as server:
         write_extra_models(base / "models", sizes)
         shutil.copy(comfyui / "input" / "example.png", base / "input")
         picture = Image.open(comfyui / "input" / "example.png")

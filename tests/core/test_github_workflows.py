@@ -49,6 +49,16 @@ def test_the_core_job_runs_all_that_make_check_runs() -> None:
     assert expected and [line for line in run if line in expected] == expected
 
 
+def test_the_nightly_run_tests_the_upstream_s_master_as_the_tagged_versions_are_tested() -> None:
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8")
+    nightly, tagged = (jobs(name)["host"]["steps"] for name in ("nightly.yml", "test.yml"))
+    checkouts = [step["with"] for step in nightly if step.get("uses", "").startswith("actions/checkout")]
+    assert {"repository": "Comfy-Org/ComfyUI", "ref": "master", "path": "ComfyUI"} in checkouts
+    assert re.search(r'^  schedule:\n    - cron: "\d+ \d+ \* \* \*"$', text, re.MULTILINE), "not every night"
+    commands = [step["run"] for step in tagged if "scripts.run_versions" in step.get("run", "")]
+    assert commands and [step["run"] for step in nightly if "scripts.run_versions" in step.get("run", "")] == commands
+
+
 def test_publishing_is_for_the_repository_that_the_metadata_names() -> None:
     owner = metadata()["project"]["urls"]["Repository"].split("/")[3]
     assert jobs("publish.yml")["publish"]["if"] == f"github.repository_owner == '{owner}'"
