@@ -68,8 +68,8 @@ def test_nothing_covers_anything_before_and_after_a_run(page: ComfyPage, path: P
     page.load(workflow)
     check(page, f"{path.stem}_{renderer}_before")
     show_pictures(page)
-    shown = page.page.evaluate("() => Object.keys(app.nodeOutputs).map(Number).sort((a, b) => a - b)")
-    assert shown == sorted(node["id"] for node in workflow["nodes"] if node["type"] in SHOWING)
+    shown = page.page.evaluate("() => Object.keys(app.nodeOutputs).map(Number)")
+    assert {node["id"] for node in workflow["nodes"] if node["type"] in SHOWING} <= set(shown)
     check(page, f"{path.stem}_{renderer}_after")
 
 
