@@ -72,7 +72,10 @@ def measure_layout(page: ComfyPage) -> CanvasLayout:
     """Measure the graph that is open, after all of it was brought into the window."""
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     page.settle()
-    found = page.page.evaluate(_MEASURE)
+    found, before = page.page.evaluate(_MEASURE), None
+    while found != before:  # a busy machine draws late
+        page.settle()
+        found, before = page.page.evaluate(_MEASURE), found
     return CanvasLayout(
         {name: Box(*box) for name, box in found["nodes"]},
         {name: Box(*box) for name, box in found["groups"]},

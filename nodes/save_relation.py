@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import folder_paths
@@ -9,6 +10,7 @@ from comfy_api.latest import io, ui
 
 from ..relation_core.relation.relation import Relation
 from ..relation_core.relation.relation_file import save_relation
+from ..relation_core.weights.library_card import LibraryCard
 from .folders import saved_relations_folder
 from .sockets import CATEGORY, RelationSocket
 
@@ -35,13 +37,28 @@ class SaveRelation(io.ComfyNode):
                     tooltip="The start of the file name; a number follows. Folders and %date:yyyy-MM-dd% work as in "
                     "Save Image.",
                 ),
+                io.String.Input(
+                    "title",
+                    default="",
+                    optional=True,
+                    tooltip="The name that the model library shows. Empty: the file's name.",
+                ),
+                io.String.Input(
+                    "description",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="What the edit does and what it suits, for the model library.",
+                ),
             ],
             outputs=[],
         )
 
     @classmethod
-    def execute(cls, relation: Relation, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, relation: Relation, filename_prefix: str, title: str = "", description: str = "") -> io.NodeOutput:
         """Write the file, and show the pairs."""
         folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, str(saved_relations_folder()))
-        save_relation(relation, Path(folder) / f"{name}_{counter:05}_.safetensors")
+        path = Path(folder) / f"{name}_{counter:05}_.safetensors"
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        save_relation(relation, path, LibraryCard(title.strip() or path.stem, description, date))
         return io.NodeOutput(ui=ui.PreviewImage(relation.thumbnails.float() / 255.0, cls=cls))

@@ -29,31 +29,33 @@ DESCRIPTION = (
 
 LAYOUT = {
     # node or title of a note: left, top, width, height
-    "UNETLoader": (0, 0, 320, 82),
-    "LoraLoaderModelOnly": (0, 132, 320, 82),
-    "LoadRelationAdapter": (0, 264, 320, 82),
-    "DualCLIPLoader": (0, 396, 320, 130),
-    "VAELoader": (0, 576, 320, 58),
-    "Models": (0, 684, 320, 290),
-    "RelationExemplarEncode": (400, 0, 320, 142),
-    "CLIPTextEncode": (400, 192, 320, 100),
-    "FluxGuidance": (400, 342, 320, 58),
-    "RelationSourceEncode": (400, 450, 320, 122),
-    "ApplyRelationAdapter": (800, 0, 320, 194),
-    "BasicGuider": (800, 244, 320, 46),
-    "RelationScheduler": (800, 340, 320, 82),
-    "RandomNoise": (800, 472, 320, 82),
-    "KSamplerSelect": (800, 604, 320, 58),
-    "SamplerCustomAdvanced": (1180, 0, 300, 106),
-    "VAEDecode": (1180, 156, 300, 46),
-    "Settings": (1180, 252, 300, 180),
+    "UNETLoader": (0, 0, 420, 82),
+    "LoraLoaderModelOnly": (0, 140, 420, 82),
+    "LoadRelationAdapter": (0, 284, 420, 82),
+    "DualCLIPLoader": (0, 452, 420, 130),
+    "VAELoader": (0, 648, 420, 58),
+    "Models": (0, 764, 420, 310),
+    "RelationExemplarEncode": (500, 0, 320, 142),
+    "CLIPTextEncode": (500, 230, 320, 100),
+    "FluxGuidance": (500, 386, 320, 58),
+    "RelationSourceEncode": (500, 534, 320, 122),
+    "ApplyRelationAdapter": (900, 0, 320, 194),
+    "BasicGuider": (900, 260, 320, 46),
+    "RelationScheduler": (900, 382, 320, 82),
+    "RandomNoise": (900, 550, 320, 82),
+    "KSamplerSelect": (900, 690, 320, 58),
+    "SamplerCustomAdvanced": (1260, 0, 300, 106),
+    "VAEDecode": (1260, 170, 300, 46),
+    "Settings": (1260, 280, 300, 180),
 }
 GROUPS = {
     # title: left, top, width, height
-    "Models": (-20, -80, 360, 1074),
-    "Pair, source and prompt": (380, -80, 360, 672),
-    "Sampling": (780, -80, 720, 762),
+    "Models": (-20, -80, 460, 1174),
+    "Pair, source and prompt": (480, -80, 360, 800),
+    "Sampling": (880, -80, 700, 860),
 }
+ALIASES = ["relation adapter", "edit by example", "image analogy", "before and after", "copy an edit", "visual prompt"]
+"""Words that find it in the page's search."""
 SOCKETS = {"before": "before", "after": "after", "image": "source"}
 """What comes in from outside, and what it is called there."""
 WIDGETS = (
@@ -96,6 +98,7 @@ def build(page: ComfyPage, workflow: dict[str, Any]) -> dict[str, Any]:
             slot["name"] = slot.pop("label")
             slot.pop("localized_name", None)
     subgraph |= {"category": "RelationAdapter", "description": DESCRIPTION}
+    saved["extra"]["BlueprintSearchAliases"] = ALIASES
     return json.loads(_lasting_ids(json.dumps(saved)))
 
 
@@ -136,7 +139,7 @@ _BUILD = """
     subgraph.addInput(title, slot.type).connect(slot, inner);
   }
   subgraph.inputNode.pos = [-220, 0];
-  subgraph.outputNode.pos = [1560, 140];
+  subgraph.outputNode.pos = [1640, 140];
   subgraph.renameOutput(subgraph.outputs[0], 'result');
   for (const other of [...app.graph.nodes]) if (other !== node) app.graph.remove(other);
   node.pos = [200, 200];

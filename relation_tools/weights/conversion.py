@@ -15,6 +15,7 @@ from relation_core.errors import CheckpointError
 from relation_core.progress import Progress
 from relation_core.weights.atomic import appearing
 from relation_core.weights.checkpoint import SAFETENSORS_SUFFIXES
+from relation_core.weights.library_card import LibraryCard, card_metadata
 from relation_core.weights.safetensors_file import read_safetensors, safetensors_header
 from relation_core.weights.stored_tensor import StoredTensor
 
@@ -43,6 +44,13 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     """
     tensors = adapter.weights()
     metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(adapter.config.head_dim)}
+    metadata |= card_metadata(
+        LibraryCard("RelationAdapter", "Shows FLUX.1-dev an edit on a pair of pictures: before and after."),
+        kind="relation-adapter",
+        base_model="flux-1-dev",
+        tags="relation adapter, image edit",
+        usage_hint="Choose it in Load RelationAdapter, with the LoRA that it was trained with.",
+    )
     header = safetensors_header(tensors, metadata)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
     progress.start(2 * sum(_count_pieces(tensor) for tensor in tensors.values()))

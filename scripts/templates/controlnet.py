@@ -40,11 +40,11 @@ CONTROLNET = Template(
         Node(
             "control_net",
             "ControlNetLoader",
-            (380, 1260, 360, 58),
+            (380, 1260, 420, 58),
             widgets={"control_net_name": CANNY.name},
             models=(CANNY,),
         ),
-        Node("canny", "Canny", (380, 1368, 360, 82), links={"image": "source.IMAGE"}),
+        Node("canny", "Canny", (380, 1368, 420, 82), links={"image": "source.IMAGE"}),
         Node(
             "control",
             "ControlNetApplyAdvanced",

@@ -16,8 +16,8 @@ MIN_SCALE = 0.66
 """Below this the page draws boxes in place of text."""
 PICTURES = ("LoadImage", "CLIPTextEncode", *SHOWING)
 """Nodes that keep at least the height of their sketch: pictures and prompts fill what they are given."""
-SPREAD = 2000
-"""Pixels: what is measured lies this far apart, and a note is this tall."""
+SPREAD, ASIDE, TALL = 8, 1200, 1400
+"""What is measured lies in rows of so many nodes, so many pixels apart and so tall: the page shows no more at once."""
 NOTE_END = 8
 """Pixels below a note's last line."""
 
@@ -39,7 +39,7 @@ def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[
         open_renderer(page, nodes_2)
         widths = {key: area[2] for key, area in arrange(template, *[_same(template, 0)] * 2).nodes.items()}
         trial = {
-            node.key: (0, SPREAD * 2 * index, widths[node.key], _least(node))
+            node.key: (ASIDE * (index % SPREAD), (TALL + 200) * (index // SPREAD), widths[node.key], _least(node))
             for index, node in enumerate(template.nodes)
         }
         _put(page, template, Layout(trial, {}))
@@ -65,7 +65,7 @@ def _same(template: Template, height: int) -> dict[str, int]:
 
 def _least(node: Node) -> int:
     if node.kind.endswith("Note"):
-        return SPREAD
+        return TALL
     return node.box[3] if node.kind in PICTURES else 1
 
 

@@ -38,7 +38,7 @@ SECOND_PASS = Template(
         Node(
             "upscaler",
             "UpscaleModelLoader",
-            (3100, 0, 300, 58),
+            (3100, 0, 360, 58),
             widgets={"model_name": UPSCALER.name},
             models=(UPSCALER,),
         ),

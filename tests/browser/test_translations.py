@@ -28,8 +28,8 @@ SHOWN = """kind => {
 PICTURES = """() => [...document.querySelectorAll('.node-help-content img')].map(
   image => [new URL(image.src).pathname.split('/docs/')[1], image.complete && image.naturalWidth]
 )"""
-OWN_WIDGETS = {"increment"}
-"""What the page adds to `index` and `source_scene` and names itself, by the control's first choice."""
+OWN_WIDGETS = {"increment", "control_after_generate"}
+"""What the page adds to `index` and `source_scene` and names itself: once by the control's first choice."""
 
 
 def translations(language: str) -> dict[str, Any]:

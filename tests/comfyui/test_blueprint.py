@@ -71,6 +71,8 @@ def test_it_is_one_node_with_pictures_and_a_prompt(blueprint: dict[str, Any], su
     names = [slot["name"] for slot in subgraph["inputs"]]
     assert names[: len(SOCKETS) + len(FIRST_WIDGETS)] == [name for name, _ in SOCKETS] + FIRST_WIDGETS
     assert all(len(slot["linkIds"]) == 1 for slot in (*subgraph["inputs"], *subgraph["outputs"]))
+    aliases = blueprint["extra"]["BlueprintSearchAliases"]
+    assert len(aliases) == len(set(aliases)) > 3 and all(alias == alias.lower().strip() for alias in aliases)
     assert subgraph["category"] == "RelationAdapter" and subgraph["description"].endswith(".")
 
 

@@ -79,7 +79,12 @@ def test_the_same_weights(
             found = file.get_tensor(name)
             assert found.dtype == dtype
             assert torch.equal(found.view(torch.uint8), expected.view(torch.uint8))
-        assert file.metadata() == {"format": "relation_adapter", "version": "1", "head_dim": "128"}
+        found = file.metadata()
+        needed = {"format": "relation_adapter", "version": "1", "head_dim": "128"}
+        assert {key: value for key, value in found.items() if not key.startswith(("modelspec.", "ssmd_"))} == needed
+        assert found["modelspec.title"] == "RelationAdapter" and found["modelspec.base_model"] == "flux-1-dev"
+        assert {"modelspec.description", "modelspec.usage_hint", "modelspec.tags"} < set(found)
+        assert "modelspec.date" not in found  # converted twice, the bytes are the same
     assert os.listdir(target.parent) == [target.name]
 
 

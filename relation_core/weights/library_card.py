@@ -1,0 +1,85 @@
+"""What model libraries show of a file: words in ModelSpec's keys, and pictures as LoRA trainers keep them.
+
+Keys: https://github.com/Stability-AI/ModelSpec. ComfyUI's page reads ``modelspec.*``, its server serves the pictures of
+``ssmd_cover_images``, and both pass over a file whose header is larger than 1 MiB.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+MAX_COVER_BYTES = 256 << 10
+"""Of all pictures in a header, as text."""
+MAX_WORDS = 4096
+"""Letters of a title or description; what is longer is cut."""
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class LibraryCard:
+    """What a person writes about a file."""
+
+    title: str = ""
+    description: str = ""
+    date: str = ""
+    """ISO 8601. Empty leaves it out, so that the same contents make the same file."""
+
+
+def card_metadata(
+    card: LibraryCard, *, kind: str, base_model: str, tags: str, usage_hint: str, pictures: torch.Tensor | None = None
+) -> dict[str, str]:
+    """Make the metadata of a safetensors header.
+
+    Args:
+        card: the words.
+        kind: what the file is, after the base model in ``modelspec.architecture``.
+        base_model: the model that it works with.
+        tags: separated by commas.
+        usage_hint: how to use it, in a sentence.
+        pictures: (P, height, width, 3) uint8; as many of them as fit.
+    """
+    spec = {
+        "sai_model_spec": "1.0.0",
+        "architecture": f"{base_model}/{kind}",
+        "base_model": base_model,
+        "title": card.title.strip()[:MAX_WORDS],
+        "description": card.description.strip()[:MAX_WORDS],
+        "date": card.date,
+        "tags": tags,
+        "usage_hint": usage_hint,
+    }
+    metadata = {f"modelspec.{key}": value for key, value in spec.items() if value}
+    if pictures is not None and (covers := _covers(pictures)):
+        metadata["ssmd_cover_images"] = json.dumps(covers)
+    return metadata
+
+
+def sorted_header(file: bytes) -> bytes:
+    """Sort the metadata of a serialised safetensors file, whose writer leaves their order to chance."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    metadata: Mapping[str, str] = header.pop("__metadata__", {})
+    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the values stay aligned
+    return b"".join((len(text).to_bytes(8, "little"), text, file[8 + size :]))
+
+
+def _covers(pictures: torch.Tensor) -> list[str]:
+    covers: list[str] = []
+    room = MAX_COVER_BYTES
+    for picture in pictures:
+        file = io.BytesIO()
+        Image.fromarray(picture.cpu().numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
+        text = base64.b64encode(file.getvalue()).decode("ascii")
+        room -= len(text)
+        if room < 0:
+            break
+        covers.append(text)
+    return covers
