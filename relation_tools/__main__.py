@@ -7,7 +7,9 @@ import importlib
 import logging
 import sys
 
-from relation_core.errors import RelationAdapterError
+from relation_core.errors import RelationAdapterError, printable
+
+from .process import BROKEN_PIPE, drop_output, ending_cleanly, prepare_streams
 
 GROUPS: dict[str, str] = {
     "dataset": "build, validate, count and look at training datasets",
@@ -26,6 +28,7 @@ GROUPS: dict[str, str] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 the work failed, 2 the call was wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    prepare_streams()
     logging.basicConfig(format="%(message)s")
     for package in ("relation_core", "relation_tools"):
         logging.getLogger(package).setLevel(logging.INFO)  # and of libraries only warnings
@@ -37,13 +40,25 @@ def main(arguments: list[str] | None = None) -> int:
         if name == chosen:
             importlib.import_module(f".commands.{name}", __package__).add_commands(group)
     options = parser.parse_args(arguments)
+    log = logging.getLogger(__name__)
     try:
-        return int(options.run(options) or 0)
+        with ending_cleanly():
+            status = int(options.run(options) or 0)
+            sys.stdout.flush()
+            return status
     except RelationAdapterError as error:
-        logging.getLogger(__name__).error("%s", error)
+        log.error("%s", error)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        drop_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        drop_output()
+        place = f" '{printable(str(error.filename))}'" if error.filename else ""
+        log.error("Cannot read or write%s: %s. Make room, or check the path.", place, error.strerror or error)
+        return 1
 
 
 if __name__ == "__main__":

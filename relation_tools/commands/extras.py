@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import re
 from types import ModuleType
 
 from relation_core.errors import RelationAdapterError
 
+LEAST = {"diffusers": "0.42", "transformers": "4.56"}
+"""Oldest versions that work, by the name on PyPI; ``pyproject.toml`` has the same."""
+
 
 class MissingLibraryError(RelationAdapterError):
-    """An optional library is not installed."""
+    """An optional library is not installed, or too old."""
 
 
 def require(module: str, package: str, extra: str) -> ModuleType:
@@ -21,12 +26,42 @@ def require(module: str, package: str, extra: str) -> ModuleType:
         extra: the group of this project's optional dependencies that has it.
 
     Raises:
-        MissingLibraryError: it is not installed; the message says how to get it.
+        MissingLibraryError: it is not installed, or too old; the message says how to get it.
     """
+    wanted = LEAST.get(package)
     try:
-        return importlib.import_module(module)
+        _check(package, _installed(package), extra)
+        found = importlib.import_module(module)
     except ImportError as error:
         raise MissingLibraryError(
-            f"This needs {package}, which is not installed ({error}). Run `pip install {package}`, or "
-            f"`pip install '.[{extra}]'` in the project's folder for all that this group of commands needs."
+            f"This needs {package}, which is not installed ({error}). Run `pip install {package}`, or {_all_of(extra)}"
         ) from error
+    if wanted is not None:
+        _check(package, str(getattr(found, "__version__", "")), extra)
+    return found
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""  # a folder on the path, perhaps
+
+
+def _check(package: str, found: str, extra: str) -> None:
+    wanted = LEAST.get(package)
+    if wanted is None or not found or _numbers(found) >= _numbers(wanted):
+        return
+    raise MissingLibraryError(
+        f"This needs {package} {wanted} or newer; found {found}. Run `pip install --upgrade '{package}>={wanted}'`, or "
+        f"{_all_of(extra)}"
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _all_of(extra: str) -> str:
+    return f"`pip install '.[{extra}]'` in the project's folder for all that this group of commands needs."

@@ -16,6 +16,7 @@ from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
 from .extras import require
+from .model_options import LIBRARIES
 
 if TYPE_CHECKING:
     from ..diffusers_host.models import ModelFiles
@@ -62,7 +63,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    for library in ("diffusers", "transformers"):
+    for library in (*LIBRARIES, "numpy"):
         require(library, library, EXTRA)
     from ..diffusers_host.models import ModelFiles  # noqa: PLC0415 - optional
 

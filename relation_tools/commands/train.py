@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .extras import require
+from .model_options import LIBRARIES
 
 EXTRA = "training"
 
@@ -17,7 +18,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    for library in ("diffusers", "peft", "accelerate", "transformers"):
+    for library in (*LIBRARIES, "numpy", "matplotlib"):
         require(library, library, EXTRA)
     from ..training.settings import RunSettings  # noqa: PLC0415 - optional
     from ..training.settings_file import read_settings  # noqa: PLC0415

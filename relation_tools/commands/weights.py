@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from relation_core.adapter.adapter import open_adapter
 from relation_core.adapter.download import ADAPTER_FILE, download_adapter
@@ -72,23 +68,9 @@ def _download(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     adapter = open_adapter(options.source)
-    with _ending_cleanly(), progress_bar("write and compare", EXTRA) as progress:
+    with progress_bar("write and compare", EXTRA) as progress:
         converted = convert_adapter(adapter, options.target, options.overwrite, progress)
     _LOG.info("Wrote %s: the same weights, fingerprint %s.", converted.path, converted.fingerprint)
-
-
-@contextmanager
-def _ending_cleanly() -> Generator[None]:
-    """Treat a request to end like Ctrl-C, so that the unfinished file is removed."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _inspect(options: argparse.Namespace) -> None:
