@@ -91,7 +91,11 @@ def find_relation(name: str) -> Path:
     return Path(path)
 
 
-def file_state(path: Path) -> tuple[str, int, int]:
-    """What changes when a file is replaced, for ComfyUI's cache."""
+def file_state(path: Path) -> tuple[str, int, int, int, int]:
+    """What changes when a file is replaced, for ComfyUI's cache.
+
+    A copy can bring its old time of modification along. The time of the last change to the file's entry, which a
+    Unix system sets by itself, and the file's number tell it all the same.
+    """
     state = path.stat()
-    return str(path), state.st_mtime_ns, state.st_size
+    return str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import folder_paths
@@ -57,9 +58,20 @@ class LoadRelationSample(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, dataset: str, index: int) -> object:
-        """Load again when the file was replaced."""
-        return file_state(_file(dataset))
+    def fingerprint_inputs(cls, dataset: str | None, index: int | None) -> object:
+        """Load again when the file or one of its pictures was replaced.
+
+        It always does where another node brings an input, which is None until then, and where something is wrong,
+        which only :meth:`execute` can say.
+        """
+        if dataset is None or index is None:
+            return time.time_ns()
+        try:
+            file = _file(dataset)
+            pictures = read_sample(file, index).pictures
+            return [file_state(path) for path in (file, *(file.parent / name for name in pictures))]
+        except (OSError, ValueError):
+            return time.time_ns()
 
     @classmethod
     def execute(cls, dataset: str, index: int) -> io.NodeOutput:

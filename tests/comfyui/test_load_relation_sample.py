@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,16 @@ def test_a_file_that_was_replaced_is_read_again(host: Host, file: Path) -> None:
         again.write_text(json.dumps(samples(file)[index]) + "\n" * (index + 1))
         assert load(host, "relations/again.jsonl", 0)[-1] == samples(file)[index]["text"]
     again.unlink()
+
+
+def test_a_picture_that_was_replaced_is_read_again(host: Host, file: Path) -> None:
+    """Also by one of the same size that brings its old time along."""
+    picture = file.parent / samples(file)[1]["source"]
+    kept, pixels = picture.read_bytes(), np.asarray(Image.open(picture).convert("RGB"))
+    for image in (pixels, 255 - pixels):
+        Image.fromarray(image).save(picture, format="BMP")
+        os.utime(picture, (1, 1))
+        found = load(host, "relations/test.jsonl", 1)[2]
+        assert isinstance(found, torch.Tensor)
+        assert np.array_equal(found[0], image.astype(np.float32) / 255)
+    picture.write_bytes(kept)
