@@ -63,6 +63,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "double_strength",
+                    optional=True,
                     default=1.0,
                     min=-MAX_STRENGTH,
                     max=MAX_STRENGTH,
@@ -72,6 +73,7 @@ class ApplyRelationAdapter(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "single_strength",
+                    optional=True,
                     default=1.0,
                     min=-MAX_STRENGTH,
                     max=MAX_STRENGTH,
@@ -100,8 +102,8 @@ class ApplyRelationAdapter(io.ComfyNode):
         strength: float,
         start_percent: float,
         end_percent: float,
-        double_strength: float,
-        single_strength: float,
+        double_strength: float = 1.0,
+        single_strength: float = 1.0,
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """Check that the two fit, then patch a clone."""

@@ -42,6 +42,7 @@ class RelationSourceEncode(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "source_scale",
+                    optional=True,
                     default=1.0,
                     min=0.1,
                     max=1.0,
@@ -65,7 +66,7 @@ class RelationSourceEncode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float
+        cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float = 1.0
     ) -> io.NodeOutput:
         """Encode the source, and once more smaller where that is asked for."""
         height, width = image.shape[1:3]
