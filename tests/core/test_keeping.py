@@ -1,0 +1,135 @@
+"""Keeping what an edit did not change: on photographs, with what autoencoders, samplers and JPEG add."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from relation_core.errors import ExemplarError
+from relation_core.keeping.keep import keep_unedited
+from relation_core.pictures.tensors import from_pil
+
+PICTURES = Path(__file__).resolve().parents[2] / "pictures"
+STEP = 1 / 255
+
+
+def photograph(name: str = "coffee", size: tuple[int, int] = (512, 384)) -> Image.Image:
+    return ImageOps.fit(Image.open(PICTURES / f"{name}.jpg").convert("RGB"), size)
+
+
+def degraded(picture: Image.Image, seed: int, drift: float = 0.0) -> Image.Image:
+    """A picture a little softer, with noise and JPEG's marks, and a drift from one side to the other."""
+    rng = np.random.default_rng(seed)
+    values = np.asarray(picture.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255
+    values = values + rng.normal(0, 0.01, values.shape) + drift * np.linspace(0, 1, picture.width)[None, :, None]
+    file = io.BytesIO()
+    Image.fromarray((values.clip(0, 1) * 255).round().astype(np.uint8)).save(file, "JPEG", quality=88)
+    return Image.open(file).convert("RGB")
+
+
+def spot(picture: Image.Image, seed: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0.25, 0.75, 2) * picture.size
+    radius = picture.height * rng.uniform(0.12, 0.22)
+    mask = Image.new("L", picture.size)
+    ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return mask
+
+
+def painted(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    return Image.composite(Image.new("RGB", picture.size, (40, 90, 220)), picture, mask)
+
+
+def toned(scale: tuple[float, float, float], power: float = 1.0) -> Callable[[Image.Image], Image.Image]:
+    def tone(picture: Image.Image) -> Image.Image:
+        values = (np.asarray(picture, np.float32) / 255) ** power * np.array(scale, np.float32)
+        return Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
+
+    return tone
+
+
+GLOBAL: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "night": toned((0.3, 0.35, 0.55)),
+    "gamma": toned((1, 1, 1), 0.6),
+    "dark": toned((0.7, 0.7, 0.7)),
+    "warm": toned((1.1, 1, 0.7)),
+    "invert": ImageOps.invert,
+    "grey": lambda picture: picture.convert("L").convert("RGB"),
+    "blur": lambda picture: picture.filter(ImageFilter.GaussianBlur(6)),
+    "mirror": ImageOps.mirror,
+    "sketch": lambda picture: picture.convert("L").filter(ImageFilter.FIND_EDGES).convert("RGB"),
+}
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("name", ["coffee", "cat_before"])
+def test_a_local_edit_keeps_the_rest_of_a_photograph(name: str, seed: int) -> None:
+    source = photograph(name)
+    mask = spot(source, seed)
+    target = from_pil(painted(source, mask))
+    result = from_pil(degraded(painted(source, mask), seed, drift=0.03))
+    kept = keep_unedited(from_pil(source), result)
+    assert kept.verdicts == ("local",)
+    outside = np.asarray(mask) == 0
+    same = (kept.image - from_pil(source)).abs().amax(-1)[0][torch.from_numpy(outside)] <= STEP
+    assert same.float().mean() > 0.98
+    inside = kept.mask[0][torch.from_numpy(~outside)]
+    assert inside.mean() > 0.95
+    assert (kept.image - target).square().mean() < 0.35 * (result - target).square().mean()
+
+
+@pytest.mark.parametrize("edit", GLOBAL)
+@pytest.mark.parametrize("name", ["coffee", "cat_before"])
+def test_a_global_edit_comes_through_bit_for_bit(name: str, edit: str) -> None:
+    source = photograph(name)
+    result = from_pil(degraded(GLOBAL[edit](source), 21))
+    kept = keep_unedited(from_pil(source), result)
+    assert kept.verdicts == ("global",)
+    assert torch.equal(kept.image, result)
+    assert kept.mask.min() == 1
+
+
+def test_a_picture_that_only_noise_was_added_to_is_its_source() -> None:
+    source = from_pil(photograph())
+    kept = keep_unedited(source, from_pil(degraded(photograph(), 31)))
+    assert (kept.image - source).abs().amax(-1).le(STEP).float().mean() > 0.99
+
+
+def test_the_drift_leaves_the_edited_part_too() -> None:
+    source = photograph()
+    mask = spot(source, 41)
+    target, drifting = painted(source, mask), degraded(painted(source, mask), 41, drift=0.05)
+    kept = keep_unedited(from_pil(source), from_pil(drifting))
+    inside = torch.from_numpy(np.asarray(mask.filter(ImageFilter.MinFilter(15))) > 0)
+    before, after = ((picture - from_pil(target))[0][inside].mean() for picture in (from_pil(drifting), kept.image))
+    assert after.abs() < 0.3 * before.abs()
+
+
+def test_batches_and_sizes() -> None:
+    source = photograph()
+    result = from_pil(degraded(painted(source, spot(source, 51)), 51))
+    both = torch.cat((result, from_pil(source)))
+    kept = keep_unedited(from_pil(source.resize((640, 480))), both)
+    assert kept.image.shape == both.shape
+    assert kept.mask.shape == both.shape[:3]
+    assert kept.mask[0].max() == 1
+    with pytest.raises(ExemplarError, match=r"Got 3 source pictures and 2 results"):
+        keep_unedited(from_pil(source).expand(3, -1, -1, -1), both)
+
+
+def test_grow_and_feather_widen_the_mask() -> None:
+    source = photograph()
+    result = from_pil(degraded(painted(source, spot(source, 61)), 61))
+    plain, grown, feathered = (
+        keep_unedited(from_pil(source), result, grow=grow, feather=feather).mask
+        for grow, feather in ((0, 0), (8, 0), (8, 8))
+    )
+    assert (grown >= plain).all() and grown.sum() > plain.sum()
+    assert (feathered >= grown).all() and feathered.sum() > grown.sum()
+    assert ((feathered > 0.1) & (feathered < 0.9)).any()
