@@ -63,7 +63,15 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         },
         {"relation": "RELATION"},
     ),
-    "SaveRelation": ({"relation": ("RELATION", None), "filename_prefix": ("STRING", "relation")}, {}),
+    "SaveRelation": (
+        {
+            "relation": ("RELATION", None),
+            "filename_prefix": ("STRING", "relation"),
+            "title": ("STRING", "", "optional"),
+            "description": ("STRING", "", "optional"),
+        },
+        {},
+    ),
     "LoadRelation": (
         {"relation_adapter": ("RELATION_ADAPTER", None), "relation_name": ("COMBO", None)},
         {"relation": "RELATION"},
