@@ -18,7 +18,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    for library in (*LIBRARIES, "numpy", "matplotlib"):
+    for library in ("pydantic", *LIBRARIES, "numpy", "matplotlib"):
         require(library, library, EXTRA)
     from ..training.settings import RunSettings  # noqa: PLC0415 - optional
     from ..training.settings_file import read_settings  # noqa: PLC0415

@@ -1,11 +1,15 @@
-"""Reads a TOML file into dataclasses, and refuses what they do not know."""
+"""Reads a TOML file into pydantic's dataclasses, and refuses what they do not know."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from relation_core.errors import RelationAdapterError
 from relation_core.files.json_file import read_text
@@ -13,6 +17,21 @@ from relation_core.files.json_file import read_text
 Settings = TypeVar("Settings")
 _BYTES = 1 << 20
 """The most that is read of a settings file."""
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "path_type": "a path",
+    "dataclass_type": "a table",
+    "literal_error": "{expected}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "greater_than": "a number above {gt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "less_than": "a number below {lt:g}",
+}
+"""What was expected, by pydantic's kinds of errors and with their contexts."""
 
 
 class SettingsError(RelationAdapterError):
@@ -25,13 +44,19 @@ def read_settings(file: Path, of: type[Settings]) -> Settings:
     Paths in it are relative to the file's folder.
 
     Raises:
-        SettingsError: the file cannot be read, or holds an unknown name, a value of another kind, or lacks one.
+        SettingsError: the file cannot be read, or holds an unknown name, a value of another kind or out of its
+            bounds, or lacks one.
     """
     try:
         table = _parse(read_text(file, _BYTES))
     except (OSError, ValueError) as error:  # tomllib's own error is a ValueError
         raise SettingsError(f"Cannot read the settings '{file}': {error}. Expected a TOML file.") from error
-    return _build(of, table, file, "")
+    try:
+        return TypeAdapter(of).validate_python(table, context=file.parent)
+    except ValidationError as error:
+        errors = error.errors()
+        first = next((one for one in errors if one["type"] == "unexpected_keyword_argument"), errors[0])
+        raise SettingsError(_message(first, file, of)) from error
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -48,42 +73,26 @@ def _toml() -> Any:
         return importlib.import_module("tomli")
 
 
-def _build(of: type[Any], table: dict[str, Any], file: Path, place: str) -> Any:
-    kinds = get_type_hints(of)
-    known = {field.name: field for field in fields(of)}
-    unknown = sorted(table.keys() - known.keys())
-    if unknown:
-        raise SettingsError(
-            f"'{file}' has an unknown setting '{place}{unknown[0]}'. Known there: {', '.join(sorted(known))}."
-        )
-    values: dict[str, Any] = {}
-    for name, field in known.items():
-        if name in table:
-            values[name] = _value(kinds[name], table[name], file, f"{place}{name}")
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise SettingsError(
-                f"'{file}' lacks the setting '{place}{name}'. Add it; docs/training.md tells what it is."
-            )
-    return of(**values)
+def _message(error: ErrorDetails, file: Path, of: type[Any]) -> str:
+    """What is wrong, where it is, and what was expected."""
+    names = [str(name) for name in error["loc"]]
+    place, context = ".".join(names), error.get("ctx", {})
+    if error["type"] == "unexpected_keyword_argument":
+        known = _known(of, names[:-1])
+        near = get_close_matches(names[-1], known, 1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        return f"'{file}' has an unknown setting '{place}'. {hint}Known there: {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"'{file}' lacks the setting '{place}'. Add it; docs/training.md tells what it is."
+    if error["type"] == "value_error":  # of a whole table
+        return f"'{place}' in '{file}': {context['error']}"
+    expected = _EXPECTED.get(error["type"], error["msg"]).format(**context)
+    return f"'{place}' in '{file}' is {error['input']!r}; expected {expected}."
 
 
-def _value(kind: Any, value: Any, file: Path, place: str) -> Any:
-    options = get_args(kind)
-    if options and not isinstance(options[0], type):  # one of some words
-        if value in options:
-            return value
-        raise SettingsError(f"'{place}' in '{file}' is {value!r}; expected one of {', '.join(map(repr, options))}.")
-    kind = next((option for option in options if option is not type(None)), kind)  # X | None
-    if is_dataclass(kind) and isinstance(value, dict):
-        return _build(cast("type[Any]", kind), cast("dict[str, Any]", value), file, f"{place}.")
-    if kind is Path and isinstance(value, str):
-        return file.parent / value
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        expected = "a table" if is_dataclass(kind) else _WORDS.get(kind, "something else")
-        raise SettingsError(f"'{place}' in '{file}' is {value!r}; expected {expected}.")
-    return value
-
-
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+def _known(of: type[Any], tables: list[str]) -> list[str]:
+    """Names of the settings of a table."""
+    for table in tables:
+        hint = get_type_hints(of)[table]
+        of = cast("type[Any]", next((option for option in get_args(hint) if is_dataclass(option)), hint))  # X | None
+    return sorted(field.name for field in fields(of))
