@@ -7,10 +7,8 @@ import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from relation_core.progress import Silent
 from relation_core.randomness import generator_of
@@ -28,6 +26,7 @@ from .learning_rate import learning_rate_factor
 from .models import build_flow, load_encoders
 from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
+from .processes import start_processes
 from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
 from .run_state import load_state, save_state
 from .settings import RunSettings
@@ -46,6 +45,7 @@ def train(settings: RunSettings) -> None:
 
     Raises:
         BusyError: another process trains into that folder.
+        ProcessesError: the processes were started to divide the model.
         CheckpointError: the state there belongs to a run with other settings, or a model file is not what it should be.
     """
     main = os.environ.get("RANK", "0") == "0"  # of accelerate's processes
@@ -63,7 +63,7 @@ class Trainer:
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
         training = settings.training
-        self.accelerator: Any = Accelerator(cpu=settings.device == "cpu", mixed_precision=training.precision)
+        self.accelerator = start_processes(settings.device == "cpu", training.precision)
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
         self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)

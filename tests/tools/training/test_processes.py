@@ -1,0 +1,163 @@
+"""Several processes train as one, or are refused: what is exported is what was trained."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_run import ROOT, SmallRun, as_toml, run_command
+
+from relation_tools.training.curve import read_curve
+from relation_tools.training.models import new_transformer
+from relation_tools.training.processes import ProcessesError, check_kind, check_launch, start_processes
+from relation_tools.training.settings import RunSettings
+from relation_tools.training.trainer import Trainer
+from relation_tools.training.weights_file import write_weights
+
+RunOf = Callable[..., RunSettings]
+
+
+@pytest.fixture(scope="module")
+def random_flux(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> RunOf:
+    """Settings of a run on a Flux that lets everything through, unlike a new one, whose modulations are zeros."""
+    sizes = small_run.settings.models.new_transformer
+    assert sizes is not None
+    torch.manual_seed(0)
+    transformer = new_transformer(sizes)
+    with torch.no_grad():
+        for parameter in transformer.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    file = tmp_path_factory.mktemp("flux") / "transformer.safetensors"
+    write_weights(file, transformer.state_dict(), torch.float32)
+    models = replace(small_run.settings.models, new_transformer=None, transformer=file)
+
+    def settings(output: Path, **training: object) -> RunSettings:
+        return replace(small_run.into(output, {"export_dtype": "float32"}, **training), models=models)
+
+    return settings
+
+
+def launch(settings: RunSettings, file: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Train in two processes of this machine's processor."""
+    file.write_text(as_toml(settings), encoding="utf-8")
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "relation_tools", "train"]
+    return subprocess.run(
+        [sys.executable, *command, str(file)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def exported(settings: RunSettings) -> dict[str, torch.Tensor]:
+    """Every exported tensor, by its file and name."""
+    files = sorted((settings.output / "exported").glob("*.safetensors"))
+    return {f"{file.name} {name}": tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def untrained(settings: RunSettings) -> dict[str, torch.Tensor]:
+    """What a run exports that has not taken a step."""
+    Trainer(settings)._export()
+    return exported(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("ACCELERATE_USE_FSDP", "FSDP"),
+        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
+        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
+        ("ACCELERATE_USE_TP", "tensor parallelism"),
+        ("ACCELERATE_USE_PARALLELISM_CONFIG", "parallelism config"),
+    ],
+)
+def test_a_launch_that_divides_the_model_is_refused(variable: str, name: str) -> None:
+    for value in ("true", "True", "1"):
+        with pytest.raises(ProcessesError, match=f"{name}.*Expected plain data parallel.*torchrun"):
+            check_launch({variable: value})
+    check_launch({variable: "false", "ACCELERATE_USE_CPU": "true"})
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "TP", "XLA"])
+def test_what_accelerate_made_of_it_is_refused_too(kind: str) -> None:
+    with pytest.raises(ProcessesError, match=kind):
+        check_kind(kind)
+
+
+@pytest.mark.parametrize("kind", ["NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU"])
+def test_whole_models_are_not_refused(kind: str) -> None:
+    check_kind(kind)
+
+
+def test_gradients_of_data_parallel_are_its_buckets() -> None:
+    assert start_processes(True, "no").ddp_handler.gradient_as_bucket_view
+
+
+def test_a_trainer_looks_at_the_launch_before_it_loads_anything(
+    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    models = replace(small_run.settings.models, vae=tmp_path / "missing.safetensors")
+    with pytest.raises(ProcessesError, match="FSDP"):
+        Trainer(replace(small_run.into(tmp_path), models=models))
+
+
+@pytest.mark.slow
+def test_two_processes_that_would_divide_the_model_train_nothing(small_run: SmallRun, tmp_path: Path) -> None:
+    settings = small_run.into(tmp_path / "run", steps=1)
+    done = launch(settings, tmp_path / "run.toml", ACCELERATE_USE_FSDP="true", FSDP_VERSION="2")
+    assert done.returncode != 0
+    assert "FSDP (ACCELERATE_USE_FSDP=true)" in done.stderr and "Expected plain data parallel" in done.stderr
+    assert "relation_tools/training/trainer.py" not in done.stderr, "a message, not a traceback"
+    assert not list(tmp_path.glob("run/*/*")), "neither a state nor an export"
+
+
+@pytest.mark.parametrize("trained", ["everything", "adapter and lora"])
+def test_exports_hold_trained_weights(random_flux: RunOf, tmp_path: Path, trained: str) -> None:
+    before, after = (random_flux(tmp_path / name, trained=trained, steps=3) for name in ("before", "after"))
+    start = untrained(before)
+    Trainer(after).run()
+    assert_all_trained(start, exported(after), trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("trained", "accumulate"), [("everything", 1), ("adapter and lora", 2)])
+def test_two_processes_export_what_one_does_with_twice_the_batches(
+    random_flux: RunOf, tmp_path: Path, trained: str, accumulate: int
+) -> None:
+    steps = 6
+    start, one = (
+        random_flux(tmp_path / name, trained=trained, steps=steps, accumulate=2 * accumulate)
+        for name in ("start", "one")
+    )
+    two = random_flux(tmp_path / "two", trained=trained, steps=steps, accumulate=accumulate)
+    untouched = untrained(start)
+    (tmp_path / "one.toml").write_text(as_toml(one), encoding="utf-8")
+    run_command("train", tmp_path / "one.toml")
+    done = launch(two, tmp_path / "two.toml", ACCELERATE_GRADIENT_ACCUMULATION_STEPS="7")
+    assert done.returncode == 0, done.stderr
+    assert_all_trained(untouched, exported(two), trained)
+    for name, weight in exported(one).items():
+        torch.testing.assert_close(exported(two)[name], weight, rtol=1e-4, atol=1e-4, msg=name)
+    losses = [[float(row["loss"]) for row in read_curve(settings.output / "curve.csv")] for settings in (one, two)]
+    assert len(losses[0]) == steps and losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def assert_all_trained(start: dict[str, torch.Tensor], end: dict[str, torch.Tensor], trained: str) -> None:
+    """No exported tensor is the untrained one."""
+    assert start.keys() == end.keys()
+    files = {name.split()[0] for name in end}
+    second = "transformer.safetensors" if trained == "everything" else "lora.safetensors"
+    assert files == {"relation_adapter.safetensors", second}
+    same = [name for name in end if torch.equal(start[name], end[name])]
+    assert not same
