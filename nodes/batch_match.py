@@ -51,7 +51,7 @@ def check_batches(
     for pictures, what in counts.items():
         if places is not None and any((place - row) % pictures for row, place in enumerate(places)):
             raise BatchMismatchError(
-                f"The latents of this run were picked from a batch, or put in another order: by their noise they are "
+                f"The latents of this run were picked from a batch, or reordered: by their noise they are "
                 f"number {', '.join(str(place) for place in places[:8])} of it, and there are {pictures} {what}; "
                 f"expected all latents in the order of the pictures. {_REMEDY}"
             )
@@ -59,7 +59,7 @@ def check_batches(
 
 _REMEDY = (
     "To edit some of the pictures, or one at a time, pick or rebatch the pictures before Encode Relation Source (Image "
-    "From Batch, Rebatch Images), not the latents after it. Repeat Latent Batch and a single source picture go with "
+    "From Batch, Rebatch Images), not the latents after it. Repeat Latent Batch and a single source picture work with "
     "any number."
 )
 

@@ -101,6 +101,6 @@ def _file(dataset: str) -> Path:
     if dataset not in _datasets():  # a name that comes from another node was checked by nobody
         raise DatasetError(
             f"There is no dataset '{dataset}' in {folder_paths.get_input_directory()}. Put the .jsonl file there, or "
-            "in a folder in it, with its pictures where it says they are, and press R to refresh."
+            "in a folder in it, with its pictures at the paths that it lists, and press R to refresh."
         )
     return Path(folder_paths.get_input_directory()) / dataset

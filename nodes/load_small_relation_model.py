@@ -53,7 +53,7 @@ class LoadSmallRelationModel(io.ComfyNode):
         for file in _files():
             if not file.is_file():
                 raise CheckpointError(
-                    f"There is no file '{file.name}' in {FOLDER}. It comes with the pack: install it anew."
+                    f"There is no file '{file.name}' in {FOLDER}. It comes with the pack: reinstall the pack."
                 )
         model = comfy.sd.load_diffusion_model(str(FLUX))
         vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(AUTOENCODER)))

@@ -50,8 +50,8 @@ def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) ->
     """
     if c_concat is not None and references:
         raise ModelMismatchError(
-            "This Flux takes further channels beside the latent (FLUX.1-Fill, -Canny and -Depth and their LoRAs do), "
-            "and ComfyUI gives a source picture none of them. Use FLUX.1-dev, or leave Encode Relation Source out."
+            "This Flux takes extra channels besides the latent (FLUX.1-Fill, -Canny and -Depth and their LoRAs do), "
+            "and ComfyUI gives a source picture none of them. Use FLUX.1-dev, or remove Encode Relation Source."
         )
 
 

@@ -275,7 +275,7 @@ def plan_of(key: str) -> ForwardPlan:
     plans = _PLANS.get()
     if key not in plans:
         raise ModelMismatchError(
-            "Something called the model past ComfyUI's own way to it (apply_model), so what the relation shall do is "
-            "not known. Remove the nodes that replace how the model is called, or take Apply RelationAdapter out."
+            "The model was called without ComfyUI's `apply_model`, so the relation could not be prepared. Remove the "
+            "nodes that replace how the model is called, or remove Apply RelationAdapter."
         )
     return plans[key]

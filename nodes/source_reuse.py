@@ -270,5 +270,5 @@ def _unreached(model: Any) -> ModelMismatchError:
     return ModelMismatchError(
         f"This model ({kind.__module__}.{kind.__name__}) does not call ComfyUI's post_input patches, so its source "
         "cannot be reused. Nunchaku's Flux and some replaced forwards are like that. Load FLUX.1 with Load Diffusion "
-        "Model, or take Reuse Relation Source out."
+        "Model, or remove Reuse Relation Source."
     )

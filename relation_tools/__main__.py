@@ -14,13 +14,13 @@ from .process import BROKEN_PIPE, drop_output, ending_cleanly, prepare_streams
 GROUPS: dict[str, str] = {
     "dataset": "build, validate, count and look at training datasets",
     "edit": "apply the edit of exemplar pairs or of a relation to pictures, without ComfyUI",
-    "encode": "keep what exemplar pairs show as a relation file",
+    "encode": "save what exemplar pairs show as a relation file",
     "evaluate": "run a test file through ComfyUI servers, score the results, report",
-    "measure": "tell how often a model makes the edit that its exemplars show",
+    "measure": "measure how often a model makes the edit that its exemplars show",
     "pretrain": "train the frozen parts of a small model: autoencoder and vision model",
     "train": "train an adapter and a LoRA on a frozen Flux, or a whole small Flux",
     "tune": "learn a relation from a few pairs of pictures before and after an edit",
-    "weights": "download and convert weights files, and tell what they are",
+    "weights": "download, convert and identify weights files",
 }
 """Help of every group of commands. Group ``x`` is the module ``relation_tools.commands.x``, imported on use."""
 

@@ -62,7 +62,7 @@ def _head_dim(metadata: Mapping[str, str], path: Path) -> int:
     text = metadata.get("head_dim", str(HEAD_DIM))
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise CheckpointError(
-            f"The metadata of {path} says head_dim = {quoted(text)}; expected a number from 1 on. Convert the released "
+            f"The metadata of {path} says head_dim = {quoted(text)}; expected 1 or more. Convert the released "
             "file again."
         )
     return int(text)

@@ -64,7 +64,7 @@ def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int 
         raise CheckpointError(
             f"{path} has no adapter's shapes: image_proj.proj.0.weight {first.shape}, proj.2.weight "
             f"{second.shape}, norm.weight {norm.shape}, {block_keys(0)[0]} {key.shape}; "
-            "expected two matrices, a vector and a matrix, and nothing of size 0. Fetch the file again."
+            "expected two matrices, a vector and a matrix, and nothing of size 0. Download the file again."
         )
     config = RelationConfig(
         blocks=sum(1 for name in tensors if name.startswith("ip_adapter.")) // 2,
@@ -79,7 +79,7 @@ def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int 
         if tensors[name].shape != shape:
             raise CheckpointError(
                 f"'{name}' in {path} has shape {tensors[name].shape}; expected {shape}, to fit its other "
-                f"tensors and heads of {head_dim}. The file is damaged or made for another kind of model: fetch it "
+                f"tensors and heads of {head_dim}. The file is damaged or made for another kind of model: download it "
                 f"again from {ADAPTER_ADDRESS}."
             )
     return config

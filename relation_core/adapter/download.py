@@ -92,7 +92,7 @@ def _download(target: Path, progress: ByteProgress) -> None:
             f"{ADAPTER_FILE} could not be written to {folder} ({error.strerror or error}). Expected a folder to write "
             "to, with room for 5.3 GB: what has arrived is kept there, so make room and run again."
         ) from error
-    _LOG.info("%s is whole, as checked against the hub.", target)
+    _LOG.info("%s is complete: its sha256 matches the hub's.", target)
 
 
 @contextmanager
@@ -106,7 +106,8 @@ def _alone_in(folder: Path) -> Generator[None]:
         lock.acquire()
     except filelock.Timeout as error:
         raise DownloadError(
-            f"Another process is downloading {ADAPTER_FILE} to {folder}; expected to be the only one. Wait for it, and "
+            f"Another process is downloading {ADAPTER_FILE} to {folder}. Expected no other: wait for it to finish, "
+            "then "
             "run again."
         ) from error
     try:
@@ -159,7 +160,7 @@ def _check_room(release: _Release, part: Path) -> None:
     if free < needed:
         raise DownloadError(
             f"{part.parent} has {free / 1e9:.2f} GB of room, and {ADAPTER_FILE} still needs {needed / 1e9:.2f} GB; "
-            "expected room for all of it. Make room, and run again."
+            "expected room for all of it. Free some disk space and run again."
         )
 
 

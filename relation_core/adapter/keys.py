@@ -43,7 +43,7 @@ def canonical_names(names: Iterable[str], path: Path) -> dict[str, str]:
         canonical = _DATA_PARALLEL_PREFIX.sub(r"\1.", name)
         if canonical in source:
             raise CheckpointError(
-                f"{quoted(canonical)} stands twice in {path}, with and without 'module.'. {_remedy()}"
+                f"{quoted(canonical)} appears twice in {path}, with and without 'module.'. {_remedy()}"
             )
         source[canonical] = name
     expected: set[str] = set(PROJECTION_KEYS)

@@ -113,7 +113,7 @@ def _decode(file: BinaryIO, name: str) -> PictureFile:
         raise PictureError(name, str(error).rstrip("."), "Convert it first.") from error
     except Exception as error:  # a decoder that meets damaged data raises whatever it runs into
         said = printable(str(error).rstrip(".") or type(error).__name__)
-        raise PictureError(name, said, f"Expected {_READABLE}, whole: get the file again.") from error
+        raise PictureError(name, said, f"Expected {_READABLE}, whole: download the file again.") from error
 
 
 def _too_many_pixels(name: str, found: str) -> PictureError:

@@ -47,10 +47,10 @@ def learned_from_text(text: str) -> tuple[Learned, ...]:
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError("what it says of its learning is no JSON") from error
+        raise ValueError("its record of how it was learned is not JSON") from error
     origins = cast("list[Any]", found) if isinstance(found, list) else None
     if origins is None or len(origins) > _MAX_ORIGINS:
-        raise ValueError(f"what it says of its learning is no list of at most {_MAX_ORIGINS}")
+        raise ValueError(f"its record of how it was learned is not a list of at most {_MAX_ORIGINS}")
     return tuple(_origin(value) for value in origins)
 
 
@@ -63,5 +63,5 @@ def _origin(value: Any) -> Learned:
         and all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in texts)
     )
     if not sound:
-        raise ValueError("what it says of its learning has not the pairs, steps, prompt and model of one")
+        raise ValueError("its record of how it was learned lacks pairs, steps, prompt or model")
     return Learned(*counts, *texts)  # pyright: ignore[reportArgumentType] - checked above

@@ -50,7 +50,7 @@ def value_problem(tokens: torch.Tensor, pair_weights: Sequence[float]) -> str | 
     if not bool(tokens.isfinite().all()):
         return "its tokens are not all finite"
     wrong = [weight for weight in pair_weights if not is_weight(weight)]
-    return f"it has the weight {wrong[0]}; expected a number from 0 on" if wrong else None
+    return f"it has the weight {wrong[0]}; expected 0 or more" if wrong else None
 
 
 def is_weight(weight: float) -> bool:
@@ -61,7 +61,7 @@ def is_weight(weight: float) -> bool:
 def check_weight(weight: float) -> None:
     """Refuse a pair weight that has no meaning."""
     if not is_weight(weight):
-        raise ExemplarError(f"Got the weight {weight} for exemplar pairs; expected a number from 0 on.")
+        raise ExemplarError(f"Got the weight {weight} for exemplar pairs; expected 0 or more.")
 
 
 def check_pair_count(pairs: int) -> None:

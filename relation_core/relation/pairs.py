@@ -29,8 +29,9 @@ def pair_up(before: list[_Picture], after: list[_Picture]) -> list[tuple[_Pictur
     """
     if len(before) != len(after):
         raise ExemplarError(
-            f"There are {len(before)} pictures before and {len(after)} after the edit; expected as many of each, in "
-            "the same order. Give every exemplar pair both of its pictures."
+            f"There are {len(before)} pictures before and {len(after)} after the edit; expected the same number of "
+            "each, in "
+            "the same order. Give both pictures of every exemplar pair."
         )
     return list(zip(before, after, strict=True))
 
@@ -58,7 +59,7 @@ def encode_pairs(
         progress: one step a pair, then those of :func:`encode_relation`; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or gave values that are not finite; the weight is no
+        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is no
             weight, or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """

@@ -97,7 +97,7 @@ def encode_relation(
         progress: one step a token of the adapter, then one a block; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or gave values that are not finite; the weight is no
+        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is no
             weight, or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
@@ -110,7 +110,8 @@ def encode_relation(
         )
     if not bool(pooled.isfinite().all()):
         raise ExemplarError(
-            "The vision model gave values that are not finite; expected numbers only. Check the exemplar pictures and "
+            "The vision model returned NaN or infinite values; expected finite values only. Check the exemplar "
+            "pictures and "
             "the vision model's file."
         )
     check_weight(weight)
@@ -134,7 +135,7 @@ def relation_of_tokens(
 
     Args:
         adapter: the adapter.
-        tokens: (P, 2N, D) on the CPU, in the dtype that keys and values shall have.
+        tokens: (P, 2N, D) on the CPU, in the dtype of the keys and values.
         pair_weights: one a pair.
         thumbnails: (P, height, width, 3) uint8.
         device: where to compute; the result is kept on the CPU.
@@ -194,7 +195,8 @@ def average_relations(first: Relation, second: Relation, ratio: float) -> Relati
     if first.pairs != second.pairs:
         raise RelationMismatchError(
             f"Averaging mixes relations pair by pair, but relation_1 has {first.pairs} exemplar pairs and relation_2 "
-            f"has {second.pairs}; expected as many in both. Add pairs to one of them, or choose the mode 'concat'."
+            f"has {second.pairs}; expected the same number in both. Add pairs to one of them, or choose the mode "
+            "'concat'."
         )
     if ratio in (0.0, 1.0):
         return second if ratio else first
@@ -243,8 +245,8 @@ def _not_finite(
     bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if bad:
         return CheckpointError(
-            f"{adapter.path} has values that are not finite in {shortened(bad)}; expected numbers only. The file is "
-            f"damaged: fetch it again from {ADAPTER_ADDRESS}."
+            f"{adapter.path} has NaN or infinite values in {shortened(bad)}; expected finite values only. The file is "
+            f"damaged: download it again from {ADAPTER_ADDRESS}."
         )
     return ExemplarError(
         f"The exemplar tokens of {source} reach {float(tokens.abs().max()):.3g}, too large for {tokens.dtype}: keys "

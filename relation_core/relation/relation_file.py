@@ -180,5 +180,5 @@ def _read_contents(path: str | Path) -> _Contents:
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} is a damaged relation: {reason}. Get the file again, or encode the exemplar pairs again."
+        f"{path} is a damaged relation: {reason}. Download the file again, or encode the exemplar pairs again."
     )

@@ -103,7 +103,7 @@ class Learner:
         if not (math.isfinite(loss) and bool(self._tokens.isfinite().all())):
             raise TuningError(
                 f"The loss of step {self.step} is {loss:g} at the learning rate {self._settings.learning_rate:g}; "
-                "expected numbers only. Nothing was kept: lower the learning rate."
+                "expected finite values only. Nothing was kept: lower the learning rate."
             )
         self.losses.append(loss)
         if self.step % self._settings.check_every == 0 or self.done:

@@ -138,8 +138,8 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     bad = [name for name, tensor in tensors.items() if not all(bound.isfinite() for bound in tensor.aminmax())]
     if bad:
         raise CheckpointError(
-            f"{path} has values that are not finite in {shortened(bad)}; expected numbers only. The file is damaged: "
-            f"fetch it again. {_remedy()}"
+            f"{path} has NaN or infinite values in {shortened(bad)}; expected finite values only. The file is damaged: "
+            f"download it again. {_remedy()}"
         )
 
 

@@ -29,7 +29,7 @@ _DEEPEST = 4
 """Dictionaries within dictionaries: the released file has two."""
 _REFUSED = re.compile(r"\b(?:GLOBAL|Unsupported class) ([\w.]+)")
 """How PyTorch words the refusal of a pickle's name."""
-_REMEDY = "The file is damaged or no weights file: fetch the original again."
+_REMEDY = "The file is damaged or no weights file: download the original again."
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _read_pickle(path)
     raise CheckpointError(
         f"{path} ends in '{path.suffix}'; expected weights in a file that ends in {', '.join(sorted(SUFFIXES))}. Check "
-        "its name, or fetch the original file."
+        "its name, or download the original file."
     )
 
 
@@ -88,16 +88,17 @@ def _pickle_problem(path: Path, error: Exception) -> str:
     if refused:
         return (
             f"{path} is a pickle that holds more than plain tensors: it asks for {refused[1]}, which was not run. "
-            "Expected tensors only: do not trust this file, and fetch the weights from their official address."
+            "Expected tensors only: do not trust this file, and download the weights from their official address."
         )
     if isinstance(error, ClaimError):
         return (
             f"{path} is no plain weights file: {printable(str(error))}. Expected named tensors, all of whose values "
-            "are in the file: do not trust it, and fetch the weights from their official address."
+            "are in the file: do not trust it, and download the weights from their official address."
         )
     return (
-        f"{path} is not a whole weights file ({_first_words(error)}). Expected a complete file written by torch.save: "
-        "fetch the file again."
+        f"{path} is not a complete weights file ({_first_words(error)}). Expected a complete file written by "
+        "torch.save: "
+        "download the file again."
     )
 
 
@@ -123,7 +124,7 @@ def _flatten(file: OpenedFile, content: object, claims: Any, records: Mapping[st
         name = ".".join(keys)
         if isinstance(value, torch.Tensor) and keys:
             if name in tensors:
-                raise CheckpointError(f"{quoted(name)} stands twice in {path}; expected every name once. {_REMEDY}")
+                raise CheckpointError(f"{quoted(name)} appears twice in {path}; expected each name once. {_REMEDY}")
             tensors[name] = _placed(file, _plain(path, name, value), claim, records)
             continue
         inner = cast("dict[object, object]", value) if isinstance(value, dict) else None

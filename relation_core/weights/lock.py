@@ -50,7 +50,7 @@ def alone_in(folder: Path, work: str, wait: bool = False) -> Generator[None]:
     while lock is None:
         if not wait:
             raise BusyError(
-                f"Another process is {work} in '{folder}'; expected to be the only one. Wait until it ends and run "
+                f"Another process is {work} in '{folder}'. Expected no other: wait for it to finish and run "
                 "again, or name another folder."
             )
         if not told:

@@ -59,8 +59,8 @@ class OpenedFile:
         """
         if not 0 <= offset <= offset + length <= self.size:
             raise CheckpointError(
-                f"{self.path} is not a whole weights file: it points to byte {offset + length:,} and has "
-                f"{self.size:,}. Expected a complete download: fetch the file again."
+                f"{self.path} is not a complete weights file: it points to byte {offset + length:,} and has "
+                f"{self.size:,}. Expected a complete download: download the file again."
             )
         data = torch.empty(length, dtype=torch.uint8)
         view, done = memoryview(cast("Any", data.numpy())), 0

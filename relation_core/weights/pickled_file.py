@@ -40,7 +40,7 @@ def zip_claims(file: OpenedFile) -> tuple[Any, Mapping[str, int]]:
         if entry.compress_type != zipfile.ZIP_STORED:
             raise CheckpointError(
                 f"{file.path} is a compressed archive ({quoted(entry.filename)} is packed), which cannot be mapped "
-                "into memory. Expected a file as torch.save writes it: fetch the original file."
+                "into memory. Expected a file as torch.save writes it: download the original file."
             )
         if max(entry.file_size, entry.compress_size) > file.size:
             raise ClaimError(f"{quoted(entry.filename)} in its zip would be larger than the file")

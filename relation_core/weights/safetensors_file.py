@@ -67,7 +67,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str
         return _tensors(header, file, 8 + length), metadata
     except _BrokenError as error:
         raise CheckpointError(
-            f"{path} is not a whole .safetensors file: {error}. Expected a complete download: fetch the file again."
+            f"{path} is not a complete .safetensors file: {error}. Expected a complete download: download the file "
+            "again."
         ) from error
 
 
@@ -125,7 +126,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise _BrokenError(f"{_shown(twice)} stands twice in its header")
+        raise _BrokenError(f"{_shown(twice)} appears twice in its header")
     return found
 
 

@@ -50,10 +50,15 @@ def _add_build(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "pairs", type=Path, metavar="PAIRS", help="a folder with <task>/Group1/labels.json, or a .jsonl or .json file"
     )
-    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write; run again to go on after a kill")
-    command.add_argument("--per-task", type=int, default=defaults.per_task, help="most samples a task (%(default)s)")
     command.add_argument(
-        "--test-pairs", type=int, default=defaults.test_pairs, help="pictures a task held out for testing (%(default)s)"
+        "out", type=Path, metavar="OUT", help="the folder to write; after a crash, run the same command again"
+    )
+    command.add_argument("--per-task", type=int, default=defaults.per_task, help="most samples per task (%(default)s)")
+    command.add_argument(
+        "--test-pairs",
+        type=int,
+        default=defaults.test_pairs,
+        help="pictures per task held out for testing (%(default)s)",
     )
     command.add_argument("--seed", type=int, default=defaults.seed, help="of the drawing (%(default)s)")
     command.add_argument("--categories", type=Path, help="a .json that maps tasks to categories")
@@ -85,8 +90,10 @@ def _add_synthesize(command: argparse.ArgumentParser) -> None:
 
 def _add_landscapes(command: argparse.ArgumentParser) -> None:
     defaults = LandscapeOptions()
-    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write; run again to go on after a kill")
-    command.add_argument("--relations", type=int, default=defaults.relations, help="drawn anew each (%(default)s)")
+    command.add_argument(
+        "out", type=Path, metavar="OUT", help="the folder to write; after a crash, run the same command again"
+    )
+    command.add_argument("--relations", type=int, default=defaults.relations, help="each drawn once (%(default)s)")
     command.add_argument("--scenes", type=int, default=defaults.scenes, help="unedited landscapes (%(default)s)")
     command.add_argument("--pairs", type=int, default=defaults.pairs, help="landscapes a relation (%(default)s)")
     command.add_argument("--seed", type=int, default=defaults.seed, help="of all of them (%(default)s)")

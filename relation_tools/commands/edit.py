@@ -19,12 +19,12 @@ _SETTINGS = {
     "strength": "how strongly the relation acts; 0 is the model without it",
     "double_strength": "times the strength, in the double-stream blocks",
     "single_strength": "times the strength, in the single-stream blocks",
-    "start": "share of sampling at which the relation begins to act",
-    "end": "share of sampling at which it stops to act",
+    "start": "share of sampling at which the relation starts acting",
+    "end": "share of sampling at which it stops acting",
     "seed": "of the noise, which is ComfyUI's for that seed",
     "long_side": "pixels of the result's longer side; 0 keeps the source's size",
     "source_scale": "below 1 the model sees the source smaller",
-    "refresh_every": "steps from one computation of the source to the next: more are faster, 1 is exact",
+    "refresh_every": "compute the source every so many steps: higher is faster, 1 is exact",
 }
 
 
@@ -53,7 +53,7 @@ def _add_pictures(group: Any) -> None:
         action="append",
         type=float,
         metavar="NUMBER",
-        help="of a pair beside others; once for every pair (1)",
+        help="weight of a pair relative to the others; once for every pair (1)",
     )
     add_fit(group)
     group.add_argument(
@@ -68,8 +68,8 @@ def _add_pictures(group: Any) -> None:
     group.add_argument(
         "-o", "--out", required=True, type=Path, metavar="PATH", help="the result's file, or a folder for the results"
     )
-    group.add_argument("--prompt", default="", help="what the edit is, in words")
-    group.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    group.add_argument("--prompt", default="", help="the edit in words")
+    group.add_argument("--overwrite", action="store_true", help="replace existing results")
     group.add_argument("--no-comparison", action="store_true", help="write no sheet of A : A' :: B : B'")
 
 

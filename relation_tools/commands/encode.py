@@ -19,7 +19,11 @@ def add_commands(command: argparse.ArgumentParser) -> None:
             f"--{name}", action="append", required=True, type=Path, metavar="FILE", help=f"{what}; once for every pair"
         )
     command.add_argument(
-        "--weight", action="append", type=float, metavar="NUMBER", help="of a pair beside others; once a pair (1)"
+        "--weight",
+        action="append",
+        type=float,
+        metavar="NUMBER",
+        help="weight of a pair relative to the others; once for every pair (1)",
     )
     add_fit(command)
     command.add_argument("--adapter", required=True, type=Path, metavar="PATH", help="the RelationAdapter")

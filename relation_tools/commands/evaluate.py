@@ -62,11 +62,11 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         "--workflow", type=Path, default=SHIPPED, help="a template in API form; see docs/evaluation.md (the pack's own)"
     )
     command.add_argument(
-        "--server", action="append", required=True, help="address of a ComfyUI, such as 127.0.0.1:8188; may be repeated"
+        "--server", action="append", required=True, help="address of a ComfyUI, such as 127.0.0.1:8188; repeatable"
     )
-    command.add_argument("--limit", type=int, help="only the first so many samples")
+    command.add_argument("--limit", type=int, help="only the first N samples")
     command.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
-    command.add_argument("--attempts", type=int, default=defaults.attempts, help="tries of a sample (%(default)s)")
+    command.add_argument("--attempts", type=int, default=defaults.attempts, help="tries per sample (%(default)s)")
     command.add_argument(
         "--give-up", type=float, default=defaults.give_up, help="seconds to wait for a lost server (%(default)s)"
     )

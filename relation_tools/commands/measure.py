@@ -43,13 +43,13 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         "--landscapes",
         type=int,
         metavar="COUNT",
-        help="in the place of FILE: so many questions on new painted landscapes, of each split",
+        help="instead of FILE: this many questions on new painted landscapes, of each split",
     )
     group.add_argument("--model", type=Path, required=True, help="the Flux: a file, or a folder in diffusers' form")
     group.add_argument("--adapter", type=Path, required=True, help="the adapter's file")
     group.add_argument("--vision", type=Path, required=True, help="the SigLIP vision model")
     group.add_argument("--vae", type=Path, help="the autoencoder; not for a whole pipeline's folder")
-    group.add_argument("--lora", type=Path, action="append", default=[], help="a LoRA; may be repeated")
+    group.add_argument("--lora", type=Path, action="append", default=[], help="a LoRA; repeatable")
     group.add_argument("--cache", type=Path, help="a folder for what pictures of FILE are encoded to")
     group.add_argument("--samples", type=int, default=500, help="(%(default)s)")
     group.add_argument("--tasks", nargs="+", default=[], help="only these")

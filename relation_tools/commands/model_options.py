@@ -19,19 +19,17 @@ def add_models(group: Any) -> None:
         ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
     ):
         group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
-    group.add_argument(
-        "--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; may be given several times"
-    )
+    group.add_argument("--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; repeatable")
     group.add_argument("--lora-strength", type=float, default=1.0, metavar="NUMBER", help="of every LoRA (%(default)s)")
     add_computing(group)
     group.add_argument(
-        "--offload", action="store_true", help="keep only the model that computes on the device: less of its memory"
+        "--offload", action="store_true", help="keep only the model that is computing on the device, to save its memory"
     )
 
 
 def add_computing(group: Any) -> None:
     """Add where and in what models compute."""
-    group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best there is)")
+    group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best available)")
     group.add_argument(
         "--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto", help="(float32 on a CPU)"
     )

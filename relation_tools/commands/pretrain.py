@@ -18,7 +18,9 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         ("vision", "train a small SigLIP vision model on synthetic pictures"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument("output", type=Path, metavar="OUT", help="a folder; run again to go on after a kill")
+        command.add_argument(
+            "output", type=Path, metavar="OUT", help="a folder; after a crash, run the same command again"
+        )
         command.add_argument(
             "--pictures", type=Path, help="a folder that `dataset landscapes` wrote; without it, on small drawn scenes"
         )
@@ -30,7 +32,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.set_defaults(run=_pretrain)
         if name == "autoencoder":
             command.add_argument(
-                "--encoder-steps", type=int, default=0, help="with --pictures, freeze the encoder after so many (never)"
+                "--encoder-steps", type=int, default=0, help="with --pictures, freeze the encoder after N steps (never)"
             )
 
 

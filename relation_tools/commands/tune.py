@@ -50,7 +50,7 @@ def _add_pairs(group: Any) -> None:
 
 def _add_learning(group: Any) -> None:
     group.add_argument("--start", type=Path, metavar="FILE", help="a relation to start from (the mean of the pairs')")
-    group.add_argument("--prompt", default="", help="what the edit is, in words")
+    group.add_argument("--prompt", default="", help="the edit in words")
     for name, default, what in (
         ("steps", 400, "steps of learning"),
         ("learning-rate", 0.15, "at the first step, in units of the tokens' root mean square"),

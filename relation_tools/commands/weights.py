@@ -1,4 +1,4 @@
-"""``python -m relation_tools weights``: download and convert weights files, and tell what they are."""
+"""``python -m relation_tools weights``: download, convert and identify weights files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _LOG = logging.getLogger(__name__)
 def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the commands."""
     commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_download(commands.add_parser("download", help="fetch the released adapter from huggingface.co"))
+    _add_download(commands.add_parser("download", help="download the released adapter from huggingface.co"))
     _add_convert(commands.add_parser("convert", help="rewrite an adapter as one .safetensors file"))
-    _add_inspect(commands.add_parser("inspect", help="tell what a weights file is and whether it fits FLUX.1-dev"))
+    _add_inspect(commands.add_parser("inspect", help="identify a weights file and check whether it fits FLUX.1-dev"))
 
 
 def _add_download(command: argparse.ArgumentParser) -> None:
     command.description = (
-        f"Fetch {ADAPTER_FILE} (5.3 GB), unless it is there. A download that was cut off or interrupted is continued. "
+        f"Download {ADAPTER_FILE} (5.3 GB), unless it is there. A download that was cut off or interrupted is "
+        "continued. "
         "HF_ENDPOINT names another server; HF_HUB_OFFLINE forbids all."
     )
     command.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to put it (here)")
@@ -49,7 +50,7 @@ def _add_convert(command: argparse.ArgumentParser) -> None:
 
 def _add_inspect(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Tell what a weights file is: kind, sizes, dtype and fingerprint. The exit status is 1 if it does not fit "
+        "Identify a weights file: kind, sizes, dtype and fingerprint. The exit status is 1 if it does not fit "
         "FLUX.1-dev."
     )
     command.add_argument(

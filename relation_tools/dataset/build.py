@@ -110,11 +110,11 @@ def _build(
 
 def _prepare(folders: Folders) -> None:
     if folders.out.resolve() == folders.pairs.resolve():
-        raise DatasetError(f"'{folders.out}' is the paired dataset itself. Give another folder for the result.")
+        raise DatasetError(f"'{folders.out}' is the paired dataset itself. Choose another folder for the result.")
     try:
         folders.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatasetError(f"Cannot write to '{folders.out}': {error}. Give a folder that can be written.") from error
+        raise DatasetError(f"Cannot write to '{folders.out}': {error}. Choose a writable folder.") from error
 
 
 def _collect(pairs: Path) -> tuple[list[PairEntry], list[Problem]]:

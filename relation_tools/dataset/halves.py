@@ -62,7 +62,7 @@ def split_halves(picture: Image.Image) -> Halves:
         notes.append(f"unequal halves: {before.width} and {after.width} pixels wide; the second was resized")
         after = after.resize(before.size, Image.Resampling.LANCZOS)
     if before.height > 2 * before.width:
-        notes.append(f"the halves are {before.width}x{height}: perhaps they lie one above the other")
+        notes.append(f"the halves are {before.width}x{height}: they may lie one above the other")
     if before.tobytes() == after.tobytes():
         notes.append("the halves are identical")
     return Halves(before, after, tuple(notes))

@@ -66,7 +66,7 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
                     progress.step()
         return _write_samples(out, options)
     except OSError as error:
-        raise DatasetError(f"Cannot write to '{out}': {error}. Give a folder that can be written.") from error
+        raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
 
 
 @contextmanager

@@ -85,4 +85,4 @@ def _open(path: Path) -> Image.Image:
     try:
         return read_picture(path)
     except PictureError as error:
-        raise DatasetError(f"{error} `dataset validate` finds all such.") from error
+        raise DatasetError(f"{error} `dataset validate` lists all of them.") from error

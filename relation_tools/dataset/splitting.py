@@ -57,7 +57,9 @@ def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progre
             done[index] = outcomes
             _step(progress, len(outcomes))
     except OSError as error:
-        raise DatasetError(f"Cannot write to '{folders.out}': {error}. Make room there and run again.") from error
+        raise DatasetError(
+            f"Cannot write to '{folders.out}': {error}. Free some disk space there and run again."
+        ) from error
     except BrokenProcessPool as error:
         raise DatasetError(
             "A process of the build was killed, perhaps for want of memory. Run again with fewer --processes; what is "

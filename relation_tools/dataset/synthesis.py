@@ -47,7 +47,7 @@ def write_dataset(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: 
         for relation in relations:
             _write_labels(folders[relation.name], relation, scenes)
     except OSError as error:
-        raise DatasetError(f"Cannot write to '{out}': {error}. Give a folder that can be written.") from error
+        raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
 
 
 def _name(index: int) -> str:

@@ -111,7 +111,7 @@ def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} is not a whole autoencoder ({error}). Fetch the file again.") from error
+        raise CheckpointError(f"{path} is not a complete autoencoder ({error}). Download the file again.") from error
     return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
 
 

@@ -79,7 +79,8 @@ def unscaled(tensors: _Tensors, metadata: Mapping[str, str], path: Path) -> _Ten
         result[name] = _scaled(tensor, scales.pop(layer, None), formats.get(layer), f"{quoted(name)} in {path}")
     if scales:
         raise CheckpointError(
-            f"{path} has scales without a matrix for {shortened(sorted(scales))}; expected both. Fetch the file again."
+            f"{path} has scales without a matrix for {shortened(sorted(scales))}; expected both. Download the file "
+            "again."
         )
     return result
 
@@ -91,7 +92,8 @@ def _scaled(tensor: torch.Tensor, scale: torch.Tensor | None, kind: str | None, 
     if tensor.dtype not in _FORMATS.values() or not math.isfinite(value):
         found = "no scale" if scale is None else f"a scale of {tuple(scale.shape)}"
         raise CheckpointError(
-            f"{where} is {tensor.dtype} with {found}; expected float8 with one finite number. Fetch the file again, or "
+            f"{where} is {tensor.dtype} with {found}; expected float8 with one finite number. Download the file "
+            "again, or "
             "use one that is not quantised."
         )
     return tensor.float() * value
@@ -113,7 +115,8 @@ def _formats_beside(tensors: _Tensors, path: Path) -> dict[str, str]:
         if name.endswith(_CONFIG):
             if tensor.dtype != torch.uint8 or tensor.numel() > _CONFIG_BYTES:
                 raise CheckpointError(
-                    f"{quoted(name)} in {path} is {tensor.dtype} of {tensor.numel()} values; expected JSON. Fetch the "
+                    f"{quoted(name)} in {path} is {tensor.dtype} of {tensor.numel()} values; expected JSON. Download "
+                    "the "
                     "file again."
                 )
             formats[name.removesuffix(_CONFIG)] = _format(_json(tensor.numpy().tobytes(), path), path)
@@ -123,7 +126,7 @@ def _formats_beside(tensors: _Tensors, path: Path) -> dict[str, str]:
 def _format(config: Any, path: Path) -> str:
     kind: Any = cast("dict[str, Any]", config).get("format") if isinstance(config, dict) else None
     if not isinstance(kind, str):
-        raise CheckpointError(f"{path} has a layer whose quantisation has no format; expected one. Fetch it again.")
+        raise CheckpointError(f"{path} has a layer whose quantisation has no format; expected one. Download it again.")
     return kind
 
 
@@ -132,7 +135,7 @@ def _json(text: bytes, path: Path) -> dict[str, Any]:
         found: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} says of its quantisation what is not JSON; expected JSON, as ComfyUI writes it. Fetch it again."
+            f"{path} says of its quantisation what is not JSON; expected JSON, as ComfyUI writes it. Download it again."
         ) from error
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 

@@ -35,5 +35,5 @@ def open_folder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
         return kind.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
         raise CheckpointError(
-            f"{folder} does not hold a whole {kind.__name__} ({error}). Fetch the folder again."
+            f"{folder} does not contain a complete {kind.__name__} ({error}). Download the folder again."
         ) from error

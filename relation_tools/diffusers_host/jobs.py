@@ -30,7 +30,7 @@ _BAD_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
 class JobError(RelationAdapterError):
-    """Pictures cannot be found, or results not be put where they shall go."""
+    """Pictures cannot be found, or results cannot be written."""
 
 
 class ResultNameError(JobError):
@@ -72,7 +72,7 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> list[EditJob]:
         raise JobError(f"There is nothing at {source}; expected a picture, or a folder of pictures. Check the path.")
     _check_names(jobs)
     if not overwrite and not source.is_dir() and is_there(jobs[0].result):
-        raise JobError(f"{jobs[0].result} exists already. Choose another name, or add --overwrite to replace it.")
+        raise JobError(f"{jobs[0].result} already exists. Choose another name, or add --overwrite to replace it.")
     return jobs
 
 
@@ -162,7 +162,8 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
 def _check_suffix(result: Path) -> None:
     if result.suffix.lower() not in WRITTEN_SUFFIXES:
         raise JobError(
-            f"'{result.name}' does not end as a picture's name; expected one of {', '.join(WRITTEN_SUFFIXES)}, or a "
+            f"'{result.name}' is not a picture's file name; expected it to end in one of "
+            f"{', '.join(WRITTEN_SUFFIXES)}, or a "
             "folder that exists."
         )
 

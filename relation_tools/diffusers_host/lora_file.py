@@ -94,7 +94,9 @@ def _settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     except ValueError:
         read = None
     if not isinstance(read, dict):
-        raise CheckpointError(f"{path} has settings in its metadata ('{_METADATA}') that are not JSON. Get it again.")
+        raise CheckpointError(
+            f"{path} has settings in its metadata ('{_METADATA}') that are not valid JSON. Download it again."
+        )
     settings: dict[str, Any] = {
         name.removeprefix("transformer."): value
         for name, value in cast("dict[str, Any]", read).items()
@@ -102,7 +104,7 @@ def _settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     }
     strange = [name for name in _UNKNOWN if settings.get(name)]
     if strange:
-        raise CheckpointError(f"{path} is a LoRA with {', '.join(strange)}, which is not known here. Use a plain one.")
+        raise CheckpointError(f"{path} is a LoRA with {', '.join(strange)}, which is not supported. Use a plain one.")
     return settings
 
 
@@ -162,7 +164,9 @@ def _scale(lora: LoraFile, name: str, parts: Mapping[str, torch.Tensor]) -> floa
     else:
         scale = 1.0
     if not math.isfinite(scale):
-        raise CheckpointError(f"{lora.path} has an alpha for {quoted(name)} that is no finite number. Get it again.")
+        raise CheckpointError(
+            f"{lora.path} has an alpha for {quoted(name)} that is not a finite number. Download it again."
+        )
     return scale
 
 

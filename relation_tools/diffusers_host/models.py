@@ -93,7 +93,7 @@ def no_text_encoder(prompt: str) -> RelationAdapterError:
     """Say that nothing can read a prompt."""
     return RelationAdapterError(
         f"There is a prompt ('{prompt[:80]}') but no text encoder; expected one to read it. Name the folder of a "
-        "FLUX.1 pipeline that has text encoders, or leave the prompt out."
+        "FLUX.1 pipeline that has text encoders, or remove the prompt."
     )
 
 

@@ -37,7 +37,7 @@ def quiet_libraries() -> None:
 
 
 def device_of(name: str, offload: bool = False) -> torch.device:
-    """Find the device to compute on; ``auto`` is the best there is.
+    """Find the device to compute on; ``auto`` is the best available.
 
     Raises:
         RelationAdapterError: there is none of that name, or nothing to offload from it.
@@ -50,11 +50,11 @@ def device_of(name: str, offload: bool = False) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise RelationAdapterError(
             f"Cannot compute on '{name}' ({str(error).splitlines()[0]}). Expected cuda, mps or cpu: leave --device out "
-            "to take the best there is."
+            "to use the best one."
         ) from error
     if offload and device.type == "cpu":
         raise RelationAdapterError(
-            "There is nothing to offload, since models compute on the CPU; expected a GPU. Leave --offload out."
+            "There is nothing to offload, since the models run on the CPU; expected a GPU. Remove --offload."
         )
     return device
 

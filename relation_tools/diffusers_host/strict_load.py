@@ -31,7 +31,7 @@ def load_strictly(module: _Module, tensors: Mapping[str, torch.Tensor], path: Pa
     problems += [f"'{name}' is {found[name]}, expected {expected[name]}." for name in wrong[:3]]
     if problems:
         raise CheckpointError(
-            f"{path} is not a whole {type(module).__name__}. {' '.join(problems)} Fetch the file again."
+            f"{path} is not a complete {type(module).__name__}. {' '.join(problems)} Download the file again."
         )
     module.load_state_dict(dict(tensors), strict=True, assign=True)
     return module

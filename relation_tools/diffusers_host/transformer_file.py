@@ -79,7 +79,7 @@ def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
         config = _infer_config(tensors, path)
     except (KeyError, IndexError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is not a whole FLUX.1 transformer ({error}). Fetch the file again, or use the original one."
+            f"{path} is not a complete FLUX.1 transformer ({error}). Download the file again, or use the original one."
         ) from error
     with torch.device("meta"):
         model = FluxTransformer2DModel(**config)

@@ -23,7 +23,7 @@ def understanding(address: str) -> Generator[None]:
         raise
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise PromptFailedError(
-            f"{address} answers in another form than ComfyUI ({one_line(repr(error), 200)}). Check that it is one."
+            f"{address} does not answer like ComfyUI ({one_line(repr(error), 200)}). Check that it is one."
         ) from error
 
 

@@ -79,8 +79,8 @@ class Endpoint:
         address, model = os.environ.get(ADDRESS, ""), os.environ.get(MODEL, "")
         if not address or not model:
             raise EvaluationError(
-                f"No judge is given. Set {ADDRESS} (the base address of an OpenAI-compatible server, such as "
-                f"https://host/v1), {MODEL} and, where it wants one, {KEY}."
+                f"No judge is configured. Set {ADDRESS} (the base address of an OpenAI-compatible server, such as "
+                f"https://host/v1), {MODEL} and, if it needs one, {KEY}."
             )
         return Endpoint(address.rstrip("/"), model, os.environ.get(KEY, ""))
 

@@ -78,7 +78,7 @@ def render_report(
     by_index = {sample.index: sample for sample in samples}
     scores = [one for one in scores if one.index in by_index]
     if not scores:
-        raise EvaluationError(f"'{run.scores}' scores none of the samples. `evaluate score` makes it anew.")
+        raise EvaluationError(f"'{run.scores}' scores none of the samples. Run `evaluate score` to rebuild it.")
     best, worst = (
         [shown for one in chosen if (shown := _shown(by_index[one.index], one, folder, run)) is not None]
         for chosen in extremes(scores, options.ranked_by, options.shown, lambda one: by_index[one.index].source)

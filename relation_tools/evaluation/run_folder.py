@@ -52,7 +52,7 @@ class RunFolder:
             if record.exists() and any(self._depending()):
                 raise EvaluationError(
                     f"'{record}' is damaged, so it is not known what the results in '{self.folder}' were made with. "
-                    "Give another folder, or remove this one."
+                    "Choose another folder, or remove this one."
                 )
             write_whole(record, json.dumps(made_with, indent=2).encode())
 
@@ -70,7 +70,7 @@ class RunFolder:
         """
         record = self.folder / "run.json"
         if not record.exists():
-            raise EvaluationError(f"'{self.folder}' holds no results. `evaluate run` makes some.")
+            raise EvaluationError(f"'{self.folder}' holds no results. Run `evaluate run` first.")
         found = _record(record)
         if found is None:
             raise EvaluationError(

@@ -125,7 +125,7 @@ class Runner:
                 await asyncio.gather(*workers, return_exceptions=True)
         if work.unfinished:
             raise EvaluationError(
-                f"{work.unfinished} samples are left, but no server answers any more. Start one and run again."
+                f"{work.unfinished} samples are left, but no server answers any longer. Start one and run again."
             )
         return RunSummary(work.done, work.failed)
 

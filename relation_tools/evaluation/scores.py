@@ -58,7 +58,7 @@ def finished_samples(samples: Iterable[Sample], run: RunFolder) -> list[Sample]:
     """
     found = [sample for sample in samples if run.result(sample.index).exists()]
     if not found:
-        raise EvaluationError(f"'{run.folder}' holds no results. `evaluate run` makes some.")
+        raise EvaluationError(f"'{run.folder}' holds no results. Run `evaluate run` first.")
     return found
 
 
@@ -118,12 +118,12 @@ def read_scores(run: RunFolder) -> list[SampleScores]:
         EvaluationError: it is not there.
     """
     if not run.scores.exists():
-        raise EvaluationError(f"'{run.folder}' has no scores yet. `evaluate score` makes them.")
+        raise EvaluationError(f"'{run.folder}' has no scores yet. Run `evaluate score` first.")
     try:
         lines = read_text(run.scores, _BYTES).split("\n")  # no other sign ends a line of ours
         return [_scores(parse_json(line)) for line in lines if line]
     except (OSError, ValueError, TypeError) as error:
-        raise EvaluationError(f"'{run.scores}' is damaged ({error}). `evaluate score` makes it anew.") from error
+        raise EvaluationError(f"'{run.scores}' is damaged ({error}). Run `evaluate score` to rebuild it.") from error
 
 
 def _scores(fields: dict[str, Any]) -> SampleScores:

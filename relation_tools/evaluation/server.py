@@ -132,7 +132,7 @@ class Server:
                 if entry is None and not await self._is_queued(identity):
                     entry = await self._history(identity)  # it may have ended between the two questions
                     if entry is None:
-                        raise PromptLostError(f"{self.shown} knows nothing of the prompt {identity} any more.")
+                        raise PromptLostError(f"{self.shown} no longer knows the prompt {identity}.")
                 if entry is not None:
                     with understanding(self.shown), self._keeping_secrets():
                         return outputs_of(entry)

@@ -108,7 +108,7 @@ class PictureCache:
         """Names the pictures' contents, and what they were encoded by."""
         arrays = _open_arrays(folder, plan)
         if arrays is None:
-            raise DatasetError(f"The cache '{folder}' was changed while it was read. Run again to make it anew.")
+            raise DatasetError(f"The cache '{folder}' was changed while it was read. Run again to rebuild it.")
         names = sorted({name for name, _ in plan.places})
         self._latents = {name: arrays[f"latents_{name}"] for name in names}
         self._pooled = arrays[_POOLED]
@@ -162,7 +162,8 @@ def open_cache(
             _fill(own, root, plan, encoders, progress)
     except OSError as error:
         raise DatasetError(
-            f"The cache '{folder}' could not be made: {error.strerror or error}. Make room, or name another."
+            f"The cache '{folder}' could not be made: {error.strerror or error}. Free some disk space, or name "
+            "another folder."
         ) from error
     return PictureCache(own, root, plan)
 
@@ -198,7 +199,7 @@ def _stored_sizes(folder: Path, order: Sequence[str]) -> list[str] | None:
         sizes = cast("list[object]", stored)
         if all(isinstance(size, str) and _SIZE.fullmatch(size) for size in sizes):
             return cast("list[str]", sizes)
-    _LOG.warning("'%s' is damaged; the pictures' sizes are found anew.", folder / _INDEX)
+    _LOG.warning("'%s' is damaged; the pictures' sizes are read again.", folder / _INDEX)
     return None
 
 
@@ -223,7 +224,7 @@ def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, np.ndarray]:
     if arrays is not None:
         return arrays
     if (folder / f"{_DONE}.npy").exists():
-        _LOG.warning("The cache '%s' is damaged; its pictures are encoded anew.", folder)
+        _LOG.warning("The cache '%s' is damaged; its pictures are encoded again.", folder)
         (folder / f"{_DONE}.npy").unlink()
     for name, (shape, dtype) in reversed(plan.arrays().items()):  # what tells that others are done comes last
         allocate(folder / f"{name}.npy", shape, dtype)
@@ -270,11 +271,13 @@ def _read(path: Path) -> Image.Image:
     try:
         return read_picture(path)
     except PictureError as error:
-        raise DatasetError(f"{error} `dataset validate` finds all such.") from error
+        raise DatasetError(f"{error} `dataset validate` lists all of them.") from error
 
 
 def _digest(path: Path) -> str:
     try:
         return file_digest(path)
     except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot read the picture '{path}': {error}. `dataset validate` finds all such.") from error
+        raise DatasetError(
+            f"Cannot read the picture '{path}': {error}. `dataset validate` lists all of them."
+        ) from error

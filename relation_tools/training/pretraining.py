@@ -67,7 +67,7 @@ def _pretrain(
         start = state["step"]
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
-        _LOG.info("Going on after step %d.", start)
+        _LOG.info("Continuing after step %d.", start)
     curve: Curve | None = None
     sums: dict[str, float] = {}
     since = time.monotonic()

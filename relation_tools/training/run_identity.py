@@ -62,7 +62,7 @@ def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Pat
         )
         raise CheckpointError(
             f"The states in {folder} belong to a run with other settings ({changes}). Expected the same to go on from: "
-            "change the settings back, name another output, or remove the states to start anew."
+            "change the settings back, name another output, or remove the states to start over."
         )
 
 

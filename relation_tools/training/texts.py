@@ -98,7 +98,8 @@ def open_texts(
                 _encode(own, names, done, _pipeline(encoders, device), tokens, progress)
     except OSError as error:
         raise DatasetError(
-            f"The cache '{folder}' could not be made: {error.strerror or error}. Make room, or name another."
+            f"The cache '{folder}' could not be made: {error.strerror or error}. Free some disk space, or name "
+            "another folder."
         ) from error
     return TextCache(own, rows)
 
@@ -118,7 +119,7 @@ def _done(folder: Path, count: int) -> int:
             return stored["done"]
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         pass
-    _LOG.warning("The cache '%s' is damaged; its texts are encoded anew.", folder)
+    _LOG.warning("The cache '%s' is damaged; its texts are encoded again.", folder)
     return 0
 
 

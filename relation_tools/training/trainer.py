@@ -120,7 +120,7 @@ class Trainer:
                 parameter.copy_(state["trained"][name])
         optimizer.load_state_dict(state["optimizer"])
         self.average.load(state["average"])
-        _LOG.info("Going on after step %d.", state["step"])
+        _LOG.info("Continuing after step %d.", state["step"])
         return state["step"]
 
     def run(self) -> None:

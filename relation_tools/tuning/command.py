@@ -134,18 +134,18 @@ def _learn(run: _Run, settings: TuningSettings, loss_bar: LossBar) -> None:
     if state is not None:
         if state["identity"] != run.identity:
             raise TuningError(
-                f"{run.output.states} holds the beginning of another run: other pairs, models or settings. Expected "
-                "the same. Give the same options to go on with it, or --overwrite to begin anew."
+                f"{run.output.states} holds the start of another run: other pairs, models or settings. Expected "
+                "the same. Give the same options to continue it, or --overwrite to start over."
             )
         learner.load(state)
-        _LOG.info("Going on after step %d.", learner.step)
+        _LOG.info("Continuing after step %d.", learner.step)
     with loss_bar(settings.steps, learner.step) as report, asked_to_stop() as stop:
         while not learner.done:
             report(_step(run))
             if stop() or learner.step % settings.check_every == 0:
                 _save(run)
             if stop():
-                _LOG.info("Stopped after step %d. The same command goes on from there.", learner.step)
+                _LOG.info("Stopped after step %d. Run the same command again to continue.", learner.step)
                 raise KeyboardInterrupt
 
 

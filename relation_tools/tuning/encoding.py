@@ -34,7 +34,8 @@ def encode_file(options: argparse.Namespace, bar: Callable[[str], AbstractContex
     weights: list[float] = options.weight or [1.0] * len(pairs)
     if len(weights) != len(pairs):
         raise ExemplarError(
-            f"Got {len(pairs)} exemplar pairs and {len(weights)} weights; expected as many. Give every pair its "
+            f"Got {len(pairs)} exemplar pairs and {len(weights)} weights; expected one weight per pair. Give every "
+            "pair a "
             "weight, or none."
         )
     check_pair_count(len(pairs))

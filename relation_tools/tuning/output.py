@@ -24,9 +24,11 @@ class Output:
             TuningError: it does not end as a relation's, or it is taken.
         """
         if path.suffix.lower() != ".safetensors":
-            raise TuningError(f"'{path.name}' does not end as a relation's name; expected .safetensors. Rename it.")
+            raise TuningError(
+                f"'{path.name}' is not a relation's file name; expected it to end in .safetensors. Rename it."
+            )
         if path.exists() and not overwrite:
-            raise TuningError(f"{path} exists already. Choose another name, or add --overwrite to replace it.")
+            raise TuningError(f"{path} already exists. Choose another name, or add --overwrite to replace it.")
         return cls(path)
 
     @property

@@ -77,7 +77,7 @@ def _check_target(adapter: RelationAdapter, target: Path, overwrite: bool, size:
     if target.exists() and target.samefile(adapter.path):
         raise CheckpointError(f"{target} is the file to be converted. Choose another name for the converted one.")
     if target.exists() and not overwrite:
-        raise CheckpointError(f"{target} exists already. Choose another name, or ask to overwrite it (--overwrite).")
+        raise CheckpointError(f"{target} already exists. Choose another name, or add --overwrite to replace it.")
     free = shutil.disk_usage(target.parent).free
     if free < size:
         raise CheckpointError(
@@ -107,7 +107,7 @@ def _compare(path: Path, tensors: Mapping[str, StoredTensor], progress: Progress
             progress.step()
         if not same:
             raise CheckpointError(
-                f"'{name}' was read back from {path.parent} otherwise than it was written. The disk or the memory of "
+                f"'{name}' in {path.parent} does not match what was written. The disk or memory of "
                 "this machine is at fault: convert again, to another disk."
             )
 

@@ -280,7 +280,7 @@ def test_a_wrong_file_under_the_released_name_is_not_replaced(
     edit = Edit(host)
     with pytest.raises(GraphError) as caught:
         edit.run(entry(edit))
-    assert f"{adapters / FILE} is not a whole weights file" in str(caught.value)
+    assert f"{adapters / FILE} is not a complete weights file" in str(caught.value)
     assert f"Remove it and run again to download it from {ADDRESS}." in str(caught.value)
     assert network_calls == [] and (adapters / FILE).read_bytes() == b"<html>Please log in</html>"
 

@@ -177,11 +177,13 @@ def test_a_download_that_broke_off(edit: Edit, share: float) -> None:
     whole = (GOOD / "ip_adapter.bin").read_bytes()
     name = place(edit.host, "relation_adapter", "truncated.bin", whole[: int(share * len(whole))])
     message = message_of(edit, loaded(edit, name), "CheckpointError")
-    assert "truncated.bin is not a whole weights file" in message and "fetch the file again" in message
+    assert "truncated.bin is not a complete weights file" in message and "download the file again" in message
     whole = (GOOD / "vision" / "model.safetensors").read_bytes()
     name = place(edit.host, "clip_vision", "truncated.safetensors", whole[: int(share * len(whole))])
     message = message_of(edit, loaded(edit, vision=name), "CheckpointError")
-    assert "truncated.safetensors is not a whole .safetensors file" in message and "fetch the file again" in message
+    assert (
+        "truncated.safetensors is not a complete .safetensors file" in message and "download the file again" in message
+    )
 
 
 class _MakeFolder:
@@ -201,7 +203,7 @@ def test_code_in_a_pickle_is_not_run(edit: Edit) -> None:
         r"code\.bin is a pickle that holds more than plain tensors: it asks for \w+\.mkdir, which was not run",
         message,
     )
-    assert "do not trust this file, and fetch the weights from their official address" in message
+    assert "do not trust this file, and download the weights from their official address" in message
     assert not marker.exists()
     pickle.loads(pickle.dumps(_MakeFolder(marker)))
     assert marker.exists(), "the code would have done nothing"
@@ -212,8 +214,8 @@ def test_code_in_a_pickle_is_not_run(edit: Edit) -> None:
 def test_batches_of_different_length(edit: Edit, before: int, after: int) -> None:
     pictures = [edit.value(torch.rand(count, 40, 40, 3)) for count in (before, after)]
     message = message_of(edit, edit.relation(*pictures), "ExemplarError")
-    assert f"There are {before} pictures before and {after} after the edit; expected as many of each" in message
-    assert "Give every exemplar pair both of its pictures" in message
+    assert f"There are {before} pictures before and {after} after the edit; expected the same number of each" in message
+    assert "Give both pictures of every exemplar pair" in message
 
 
 def test_a_relation_of_another_adapter(edit: Edit) -> None:
@@ -237,8 +239,8 @@ def test_values_in_the_adapter_that_are_not_finite(edit: Edit, tensor: str, valu
     weights[tensor].view(-1)[-1] = value
     name = place(edit.host, "relation_adapter", "broken.safetensors", weights)
     message = message_of(edit, edit.relation(relation_adapter=loaded(edit, name)), "CheckpointError")
-    assert f"broken.safetensors has values that are not finite in '{tensor}'" in message
-    assert f"fetch it again from {ADDRESS}" in message
+    assert f"broken.safetensors has NaN or infinite values in '{tensor}'" in message
+    assert f"download it again from {ADDRESS}" in message
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_values_in_the_vision_model_that_are_not_finite(edit: Edit, tensor: str)
     weights[tensor].view(-1)[0] = float("nan")
     name = place(edit.host, "clip_vision", "one_head/broken.safetensors", weights)
     message = message_of(edit, edit.relation(relation_adapter=loaded(edit, vision=name)), "CheckpointError")
-    assert f"broken.safetensors has values that are not finite in '{tensor}'" in message
+    assert f"broken.safetensors has NaN or infinite values in '{tensor}'" in message
     assert VISION_ADDRESS in message
 
 

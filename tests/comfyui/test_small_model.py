@@ -101,5 +101,5 @@ def test_the_nodes_and_the_headless_engine_make_one_picture(host: Host, name: st
 def test_a_missing_file_is_named(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host.module("nodes.load_small_relation_model"), "FLUX", tmp_path / FLUX.name)
     edit = Edit(host)
-    with pytest.raises(GraphError, match=r"no file 'flux.safetensors' in .*small_model\. .*install it anew"):
+    with pytest.raises(GraphError, match=r"no file 'flux.safetensors' in .*small_model\. .*reinstall the pack"):
         edit.run(edit.graph.add("LoadSmallRelationModel")[0])

@@ -50,7 +50,7 @@ def code() -> Iterator[Corruption]:
                 f"code by {name}, protocol {protocol}",
                 ".bin",
                 lambda marker, name=name, protocol=protocol: zipped(live_pickle(name, marker, protocol)),
-                says=_REFUSED if protocol == 2 and name not in opcodes(Path()) else f"{_REFUSED}|not a whole",
+                says=_REFUSED if protocol == 2 and name not in opcodes(Path()) else f"{_REFUSED}|not a complete",
                 live=True,
             )
     for name in LIVE:
@@ -161,7 +161,7 @@ def headers() -> Iterator[Corruption]:
     for name, entry in entries.items():
         made[name] = with_header(whole, lambda header, entry=entry: header[NAMES[0]].update(entry))
     for name, content in made.items():
-        yield file_of(f"a header with {name}", content, ".safetensors", says="not a whole|Missing")
+        yield file_of(f"a header with {name}", content, ".safetensors", says="not a complete|Missing")
     for text in ("0", "-1", "1e3", "", "128.0", "9" * 5000, "1025", "\u00b2", "[128]", " 128", "127"):
         yield file_of(
             f"head_dim {text[:9]!r}", save(weights(), {"head_dim": text}), ".safetensors", says="head_dim|heads of"
@@ -180,9 +180,9 @@ def other_files() -> Iterator[Corruption]:
     }
     for name, content in texts.items():
         for suffix in (".bin", ".safetensors"):
-            yield file_of(f"{name} named {suffix}", content, suffix, says="not a whole")
-    yield file_of("a pickle named .safetensors", whole_bin(), ".safetensors", says="not a whole")
-    yield file_of("safetensors named .bin", whole_safetensors(), says="not a whole")
+            yield file_of(f"{name} named {suffix}", content, suffix, says="not a complete")
+    yield file_of("a pickle named .safetensors", whole_bin(), ".safetensors", says="not a complete")
+    yield file_of("safetensors named .bin", whole_safetensors(), says="not a complete")
     for suffix in (".gguf", ".txt", "", ".onnx"):
         yield file_of(f"an adapter named '{suffix}'", whole_bin(), suffix, says="expected weights in a file")
     for form, make in WHOLE.items():

@@ -150,9 +150,9 @@ def names() -> Iterator[Corruption]:
     for name in NAMES:
         group, inner = name.split(".", 1)
         twice = {**weights(), f"{group}.module.{inner}": weights()[name]}
-        yield file_of(f"{name} twice", saved(nested(twice)), says="stands twice")
+        yield file_of(f"{name} twice", saved(nested(twice)), says="appears twice")
     flat_and_nested = {**nested(weights()), NAMES[0]: weights()[NAMES[0]]}
-    yield file_of("a name both flat and nested", saved(flat_and_nested), says="stands twice")
+    yield file_of("a name both flat and nested", saved(flat_and_nested), says="appears twice")
     yield file_of("no tensors", save({}), ".safetensors", says="Missing")
     yield file_of("an empty dictionary", saved({}), says="Missing")
     yield file_of_later("thousands of blocks", _thousands_of_blocks, ".safetensors", says="and \\d+ more")
@@ -204,7 +204,9 @@ def contents() -> Iterator[Corruption]:
         for name in NAMES:
             broken = weights()
             broken[name].view(-1)[len(broken[name]) // 2] = value
-            yield file_of(f"{value} in {name}", save(broken), ".safetensors", says=f"not finite in '{name}'")
+            yield file_of(
+                f"{value} in {name}", save(broken), ".safetensors", says=f"NaN or infinite values in '{name}'"
+            )
 
 
 def tensors_by_hand() -> Iterator[Corruption]:

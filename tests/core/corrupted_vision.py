@@ -93,7 +93,7 @@ def tensors() -> Iterator[Corruption]:
         )
         broken = {**weights(), name: plain.clone()}
         broken[name].view(-1)[index % plain.numel()] = (float("nan"), float("inf"), float("-inf"))[index % 3]
-        yield beside(f"{name} not finite", save(broken), says=f"not finite in '{name}'")
+        yield beside(f"{name} not finite", save(broken), says=f"NaN or infinite values in '{name}'")
     headless = {name: tensor for name, tensor in weights().items() if not name.startswith(HEAD)}
     yield beside("no head", save(headless), says="without its attention-pooling head")
     yield beside(

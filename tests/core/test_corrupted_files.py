@@ -18,7 +18,7 @@ from read_corrupted import corruptions_of
 READER = Path(__file__).resolve().parent / "read_corrupted.py"
 ADAPTERS, VISION = corrupted_adapters(), corrupted_vision()
 CODE = [name for name, corruption in ADAPTERS.items() if corruption.live]
-REMEDY = re.compile(r"\b([Ff]etch|Use|Check|Convert|Expected ip_adapter-100000\.bin from)\b")
+REMEDY = re.compile(r"\b([Dd]ownload|Use|Check|Convert|Expected ip_adapter-100000\.bin from)\b")
 
 
 @dataclass

@@ -149,7 +149,7 @@ def test_a_file_that_is_there_is_left_alone(hub: LocalHub, folder: Path, whole: 
     else:
         with pytest.raises(CheckpointError) as caught:
             download_adapter(folder, progress)
-        assert f"{folder / ADAPTER_FILE} is not a whole" in str(caught.value)
+        assert f"{folder / ADAPTER_FILE} is not a complete" in str(caught.value)
         assert f"Remove it and run again to download it from {ADDRESS}." in str(caught.value)
     assert (folder / ADAPTER_FILE).read_bytes() == lying
     assert hub.requests == [] and progress.told == []
@@ -366,7 +366,7 @@ def test_too_little_room_is_said_before_anything_is_fetched(
     hub.forget()
     needed = len(hub.content) - kept
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 1 << 40, needed - 1))
-    assert "Make room" in fails(folder)
+    assert "Free some disk space" in fails(folder)
     assert hub.starts() == []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 1 << 40, needed))
     download_adapter(folder, Progress())

@@ -169,7 +169,7 @@ def test_a_cut_picture_is_told_from_a_whole_one(tmp_path: Path) -> None:
     buffer = BytesIO()
     Image.effect_noise((64, 64), 60).save(buffer, "PNG")
     (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:-900])
-    with pytest.raises(PictureError, match=r"cut.png': .*truncated.*whole: get the file again"):
+    with pytest.raises(PictureError, match=r"cut.png': .*truncated.*whole: download the file again"):
         read_picture(tmp_path / "cut.png")
 
 

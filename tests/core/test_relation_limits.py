@@ -148,7 +148,7 @@ def test_as_many_learnings_as_may_be_come_back(adapter: RelationAdapter, tmp_pat
     relation = replace(random_relation(adapter), learned=learned)
     path = tmp_path / "relation.safetensors"
     if count > 256:
-        with pytest.raises(ExemplarError, match="cannot be saved: what it says of its learning"):
+        with pytest.raises(ExemplarError, match="cannot be saved: its record of how it was learned"):
             save_relation(relation, path)
         assert os.listdir(tmp_path) == []
         return

@@ -197,7 +197,7 @@ HEADERS: dict[str, tuple[bytes, str]] = {
         headed(
             b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
         ),
-        r"'a' stands twice",
+        r"'a' appears twice",
     ),
     "numbers of 5000 digits": (
         headed(b'{"a":{"dtype":"F32","shape":[' + b"9" * 5000 + b'],"data_offsets":[0,4]}}', bytes(4)),
@@ -225,7 +225,7 @@ def test_a_header_that_is(tmp_path: Path, name: str) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
     with pytest.raises(
-        CheckpointError, match=rf"is not a whole \.safetensors file: .*{says}.*fetch the file again"
+        CheckpointError, match=rf"is not a complete \.safetensors file: .*{says}.*download the file again"
     ) as caught:
         read_checkpoint(path)
     assert str(caught.value).isprintable()

@@ -311,7 +311,7 @@ def test_files_without_origins_load_and_damaged_ones_do_not(tmp_path: Path) -> N
         "[" * 100_000,
     ):
         save_file(load_file(path), path, {**metadata, "learned": damaged})
-        with pytest.raises(CheckpointError, match="is a damaged relation: what it says of its learning"):
+        with pytest.raises(CheckpointError, match="is a damaged relation: its record of how it was learned"):
             load_relation(path, adapter, "cpu")
     long = replace(random_relation(adapter), learned=(replace(LEARNED, prompt="a" * 5000),))
     save_relation(long, path)

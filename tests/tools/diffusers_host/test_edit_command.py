@@ -154,7 +154,7 @@ def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptur
         (("--offload",), "nothing to offload"),
         (("--source", "missing.png"), "There is nothing at missing.png"),
         (("--before", "missing.png", "--after", str(AFTER)), "Cannot read the picture 'missing.png'"),
-        (("--out", "result.gif"), "'result.gif' does not end as a picture's name"),
+        (("--out", "result.gif"), "'result.gif' is not a picture's file name"),
         (("--out", str(SOURCE), "--overwrite"), "would replace a source"),
         (("--adapter", str(AFTER)), "after.png"),
         (("--vae", str(CASE.folder / "transformer.safetensors")), "expected FLUX.1's autoencoder"),
@@ -171,7 +171,7 @@ def test_what_is_refused(
 def test_an_existing_result_is_kept(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "out.png").write_bytes(b"mine")
     assert edit(vae, SOURCE, tmp_path / "out.png") == 1
-    assert "out.png exists already" in refusal(caplog)
+    assert "out.png already exists" in refusal(caplog)
     assert edit(vae, SOURCE, tmp_path) == 0  # a folder that exists: under the source's name
     assert files_in(tmp_path) == {"out.png", "source.png", "source.comparison.png"}
 

@@ -140,10 +140,10 @@ def test_what_would_be_left_out_is_refused_by_name(extra: dict[str, torch.Tensor
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ("[" * 100_000, "not JSON"),
-        ("7", "not JSON"),
-        ('{"transformer.lora_alpha": NaN}', "no finite number"),
-        ('{"transformer.lora_alpha": "16"}', "no finite number"),
+        ("[" * 100_000, "not valid JSON"),
+        ("7", "not valid JSON"),
+        ('{"transformer.lora_alpha": NaN}', "not a finite number"),
+        ('{"transformer.lora_alpha": "16"}', "not a finite number"),
         ('{"transformer.use_bdlora": true}', "use_bdlora"),
     ],
 )

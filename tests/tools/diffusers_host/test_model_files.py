@@ -88,9 +88,14 @@ def with_tensor(name: str, tensor: torch.Tensor) -> Callable[[Tensors], Tensors]
 @pytest.mark.parametrize(
     ("names", "change", "error", "says"),
     [
-        (("x_embedder.bias", "img_in.bias"), without, CheckpointError, "is not a whole .*img_in.bias|x_embedder.bias"),
+        (
+            ("x_embedder.bias", "img_in.bias"),
+            without,
+            CheckpointError,
+            "is not a complete .*img_in.bias|x_embedder.bias",
+        ),
         (("zzz.weight",), None, CheckpointError, "(?s)zzz.weight"),
-        (("proj_out.weight", "final_layer.linear.weight"), None, CheckpointError, "is not a whole"),
+        (("proj_out.weight", "final_layer.linear.weight"), None, CheckpointError, "is not a complete"),
         (("x_embedder.weight", "img_in.weight"), None, ModelMismatchError, "384 channels a token; expected 64"),
         (
             (
@@ -131,7 +136,7 @@ def test_paths_without_a_transformer(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is nothing at"):
         load_transformer(tmp_path / "none.safetensors", torch.float32)
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "FluxTransformer2DModel"}))
-    with pytest.raises(CheckpointError, match="does not hold a whole FluxTransformer2DModel"):
+    with pytest.raises(CheckpointError, match="does not contain a complete FluxTransformer2DModel"):
         load_transformer(tmp_path, torch.float32)
 
 
@@ -220,10 +225,12 @@ def test_autoencoders_that_are_refused(tmp_path: Path) -> None:
         load_autoencoder(GoldenCase.load("one_head").folder / "transformer.safetensors", torch.float32)
     tensors = load_file(tiny_autoencoder(tmp_path / "tiny.safetensors"))
     del tensors["taesd_encoder.14.weight"]
-    with pytest.raises(CheckpointError, match=r"not a whole AutoencoderTiny\. Missing: 'encoder\.layers\.14\.weight'"):
+    with pytest.raises(
+        CheckpointError, match=r"not a complete AutoencoderTiny\. Missing: 'encoder\.layers\.14\.weight'"
+    ):
         load_autoencoder(written(tmp_path / "cut.safetensors", tensors), torch.float32)
     cut = without("decoder.conv_out.bias")(original_autoencoder(full_autoencoder().state_dict()))
-    with pytest.raises(CheckpointError, match="not a whole AutoencoderKL"):
+    with pytest.raises(CheckpointError, match="not a complete AutoencoderKL"):
         load_autoencoder(written(tmp_path / "cut_full.safetensors", cut), torch.float32)
 
 

@@ -102,7 +102,7 @@ def test_scores(made: FinishedRun, kind: str, tmp_path: Path) -> None:
     run("evaluate", "score", made.file, made.folder)
     damage(made.folder / "scores.jsonl", kind)
     said = run("evaluate", "report", made.file, made.folder, tmp_path / "page.html", status=1)
-    assert "scores.jsonl" in said and "`evaluate score` makes it anew" in said
+    assert "scores.jsonl" in said and "Run `evaluate score` to rebuild it" in said
     run("evaluate", "score", made.file, made.folder)
     run("evaluate", "report", made.file, made.folder, tmp_path / "page.html")
 

@@ -143,7 +143,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(
     state = load_state(cut.with_suffix(".tuning"))
     assert state is not None and state["step"] == stop
     assert tune(vae, folders, cut, "--hold-out=1") == 0
-    assert f"Going on after step {stop}." in caplog.text
+    assert f"Continuing after step {stop}." in caplog.text
     assert contents(cut) == contents(whole)
     assert not cut.with_suffix(".tuning").exists()
 
@@ -167,7 +167,7 @@ def test_another_run_does_not_go_on_from_it(
         patch.setattr(command.Learner, "take_step", stopped)
         assert tune(vae, folders, out) == 130
     assert tune(vae, folders, out, "--seed=3") == 1
-    assert "holds the beginning of another run" in refusal(caplog)
+    assert "holds the start of another run" in refusal(caplog)
     assert tune(vae, folders, out, "--seed=3", "--overwrite") == 0
 
 
