@@ -305,7 +305,7 @@ def test_kinds_that_work(edit: Edit, kind: str, changes: dict[str, Any]) -> None
 def test_kinds_with_further_channels_take_no_source(edit: Edit, kind: str, channels: int) -> None:
     name = write_flux(edit.host, f"{kind}.safetensors", in_channels=channels)
     model = patched(edit, edit.model(name))
-    with pytest.raises(GraphError, match=r"ModelMismatchError: This Flux takes further channels.*Use FLUX\.1-dev"):
+    with pytest.raises(GraphError, match=r"ModelMismatchError: This Flux takes extra channels.*Use FLUX\.1-dev"):
         samples(edit, model)
     found, plain = samples(edit, model, still(edit, edit.model(name)), text=edit.text())  # without a source it runs
     assert relative_error(found, plain) > APART

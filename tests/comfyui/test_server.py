@@ -62,7 +62,7 @@ def test_removing_the_node_restores_the_picture(server: ComfyServer, tmp_path_fa
 def test_an_interrupt_leaves_the_server_as_it_was(server: ComfyServer, node: str) -> None:
     prompt = changed(light_prompt(server), "RandomNoise", noise_seed=7)
     before = Run(server, prompt).picture()
-    slow = changed(with_pairs(prompt, 100), "RelationScheduler", steps=200)
+    slow = changed(with_pairs(prompt, 60), "RelationScheduler", steps=200)
     if node == "SamplerCustomAdvanced":
         slow = changed(copy.deepcopy(prompt), "RelationScheduler", steps=200)
     stopped = Run(server, slow, interrupt_at=(node, 2))

@@ -375,7 +375,7 @@ def test_a_model_that_never_calls_the_patch_is_found_on_the_first_step(edit: Edi
     model.model.diffusion_model.forward = lambda *args, transformer_options=None, **kwargs: forward(
         *args, transformer_options={}, **kwargs
     )
-    with pytest.raises(GraphError, match=r"ModelMismatchError: .*does not call ComfyUI's post_input.*take Reuse"):
+    with pytest.raises(GraphError, match=r"ModelMismatchError: .*does not call ComfyUI's post_input.*remove Reuse"):
         edit.run(edit.sample(reused(edit, edit.value(model)), edit.with_source(edit.text())))
 
 
