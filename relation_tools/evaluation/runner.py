@@ -195,16 +195,17 @@ class Runner:
             ServerDownError: the server stays away.
         """
         failures, drops = 0, 0
+        made_of = _made_of(sample, work.folder)  # before they are sent: one replaced meanwhile is seen the next time
         while True:
             try:
                 if prompt is None:
                     filled = await self._fill(server, sample, work)
-                    prompt = self._announce(server, sample, _made_of(sample, work.folder))
+                    prompt = self._announce(server, sample, made_of)
                     await server.submit(filled, prompt)
                 outputs = await server.wait(prompt)
                 with understanding(server.shown):
                     picture = result_picture(outputs, self._template.result_node)
-                self._keep(sample, await server.fetch(picture), server, _made_of(sample, work.folder))
+                self._keep(sample, await server.fetch(picture), server, made_of)
             except ServerDownError as error:  # noqa: PERF203 - trying again is what the loop is for
                 drops += 1
                 if drops > self._options.drops:

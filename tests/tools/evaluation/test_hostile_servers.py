@@ -8,13 +8,14 @@ import logging
 import os
 import resource
 import shutil
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from finished_run import FinishedRun, make_run
-from hostile_server import FAULTS, WEBSOCKET, Fault, hostile
+from hostile_server import FAULTS, WEBSOCKET, Fault, HostileServer, hostile
 from PIL import Image
 
 from relation_core.errors import RelationAdapterError
@@ -177,6 +178,23 @@ def test_results_that_are_no_pictures_fail_alone(made: FinishedRun, tmp_path: Pa
     assert found.done == 0 and sorted(found.failed) == [0, 1]
     assert all("what http://127.0.0.1" in message for message in found.failed.values())
     assert not (tmp_path / "results").exists()
+
+
+def test_a_picture_that_is_replaced_during_the_run_is_run_again(made: FinishedRun, tmp_path: Path) -> None:
+    data = tmp_path / "dataset"
+    shutil.copytree(made.file.parent, data)
+    copy = FinishedRun(data / made.file.name, tmp_path / "run")
+
+    def replaced_meanwhile(server: HostileServer, connection: socket.socket) -> None:
+        Image.new("RGB", (8, 8), (255, 0, 0)).save(data / copy.samples()[0]["cond1"])
+        server.answer_well(connection, "/view", b"", b"")
+
+    with hostile(0, view=replaced_meanwhile) as server:
+        assert evaluate(copy, tmp_path / "run", server.address, 1).done == 1
+        assert evaluate(copy, tmp_path / "run", server.address, 1).done == 1
+        assert len(server.prompts) == 2
+        assert evaluate(copy, tmp_path / "run", server.address, 1).done == 1
+        assert len(server.prompts) == 2
 
 
 def test_a_picture_that_was_replaced_is_run_and_judged_again(made: FinishedRun, tmp_path: Path) -> None:
