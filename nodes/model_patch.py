@@ -28,10 +28,11 @@ import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..relation_core.errors import ModelMismatchError
-from ..relation_core.flux.attention import relation_attention
+from ..relation_core.flux.attention import AttentionFunction, relation_attention
 from ..relation_core.flux.positions import source_positions
 from ..relation_core.relation.keys_values import KeysValues
 from ..relation_core.relation.relation import Relation
+from ..relation_core.tuning.attended import Attended
 from .batch_match import check_batches
 from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
@@ -223,18 +224,28 @@ class _AttentionPatch:
     ) -> dict[str, Any]:
         plan = plan_of(self.key)
         plan.reached = True
-        kind = extra_options["block_type"]
-        if not (plan.active and plan.positive and self.strengths[kind]):
-            return {}
-        index = extra_options["block_index"] + (self.first_single if kind == "single" else 0)
-        # Both are there already, but for a second GPU or a compute dtype that was set after our node.
-        keys, values = self.resident.keys[index].to(q), self.resident.values[index].to(q)
-        bias = None if self.bias is None else self.bias.to(q)
-        first = extra_options["img_slice"][0] if kind == "double" else 0
-        plan.results = [
-            relation_attention(q[rows, :, first:], keys, values, host_attention, bias) for rows in plan.positive
-        ]
+        if plan.active and plan.positive and self.strengths[extra_options["block_type"]]:
+            attend(plan, q, self.resident, self.bias, extra_options, self.first_single, host_attention)
         return {}
+
+
+def attend(
+    plan: ForwardPlan,
+    q: torch.Tensor,
+    tokens: KeysValues | Attended,
+    bias: torch.Tensor | None,
+    extra_options: dict[str, Any],
+    first_single: int,
+    attention: AttentionFunction,
+) -> None:
+    """Let a block's query (B, H, L, d) look at exemplar tokens; :class:`OutputPatch` adds what it takes."""
+    kind = extra_options["block_type"]
+    index = extra_options["block_index"] + (first_single if kind == "single" else 0)
+    # All are there already, but for a second GPU or a compute dtype that was set after our node.
+    keys, values = tokens.keys[index].to(q), tokens.values[index].to(q)
+    bias = None if bias is None else bias.to(q)
+    first = extra_options["img_slice"][0] if kind == "double" else 0
+    plan.results = [relation_attention(q[rows, :, first:], keys, values, attention, bias) for rows in plan.positive]
 
 
 @dataclass(frozen=True)

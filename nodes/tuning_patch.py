@@ -25,11 +25,11 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..relation_core.flux.attention import relation_attention, torch_attention
+from ..relation_core.flux.attention import torch_attention
 from ..relation_core.tuning.attended import Attended
 from .frozen_weights import FrozenWeights
 from .model_check import flux_sizes
-from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, plan_of
+from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, attend, plan_of
 from .recomputed import recomputed
 
 _Block = Callable[[dict[str, Any]], dict[str, Any]]
@@ -105,14 +105,7 @@ class _LearnedAttention:
         call.reached = True
         if call.attended is None:
             return {}
-        kind = extra_options["block_type"]
-        index = extra_options["block_index"] + (self.first_single if kind == "single" else 0)
-        keys, values = call.attended.keys[index].to(q), call.attended.values[index].to(q)
-        bias = None if call.attended.bias is None else call.attended.bias.to(q)
-        first = extra_options["img_slice"][0] if kind == "double" else 0
-        plan.results = [
-            relation_attention(q[rows, :, first:], keys, values, torch_attention, bias) for rows in plan.positive
-        ]
+        attend(plan, q, call.attended, call.attended.bias, extra_options, self.first_single, torch_attention)
         return {}
 
 
