@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
+from ..files.json_file import parse_json
+
 _MAX_TEXT = 2000
 """Characters of a prompt or of a model's name."""
 
@@ -45,8 +47,8 @@ def learned_from_text(text: str) -> tuple[Learned, ...]:
         ValueError: it is something else; the message says what.
     """
     try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found: Any = parse_json(text)
+    except ValueError as error:
         raise ValueError("its record of how it was learned is not JSON") from error
     origins = cast("list[Any]", found) if isinstance(found, list) else None
     if origins is None or len(origins) > _MAX_ORIGINS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ import torch
 
 from ..adapter.config import FLOAT_DTYPES
 from ..errors import CheckpointError
+from ..files.json_file import read_json
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import FileKind, described, quoted, recognise, shortened
 from ..weights.stored_tensor import StoredTensor
@@ -173,8 +173,8 @@ def _config_beside(path: Path) -> VisionConfig | None:
     if not file.is_file():
         return None
     try:
-        content: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content: object = read_json(file)
+    except (OSError, ValueError):
         return None
     values = _mapping(content)
     values = _mapping(values.get("vision_config", values))

@@ -7,7 +7,6 @@ that names the format, or with ``_quantization_metadata`` in the file's metadata
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, cast
 import torch
 
 from relation_core.errors import CheckpointError
+from relation_core.files.json_file import parse_json
 from relation_core.weights.kinds import quoted, shortened
 
 _Tensors = dict[str, torch.Tensor]
@@ -93,8 +93,7 @@ def _scaled(tensor: torch.Tensor, scale: torch.Tensor | None, kind: str | None, 
         found = "no scale" if scale is None else f"a scale of {tuple(scale.shape)}"
         raise CheckpointError(
             f"{where} is {tensor.dtype} with {found}; expected float8 with one finite number. Download the file "
-            "again, or "
-            "use one that is not quantised."
+            "again, or use one that is not quantised."
         )
     return tensor.float() * value
 
@@ -116,8 +115,7 @@ def _formats_beside(tensors: _Tensors, path: Path) -> dict[str, str]:
             if tensor.dtype != torch.uint8 or tensor.numel() > _CONFIG_BYTES:
                 raise CheckpointError(
                     f"{quoted(name)} in {path} is {tensor.dtype} of {tensor.numel()} values; expected JSON. Download "
-                    "the "
-                    "file again."
+                    "the file again."
                 )
             formats[name.removesuffix(_CONFIG)] = _format(_json(tensor.numpy().tobytes(), path), path)
     return formats
@@ -132,8 +130,8 @@ def _format(config: Any, path: Path) -> str:
 
 def _json(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found: Any = parse_json(text)
+    except ValueError as error:
         raise CheckpointError(
             f"{path} says of its quantisation what is not JSON; expected JSON, as ComfyUI writes it. Download it again."
         ) from error
