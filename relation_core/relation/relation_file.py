@@ -16,15 +16,14 @@ from ..progress import Progress, Silent
 from ..weights.atomic import write_whole
 from ..weights.checkpoint import read_checkpoint
 from ..weights.kinds import quoted, recognise, shortened
-from ..weights.library_card import LibraryCard, card_metadata, sorted_header
+from ..weights.library_card import BASE_MODEL, LibraryCard, card_metadata
+from ..weights.safetensors_file import sorted_metadata
 from .learned import Learned, learned_from_text, learned_to_text
 from .limits import size_problem, value_problem
 from .relation import Relation, relation_of_tokens
 
 FORMAT, VERSION = "relation_adapter.relation", "1"
 
-
-BASE_MODEL = "flux-1-dev"
 USAGE_HINT = "Choose it in Load Relation, with the adapter that it was made with, and apply it to FLUX.1-dev."
 
 
@@ -64,7 +63,7 @@ def save_relation(relation: Relation, path: str | Path, card: LibraryCard | None
         )
     metadata |= _library_metadata(relation, card or LibraryCard(path.stem))
     try:
-        write_whole(path, sorted_header(save(tensors, metadata)))
+        write_whole(path, sorted_metadata(save(tensors, metadata)))
     except (OSError, ValueError) as error:  # a name with a null byte or half a letter in it is no name
         reason = error.strerror or str(error) if isinstance(error, OSError) else "this cannot be the name of a file"
         raise CheckpointError(

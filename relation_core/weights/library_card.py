@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
+BASE_MODEL = "flux-1-dev"
+"""What adapters and relations work with."""
 MAX_COVER_BYTES = 256 << 10
 """Of all pictures in a header, as text."""
 MAX_WORDS = 4096
@@ -59,16 +60,6 @@ def card_metadata(
     if pictures is not None and (covers := _covers(pictures)):
         metadata["ssmd_cover_images"] = json.dumps(covers)
     return metadata
-
-
-def sorted_header(file: bytes) -> bytes:
-    """Sort the metadata of a serialised safetensors file, whose writer leaves their order to chance."""
-    size = int.from_bytes(file[:8], "little")
-    header = json.loads(file[8 : 8 + size])
-    metadata: Mapping[str, str] = header.pop("__metadata__", {})
-    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **header}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the values stay aligned
-    return b"".join((len(text).to_bytes(8, "little"), text, file[8 + size :]))
 
 
 def _covers(pictures: torch.Tensor) -> list[str]:

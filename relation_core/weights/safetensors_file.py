@@ -14,12 +14,14 @@ from typing import Any, cast
 import torch
 
 from ..errors import CheckpointError, printable
+from .kinds import quoted
 from .opened_file import OpenedFile
 from .stored_tensor import StoredTensor
 
 MAX_HEADER_BYTES = 16 << 20
 """The format allows 100 MB, which are gigabytes once parsed. Headers of the largest models have less than 1."""
 _METADATA = "__metadata__"
+_ALIGNMENT = 8
 _DTYPES = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -72,7 +74,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str
         ) from error
 
 
-def safetensors_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str], alignment: int = 8) -> bytes:
+def safetensors_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> bytes:
     """Make the beginning of a file whose tensors follow in the order of their names, aligned."""
     entries: dict[str, object] = {_METADATA: dict(metadata)}
     start = 0
@@ -85,8 +87,21 @@ def safetensors_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[st
             "data_offsets": [start, end],
         }
         start = end
+    return _header(entries)
+
+
+def sorted_metadata(file: bytes) -> bytes:
+    """Sort the metadata of a file as the library writes it, which leaves their order to chance."""
+    size = int.from_bytes(file[:8], "little")
+    entries: dict[str, Any] = json.loads(file[8 : 8 + size])
+    metadata: dict[str, str] = entries.pop(_METADATA, {})
+    return _header({_METADATA: dict(sorted(metadata.items())), **entries}) + file[8 + size :]
+
+
+def _header(entries: Mapping[str, object]) -> bytes:
+    """The length and the text, padded so that the values after it are aligned."""
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % alignment)
+    text += b" " * (-len(text) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -126,7 +141,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise _BrokenError(f"{_shown(twice)} appears twice in its header")
+        raise _BrokenError(f"{quoted(twice)} appears twice in its header")
     return found
 
 
@@ -146,7 +161,7 @@ def _tensors(header: Mapping[str, Any], file: OpenedFile, start: int) -> dict[st
         dtype, shape, begin, end = _entry(name, found)
         if math.prod(shape) * dtype.itemsize != end - begin:
             raise _BrokenError(
-                f"{_shown(name)} is of shape {str(shape)[:100]} and {dtype}, and {end - begin:,} bytes are set aside "
+                f"{quoted(name)} is of shape {str(shape)[:100]} and {dtype}, and {end - begin:,} bytes are set aside "
                 "for it"
             )
         tensors[name] = StoredTensor(dtype, shape, file, start + begin)
@@ -154,7 +169,7 @@ def _tensors(header: Mapping[str, Any], file: OpenedFile, start: int) -> dict[st
     end = 0
     for begin, following, name in sorted(places):
         if begin != end:
-            raise _BrokenError(f"{_shown(name)} begins at byte {begin:,} of the values; the one before ends at {end:,}")
+            raise _BrokenError(f"{quoted(name)} begins at byte {begin:,} of the values; the one before ends at {end:,}")
         end = following
     if start + end != file.size:
         raise _BrokenError(f"it would have {start + end:,} bytes with all its tensors, and it has {file.size:,}")
@@ -164,13 +179,13 @@ def _tensors(header: Mapping[str, Any], file: OpenedFile, start: int) -> dict[st
 def _entry(name: str, found: Any) -> tuple[torch.dtype, tuple[int, ...], int, int]:
     entry = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     if entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _BrokenError(f"{_shown(name)} in its header has not the dtype, shape and data_offsets of a tensor")
+        raise _BrokenError(f"{quoted(name)} in its header has not the dtype, shape and data_offsets of a tensor")
     dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        raise _BrokenError(f"{_shown(name)} is stored as {_shown(str(entry['dtype']))}, a dtype that is not known here")
+        raise _BrokenError(f"{quoted(name)} is stored as {quoted(str(entry['dtype']))}, a dtype that is not known here")
     shape, offsets = (_counts(entry[key]) for key in ("shape", "data_offsets"))
     if shape is None or offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise _BrokenError(f"{_shown(name)} has a shape or a place in the file that is none")
+        raise _BrokenError(f"{quoted(name)} has a shape or a place in the file that is none")
     return dtype, shape, offsets[0], offsets[1]
 
 
@@ -178,7 +193,3 @@ def _counts(found: Any) -> tuple[int, ...] | None:
     values = cast("list[Any]", found) if isinstance(found, list) else [-1]
     sound = len(values) <= 64 and all(type(value) is int and 0 <= value < 2**63 for value in values)
     return tuple(values) if sound else None
-
-
-def _shown(name: str) -> str:
-    return f"'{printable(name[:100])}'"

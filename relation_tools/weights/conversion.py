@@ -15,7 +15,7 @@ from relation_core.errors import CheckpointError
 from relation_core.progress import Progress
 from relation_core.weights.atomic import appearing
 from relation_core.weights.checkpoint import SAFETENSORS_SUFFIXES
-from relation_core.weights.library_card import LibraryCard, card_metadata
+from relation_core.weights.library_card import BASE_MODEL, LibraryCard, card_metadata
 from relation_core.weights.safetensors_file import read_safetensors, safetensors_header
 from relation_core.weights.stored_tensor import StoredTensor
 
@@ -47,7 +47,7 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     metadata |= card_metadata(
         LibraryCard("RelationAdapter", "Shows FLUX.1-dev an edit on a pair of pictures: before and after."),
         kind="relation-adapter",
-        base_model="flux-1-dev",
+        base_model=BASE_MODEL,
         tags="relation adapter, image edit",
         usage_hint="Choose it in Load RelationAdapter, with the LoRA that it was trained with.",
     )

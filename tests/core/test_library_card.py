@@ -16,7 +16,8 @@ from PIL import Image
 from relation_core.adapter.adapter import open_adapter
 from relation_core.relation.relation import encode_relation
 from relation_core.relation.relation_file import load_relation, save_relation
-from relation_core.weights.library_card import LibraryCard, sorted_header
+from relation_core.weights.library_card import LibraryCard
+from relation_core.weights.safetensors_file import sorted_metadata
 
 ADAPTER = Path(__file__).resolve().parents[1] / "golden" / "two_heads" / "ip_adapter.bin"
 MIB = 1 << 20
@@ -89,7 +90,9 @@ def test_a_file_with_and_without_a_card_loads_alike(tmp_path: Path, card: Librar
     entries = json.loads(header(file))
     entries["__metadata__"] = {key: entries["__metadata__"][key] for key in ("format", "version", "adapter")}
     text = json.dumps(entries).encode()
-    old.write_bytes(sorted_header(len(text).to_bytes(8, "little") + text + file.read_bytes()[8 + len(header(file)) :]))
+    old.write_bytes(
+        sorted_metadata(len(text).to_bytes(8, "little") + text + file.read_bytes()[8 + len(header(file)) :])
+    )
     adapter = open_adapter(ADAPTER)
     new, before = (load_relation(path, adapter, "cpu") for path in (file, old))
     assert torch.equal(new.tokens, before.tokens) and torch.equal(new.thumbnails, before.thumbnails)
