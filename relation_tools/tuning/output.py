@@ -8,6 +8,7 @@ from pathlib import Path
 from relation_core.relation.relation import Relation
 from relation_core.relation.relation_file import save_relation
 from relation_core.tuning.settings import TuningError
+from relation_core.weights.library_card import LibraryCard
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Output:
             RelationAdapterError: it cannot be written.
         """
         self.make_folder()
-        save_relation(relation, self.relation)
+        save_relation(relation, self.relation, LibraryCard())  # the same bytes, whatever the file is called
 
     def _unwritable(self, error: OSError) -> TuningError:
         return TuningError(f"Cannot write {self.relation}: {error.strerror or error}. Choose another place.")
