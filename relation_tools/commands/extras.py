@@ -28,7 +28,6 @@ def require(module: str, package: str, extra: str) -> ModuleType:
     Raises:
         MissingLibraryError: it is not installed, or too old; the message says how to get it.
     """
-    wanted = LEAST.get(package)
     try:
         _check(package, _installed(package), extra)
         found = importlib.import_module(module)
@@ -36,8 +35,7 @@ def require(module: str, package: str, extra: str) -> ModuleType:
         raise MissingLibraryError(
             f"This needs {package}, which is not installed ({error}). Run `pip install {package}`, or {_all_of(extra)}"
         ) from error
-    if wanted is not None:
-        _check(package, str(getattr(found, "__version__", "")), extra)
+    _check(package, str(getattr(found, "__version__", "")), extra)
     return found
 
 
