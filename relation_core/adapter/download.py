@@ -107,8 +107,7 @@ def _alone_in(folder: Path) -> Generator[None]:
     except filelock.Timeout as error:
         raise DownloadError(
             f"Another process is downloading {ADAPTER_FILE} to {folder}. Expected no other: wait for it to finish, "
-            "then "
-            "run again."
+            "then run again."
         ) from error
     try:
         yield

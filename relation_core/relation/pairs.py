@@ -30,8 +30,7 @@ def pair_up(before: list[_Picture], after: list[_Picture]) -> list[tuple[_Pictur
     if len(before) != len(after):
         raise ExemplarError(
             f"There are {len(before)} pictures before and {len(after)} after the edit; expected the same number of "
-            "each, in "
-            "the same order. Give both pictures of every exemplar pair."
+            "each, in the same order. Give both pictures of every exemplar pair."
         )
     return list(zip(before, after, strict=True))
 

@@ -111,8 +111,7 @@ def encode_relation(
     if not bool(pooled.isfinite().all()):
         raise ExemplarError(
             "The vision model returned NaN or infinite values; expected finite values only. Check the exemplar "
-            "pictures and "
-            "the vision model's file."
+            "pictures and the vision model's file."
         )
     check_weight(weight)
     weights = adapter.weights()

@@ -97,8 +97,7 @@ def _pickle_problem(path: Path, error: Exception) -> str:
         )
     return (
         f"{path} is not a complete weights file ({_first_words(error)}). Expected a complete file written by "
-        "torch.save: "
-        "download the file again."
+        "torch.save: download the file again."
     )
 
 

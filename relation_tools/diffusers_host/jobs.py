@@ -163,8 +163,7 @@ def _check_suffix(result: Path) -> None:
     if result.suffix.lower() not in WRITTEN_SUFFIXES:
         raise JobError(
             f"'{result.name}' is not a picture's file name; expected it to end in one of "
-            f"{', '.join(WRITTEN_SUFFIXES)}, or a "
-            "folder that exists."
+            f"{', '.join(WRITTEN_SUFFIXES)}, or a folder that exists."
         )
 
 

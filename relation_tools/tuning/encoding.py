@@ -35,8 +35,7 @@ def encode_file(options: argparse.Namespace, bar: Callable[[str], AbstractContex
     if len(weights) != len(pairs):
         raise ExemplarError(
             f"Got {len(pairs)} exemplar pairs and {len(weights)} weights; expected one weight per pair. Give every "
-            "pair a "
-            "weight, or none."
+            "pair a weight, or none."
         )
     check_pair_count(len(pairs))
     for weight in weights:

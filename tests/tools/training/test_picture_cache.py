@@ -222,6 +222,6 @@ def test_a_full_disk_is_an_error_before_anything_is_encoded(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     counting = Counting()
-    with pytest.raises(DatasetError, match=r"could not be made: No space left on device. Make room"):
+    with pytest.raises(DatasetError, match=r"could not be made: No space left on device. Free some disk space"):
         open_cache(tmp_path, small_run.settings.data.train.parent, samples, 0, encoders, counting)
     assert counting.taken == 0

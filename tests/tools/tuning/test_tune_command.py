@@ -225,7 +225,7 @@ def test_an_encoded_relation_edits_as_its_pairs_do(vae: Path, tmp_path: Path, ca
         (("--before", "FOLDER", "--after", "AFTER", "--steps", "0"), "Got steps = 0"),
         (("--before", "FOLDER", "--after", "AFTER", "--prompt", "a cat"), "no text encoder"),
         (("--before", "FOLDER", "--after", "AFTER", "--start", "OTHER"), "was made with the adapter"),
-        (("--before", "FOLDER", "--after", "AFTER", "--out", "mine.png"), "expected .safetensors"),
+        (("--before", "FOLDER", "--after", "AFTER", "--out", "mine.png"), "expected it to end in .safetensors"),
         (("--dataset", "missing.jsonl"), "Cannot read"),
     ],
 )
