@@ -13,6 +13,9 @@ def host_attention(
 
     On a CPU in float32 it is PyTorch's fused attention whatever ComfyUI was started with: its default there
     writes the logits to memory in pieces, and takes twice as long for the few keys of exemplars.
+
+    The call names neither the attention that a model prefers nor hands its tensors over in containers, which newer
+    hosts let their kernels use up: the block still needs its query.
     """
     if q.device.type == "cpu" and q.dtype == torch.float32:
         return attention_pytorch(q, k, v, heads, mask=mask, skip_reshape=True)

@@ -13,6 +13,12 @@ model wrapper             once a forward: plans what the others do (:mod:`.forwa
 
 The plan of a forward lies in a context variable, not in ``transformer_options``: torch.compile bakes the keys of that
 dictionary into what it compiles. For the same reason the patches in blocks are left out of compilation.
+
+CUDA graphs: what differs between two forwards (rows, noise level, mask, position ids) is decided in the plan, outside
+of blocks; a block's hooks read it, and allocate nothing but the result. A graph of a block would still replay the rows
+and the noise level that it was captured with, since a replay calls no hook. The host captures no block of a Flux; the
+graphs of torch.compile leave the hooks out, as they are left out of compilation; and whoever captures a block all the
+same is refused at the capture (:mod:`.capture`), never answered with an earlier step's relation.
 Axes: B rows of the batch, L tokens, H heads, d head width.
 """
 
@@ -34,6 +40,7 @@ from ..relation_core.relation.keys_values import KeysValues
 from ..relation_core.relation.relation import Relation
 from ..relation_core.tuning.attended import Attended
 from .batch_match import check_batches
+from .capture import refuse_capture
 from .forward_plan import ForwardPlan, plan_forward
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
@@ -224,6 +231,7 @@ class _AttentionPatch:
     ) -> dict[str, Any]:
         plan = plan_of(self.key)
         plan.reached = True
+        refuse_capture(q)
         if plan.active and plan.positive and self.strengths[extra_options["block_type"]]:
             attend(plan, q, self.resident, self.bias, extra_options, self.first_single, host_attention)
         return {}

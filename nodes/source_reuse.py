@@ -33,6 +33,7 @@ from ..relation_core.flux.source_reuse import (
     kept_bytes,
     source_tokens,
 )
+from .capture import refuse_capture
 from .model_check import flux_sizes
 from .source_conditioning import Prompts, read_prompts
 
@@ -207,6 +208,7 @@ def _attend_to_source(
     forward = _FORWARD.get()
     if forward is None or forward.source is None:
         return {}
+    refuse_capture(q)
     tokens = forward.source.after(extra_options["img_slice"][0])
     block = extra_options["block_type"], extra_options["block_index"]
     if forward.kept is not None:

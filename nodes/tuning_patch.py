@@ -175,5 +175,8 @@ def _run_single(block: torch.nn.Module, args: dict[str, Any]) -> dict[str, Any]:
     return {"img": img}
 
 
-def _pytorch_attention(_: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+def _pytorch_attention(
+    _: Callable[..., Any], *args: Any, preferred_attention: Any = None, **kwargs: Any
+) -> torch.Tensor:
+    """Attend with gradients, whatever attention the model prefers."""
     return attention_pytorch(*args, **kwargs)
