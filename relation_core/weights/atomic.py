@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from typing import TextIO
 
 from .lock import take_lock
 
-_PREFIX, _SUFFIX = ".relation-adapter-", ".part"
 _LOCK, _PART = "lock", "part"
 _RIGHTS = 0o777
 
@@ -23,9 +24,10 @@ _RIGHTS = 0o777
 def appearing(target: Path, synced: bool = True) -> Generator[Path]:
     """Give the name of a file to write, which becomes ``target`` if the block ends well and is removed if not.
 
-    The file is flushed to the disk before it gets its name, replaces what has that name (a link itself, not what it
-    points to), and has the rights of any file that this process makes. Until then it lies in a hidden folder beside
-    ``target`` that is locked while its process lives; the next file that appears there removes those of dead processes.
+    The file is flushed to the disk before it gets its name. It replaces what has that name (a link itself, not what it
+    points to) and keeps the rights of a file that it replaces; a new file has the rights that the umask gives. Until
+    then it lies in a hidden folder beside ``target``, in a folder that is locked while its process lives; the next file
+    that appears there removes those of dead processes.
 
     Args:
         target: the file.
@@ -34,17 +36,18 @@ def appearing(target: Path, synced: bool = True) -> Generator[Path]:
     Raises:
         OSError: the file cannot be written. What had the name stays as it was.
     """
-    clear_unfinished(target.parent)
     folder = _LockedFolder.beside(target)
+    part = folder.path / _PART
     try:
-        part = folder.path / _PART
         yield part
-        part.chmod(folder.rights)
-        if synced:
-            _sync_file(part)
+        _finish(part, _rights_of(target, folder.rights), synced)
         part.replace(target)
         if synced:
             _sync_folder(target.parent)
+    except OSError as error:
+        if error.filename == str(part):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
     finally:
         folder.remove()
 
@@ -64,10 +67,19 @@ def appearing_text(target: Path) -> Generator[TextIO]:
         yield file
 
 
-def clear_unfinished(folder: Path) -> None:
-    """Remove what processes that are dead left unfinished in a folder."""
-    with os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if _is_unfinished(entry)]
+def _unfinished_in(folder: Path) -> Path:
+    """The hidden folder of what is unfinished in a folder: one for every user, since users cannot enter each other's.
+
+    Looking for what dead processes left costs the same, however many files lie beside it.
+    """
+    user = "" if sys.platform == "win32" else f"-{os.getuid()}"
+    return folder / f".relation-adapter{user}.parts"
+
+
+def _clear(unfinished: Path) -> None:
+    """Remove what processes that are dead left unfinished."""
+    with os.scandir(unfinished) as entries:
+        found = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
     for path in found:
         with suppress(OSError):  # no locks here, or another process clears it now
             lock = take_lock(path / _LOCK)
@@ -82,11 +94,6 @@ def _remove_locked(folder: Path, lock: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_unfinished(entry: os.DirEntry[str]) -> bool:
-    named = entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)
-    return named and entry.is_dir(follow_symlinks=False)
-
-
 @dataclass(frozen=True)
 class _LockedFolder:
     """A new folder that no other process writes to; its name is short, whatever the file's."""
@@ -99,23 +106,40 @@ class _LockedFolder:
 
     @staticmethod
     def beside(target: Path) -> _LockedFolder:
-        while True:
-            path = target.with_name(f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}")
-            try:
-                path.mkdir(mode=0o700)
-                lock = _take(path / _LOCK)
-                rights = stat.S_IMODE((path / _LOCK).stat().st_mode) & _RIGHTS
-            except (FileExistsError, FileNotFoundError, _ClearedError):
-                if not target.parent.is_dir():
-                    raise
-            else:
-                return _LockedFolder(path, lock, rights)
+        try:
+            made = None
+            while made is None:
+                made = _LockedFolder._made(target.parent)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        return made
+
+    @staticmethod
+    def _made(folder: Path) -> _LockedFolder | None:
+        """Make one, or None where another process takes it for a dead one's, or removes the folder around it."""
+        unfinished = _unfinished_in(folder)
+        with suppress(FileExistsError):
+            unfinished.mkdir(mode=0o700)
+        path = unfinished / secrets.token_hex(8)
+        try:
+            if not stat.S_ISDIR(unfinished.lstat().st_mode):  # never clear where a link leads
+                raise FileExistsError(errno.EEXIST, "It is a link or a file; expected a folder", str(unfinished))
+            _clear(unfinished)
+            path.mkdir(mode=0o700)
+            lock = _take(path / _LOCK)
+            return _LockedFolder(path, lock, stat.S_IMODE((path / _LOCK).stat().st_mode) & _RIGHTS)
+        except (FileNotFoundError, _ClearedError):
+            return None
 
     def remove(self) -> None:
         if self.lock is None:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
             _remove_locked(self.path, self.lock)
+        with suppress(OSError):  # others write here still
+            self.path.parent.rmdir()
 
 
 class _ClearedError(Exception):
@@ -135,18 +159,29 @@ def _take(path: Path) -> int | None:
     return lock
 
 
-def _sync_file(part: Path) -> None:
+def _rights_of(target: Path, new: int) -> int:
+    """Of the file that has the name; ``new`` where there is none, or another thing."""
+    try:
+        found = target.lstat()
+    except OSError:
+        return new
+    return stat.S_IMODE(found.st_mode) & _RIGHTS if stat.S_ISREG(found.st_mode) else new
+
+
+def _finish(part: Path, rights: int, synced: bool) -> None:
     with part.open("r+b") as file:
-        os.fsync(file.fileno())
+        part.chmod(rights)
+        if synced:
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
     """Bring a folder's names to the disk, where folders can be opened."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot; the file itself is there
+    with suppress(OSError):  # some network file systems cannot, some folders may not be read; the file itself is there
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,4 +1,8 @@
-"""Locks between processes: files that the system unlocks when their process ends, however it ends."""
+"""Locks between processes: files that the system unlocks when their process ends, however it ends.
+
+Not by the library ``filelock``: it leaves its file behind, and where the system has no locks it makes one that outlives
+a kill. Its versions before 3.20.1, which ComfyUI allows, empty the file that a link in the lock's place points to.
+"""
 
 from __future__ import annotations
 

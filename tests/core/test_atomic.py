@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,55 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def parts(folder: Path) -> list[Path]:
+    """What is written at the moment."""
+    return list(folder.glob(".*/*/part"))
+
+
+def entries_looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that the system hands out from folders, from now on."""
+    seen: list[str] = []
+    scan, listing = os.scandir, os.listdir
+
+    class Counted:
+        def __init__(self, path: Any) -> None:
+            self.scan = scan(path)
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.scan.close()
+
+        def __iter__(self) -> Iterator[os.DirEntry[str]]:
+            for entry in self.scan:
+                seen.append(entry.name)
+                yield entry
+
+    def counted_listing(path: Any = ".") -> list[str]:
+        seen.extend(found := listing(path))
+        return found
+
+    monkeypatch.setattr(os, "scandir", Counted)
+    monkeypatch.setattr(os, "listdir", counted_listing)
+    return seen
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_file_costs_the_same_beside_many_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool
+) -> None:
+    for number in range(1000):
+        (tmp_path / f"{number}.png").touch()
+    seen = entries_looked_at(monkeypatch)
+    assert len(os.listdir(tmp_path)) == len(seen) == 1000
+    seen.clear()
+    for number in range(50):
+        write_whole(tmp_path / f"new {number}.png", b"", synced)
+    assert len(seen) <= 50 * 4, "its part, its lock, and its folder"
+    assert len(names(tmp_path)) == 1050
+
+
 def test_nothing_is_there_until_the_text_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file.jsonl"
     with appearing_text(path) as file:
@@ -81,11 +131,11 @@ def test_the_next_file_clears_what_a_kill_left_and_no_more(tmp_path: Path) -> No
         with writer(tmp_path / "killed") as killed:
             killed.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
             killed.wait()
-        assert len(names(tmp_path)) == 2
+        assert len(parts(tmp_path)) == 2
         write_whole(tmp_path / "next", b"whole")
         assert "next" in names(tmp_path) and len(names(tmp_path)) == 2
         assert living.poll() is None
-        (unfinished,) = tmp_path.glob(".relation-adapter-*/part")
+        (unfinished,) = parts(tmp_path)
         assert unfinished.read_bytes() == b"half"
     write_whole(tmp_path / "next", b"again")
     assert names(tmp_path) == ["next"]
@@ -102,11 +152,11 @@ def test_a_file_has_the_rights_that_the_umask_gives(tmp_path: Path) -> None:
     for umask, rights in ((0o022, 0o644), (0o002, 0o664), (0o077, 0o600)):
         before = os.umask(umask)
         try:
-            with appearing(tmp_path / "weights") as part:
+            with appearing(tmp_path / f"weights {umask}") as part:
                 save_file({"x": torch.zeros(1)}, part)
         finally:
             os.umask(before)
-        assert (tmp_path / "weights").stat().st_mode & 0o777 == rights
+        assert (tmp_path / f"weights {umask}").stat().st_mode & 0o777 == rights
 
 
 @POSIX
@@ -116,14 +166,87 @@ def test_planted_links_are_not_followed(tmp_path: Path) -> None:
     (precious / "file").write_bytes(b"precious")
     folder.mkdir()
     (folder / "target").symlink_to(precious / "file")
-    (folder / ".relation-adapter-00000000.part").symlink_to(precious, target_is_directory=True)
-    planted = folder / ".relation-adapter-00000001.part"
-    planted.mkdir()
-    (planted / "lock").symlink_to(precious / "made")
-    write_whole(folder / "target", b"new")
+    with appearing(folder / "other") as part:
+        part.touch()
+        unfinished = part.parents[1]
+        (unfinished / "link").symlink_to(precious, target_is_directory=True)
+        (unfinished / "planted").mkdir()
+        (unfinished / "planted" / "lock").symlink_to(precious / "made")
+        write_whole(folder / "target", b"new")
     assert (folder / "target").read_bytes() == b"new" and not (folder / "target").is_symlink()
     assert (precious / "file").read_bytes() == b"precious"
     assert names(precious) == ["file", "inner"]
+
+
+@POSIX
+@pytest.mark.parametrize("as_link", [True, False])
+def test_a_link_or_file_in_the_hidden_folders_place_is_named(tmp_path: Path, as_link: bool) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "folder"
+    (precious / "inner").mkdir(parents=True)
+    folder.mkdir()
+    with appearing(folder / "target") as part:
+        part.touch()
+    unfinished = part.parents[1]
+    unfinished.symlink_to(precious, target_is_directory=True) if as_link else unfinished.touch()
+    with pytest.raises(OSError, match=f"It is a link or a file; expected a folder.*{unfinished.name}"):
+        write_whole(folder / "target", b"new")
+    assert (folder / "target").read_bytes() == b""
+    assert names(precious) == ["inner"]
+
+
+@POSIX
+@pytest.mark.parametrize("rights", [0o600, 0o640, 0o444, 0o666])
+def test_a_file_that_is_replaced_keeps_its_rights(tmp_path: Path, rights: int) -> None:
+    write_whole(tmp_path / "file", b"old")
+    (tmp_path / "file").chmod(rights)
+    write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == rights
+
+
+@POSIX
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "none" / "x", tmp_path / "file" / "x", tmp_path / ("x" * 256), Path("/proc/self/x")):
+        with pytest.raises(OSError) as raised, appearing(target) as part:
+            part.touch()
+        assert raised.value.filename == str(target)
+    assert names(tmp_path) == ["file"]
+
+
+@POSIX
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError) as raised:
+            write_whole(tmp_path / "x", b"")
+    finally:
+        tmp_path.chmod(0o700)
+    assert raised.value.filename == str(tmp_path / "x") and names(tmp_path) == []
+
+
+@POSIX
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are UTF-8")
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    write_whole(tmp_path / os.fsdecode(b"b\xffd"), b"whole")
+    assert os.listdir(os.fsencode(tmp_path)) == [b"b\xffd"]
+
+
+def test_many_processes_write_into_one_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from relation_core.weights.atomic import write_whole\n"
+        "for number in range(40):\n    write_whole(Path(sys.argv[1]) / f'{sys.argv[2]} {number}', b'x', False)\n"
+        "    write_whole(Path(sys.argv[1]) / 'shared', sys.argv[2].encode() * 1000, False)\n"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(who)], cwd=ROOT, stderr=subprocess.PIPE)
+        for who in range(4)
+    ]
+    assert [process.communicate()[1] for process in running] == [b""] * 4
+    assert len(names(tmp_path)) == 4 * 40 + 1
+    shared = (tmp_path / "shared").read_bytes()
+    assert len(shared) == 1000 and len(set(shared)) == 1
 
 
 def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path: Path) -> None:

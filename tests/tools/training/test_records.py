@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from relation_core.errors import CheckpointError
 from relation_core.randomness import generator_of
+from relation_core.weights.atomic import appearing
 from relation_tools.training.curve import Curve, read_curve
 from relation_tools.training.learning_rate import learning_rate_factor
 from relation_tools.training.moving_average import MovingAverage
@@ -27,8 +29,11 @@ def test_the_newest_state_is_loaded_and_old_ones_go(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
-    (tmp_path / ".relation-adapter-0000abcd.part").mkdir()
-    (tmp_path / ".relation-adapter-0000abcd.part" / "part").write_bytes(b"half")
+    with appearing(tmp_path / "state-00000007.pt") as part:
+        part.write_bytes(b"half")
+        left = shutil.copytree(part.parents[1], tmp_path.parent / "left")
+    (tmp_path / "state-00000007.pt").unlink()
+    shutil.copytree(left, part.parents[1])
     assert load_state(tmp_path) is None
     save_state(tmp_path, 8, {}, keep=2)
     assert [path.name for path in tmp_path.iterdir()] == ["state-00000008.pt"]
