@@ -1,7 +1,7 @@
 """Turns a workflow as the page saves it into the prompt that the page would post.
 
-Links, widgets in their order, muted and bypassed nodes, reroutes and notes are handled; whatever else a workflow
-may hold (subgraphs, primitives) is refused by name rather than guessed at.
+Links, widgets in their order, muted and bypassed nodes, reroutes, notes and subgraphs are handled; whatever else a
+workflow may hold (primitives) is refused by name rather than guessed at.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-Json = dict[str, Any]
+from .subgraphs import Identity, Json, open_subgraphs
 
 WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 NOTES = frozenset({"Note", "MarkdownNote"})
@@ -24,7 +24,7 @@ class ConversionError(Exception):
 
 @dataclass(frozen=True)
 class _Link:
-    source: int
+    source: Identity
     slot: int
 
 
@@ -41,6 +41,7 @@ def workflow_to_api(workflow: Json, object_info: Json) -> dict[str, Json]:
     Raises:
         ConversionError: a node's type is unknown to the server and to this function, or its values are too few.
     """
+    workflow = open_subgraphs(workflow)
     nodes = {node["id"]: node for node in workflow["nodes"]}
     links = {link[0]: _Link(link[1], link[2]) for link in workflow["links"]}
     prompt: dict[str, Json] = {}
@@ -50,9 +51,9 @@ def workflow_to_api(workflow: Json, object_info: Json) -> dict[str, Json]:
         if node["type"] not in object_info:
             raise ConversionError(
                 f"Node {identity} is a '{node['type']}', which this server does not know. Install the nodes it comes "
-                "from; subgraphs and primitives must be replaced by plain nodes."
+                "from; primitives must be replaced by plain nodes."
             )
-        inputs = dict(_widget_values(node, object_info[node["type"]]))
+        inputs = dict(_widget_values(node, object_info[node["type"]])) | node.get("outer_values", {})
         for slot in node.get("inputs", ()):
             if slot.get("link") is None:
                 continue
@@ -85,7 +86,7 @@ def _widget_values(node: Json, info: Json) -> Iterator[tuple[str, Any]]:
             # An upload button's value comes last of all, so it is left over.
 
 
-def _origin(link: _Link, nodes: dict[int, Json], links: dict[int, _Link]) -> _Link | None:
+def _origin(link: _Link, nodes: dict[Identity, Json], links: dict[Identity, _Link]) -> _Link | None:
     """Follow a link back through reroutes and bypassed nodes to a node that runs; None if there is none."""
     node = nodes[link.source]
     if node["mode"] == MUTED:
