@@ -1,7 +1,8 @@
 """What model libraries show of a file: words in ModelSpec's keys, and pictures as LoRA trainers keep them.
 
-Keys: https://github.com/Stability-AI/ModelSpec. ComfyUI's page reads ``modelspec.*``, its server serves the pictures of
-``ssmd_cover_images``, and both pass over a file whose header is larger than 1 MiB.
+Keys: https://github.com/Stability-AI/ModelSpec. ComfyUI's page reads ``modelspec.*`` and shows the thumbnail beside the
+words, its server serves the pictures of ``ssmd_cover_images``, and both pass over a file whose header is larger than
+1 MiB.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def card_metadata(
     metadata = {f"modelspec.{key}": value for key, value in spec.items() if value}
     if pictures is not None and (covers := _covers(pictures)):
         metadata["ssmd_cover_images"] = json.dumps(covers)
+        metadata["modelspec.thumbnail"] = f"data:image/jpeg;base64,{covers[0]}"
     return metadata
 
 

@@ -53,6 +53,7 @@ def test_it_has_the_words_and_the_pairs_pictures(tmp_path: Path) -> None:
     assert "Load Relation" in words["modelspec.usage_hint"] and "image edit" in words["modelspec.tags"]
     covers = json.loads(words["ssmd_cover_images"])
     assert len(covers) == len(thumbnails)
+    assert words["modelspec.thumbnail"] == f"data:image/jpeg;base64,{covers[0]}"
     for cover, thumbnail in zip(covers, thumbnails.numpy(), strict=True):
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(cover))))
         assert picture.shape == thumbnail.shape
