@@ -8,11 +8,11 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.relation.relation import Relation
+from ..relation_core.settings.bounds import STRENGTH
+from .checked_numbers import numbers_checked
 from .model_check import check_model
 from .model_patch import RelationPatch
 from .sockets import CATEGORY, RelationSocket
-
-MAX_STRENGTH = 10.0
 
 
 class ApplyRelationAdapter(io.ComfyNode):
@@ -35,8 +35,8 @@ class ApplyRelationAdapter(io.ComfyNode):
                 io.Float.Input(
                     "strength",
                     default=1.0,
-                    min=-MAX_STRENGTH,
-                    max=MAX_STRENGTH,
+                    min=STRENGTH.low,
+                    max=STRENGTH.high,
                     step=0.05,
                     tooltip=(
                         "How strongly the relation acts. 0 leaves the model unchanged; negative values push away"
@@ -65,8 +65,8 @@ class ApplyRelationAdapter(io.ComfyNode):
                     "double_strength",
                     optional=True,
                     default=1.0,
-                    min=-MAX_STRENGTH,
-                    max=MAX_STRENGTH,
+                    min=STRENGTH.low,
+                    max=STRENGTH.high,
                     step=0.05,
                     tooltip="Multiplies strength in the double-stream blocks: layout and content.",
                     advanced=True,
@@ -75,8 +75,8 @@ class ApplyRelationAdapter(io.ComfyNode):
                     "single_strength",
                     optional=True,
                     default=1.0,
-                    min=-MAX_STRENGTH,
-                    max=MAX_STRENGTH,
+                    min=STRENGTH.low,
+                    max=STRENGTH.high,
                     step=0.05,
                     tooltip="Multiplies strength in the single-stream blocks: detail and finish.",
                     advanced=True,
@@ -95,6 +95,7 @@ class ApplyRelationAdapter(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(
         cls,
         model: Any,

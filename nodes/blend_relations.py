@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..relation_core.relation.relation import Relation, average_relations, concat_relations
+from .checked_numbers import numbers_checked
 from .sockets import CATEGORY, RelationSocket
 
 
@@ -48,6 +49,7 @@ class BlendRelations(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(cls, relation_1: Relation, relation_2: Relation, ratio: float, mode: str) -> io.NodeOutput:
         """Blend them."""
         blend = average_relations if mode == "average" else concat_relations

@@ -13,6 +13,7 @@ from ..relation_core.errors import DatasetError, PictureError, printable
 from ..relation_core.pictures.picture_file import read_picture
 from ..relation_core.pictures.tensors import from_pil
 from ..relation_core.samples.samples import PROBLEMS, read_sample
+from .checked_numbers import numbers_checked
 from .folders import file_state
 from .sockets import CATEGORY
 
@@ -74,6 +75,7 @@ class LoadRelationSample(io.ComfyNode):
             return time.time_ns()
 
     @classmethod
+    @numbers_checked
     def execute(cls, dataset: str, index: int) -> io.NodeOutput:
         """Read the sample and its pictures."""
         file = _file(dataset)

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..relation_core.pictures.tensors import from_pil
 from ..relation_core.scenes.examples import MAX_SCENE, draw_example
 from ..relation_core.scenes.relations import ALL
+from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
 
 
@@ -57,6 +58,7 @@ class RelationExample(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(cls, edit: str, exemplar_scene: int, source_scene: int) -> io.NodeOutput:
         """Draw the four pictures."""
         return io.NodeOutput(*(from_pil(picture) for picture in draw_example(edit, exemplar_scene, source_scene)))

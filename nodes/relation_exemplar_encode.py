@@ -10,6 +10,7 @@ from ..relation_core.pictures.tensors import to_pil
 from ..relation_core.relation.pairs import encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation, join_relations
 from ..relation_core.vision.exemplar import FITS, Fit
+from .checked_numbers import numbers_checked
 from .host_progress import HostProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
 
@@ -62,6 +63,7 @@ class RelationExemplarEncode(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(
         cls,
         relation_adapter: LoadedRelationAdapter,

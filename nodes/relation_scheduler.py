@@ -7,6 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..relation_core.flux.schedule import relation_sigmas
+from ..relation_core.settings.bounds import SAMPLING_STEPS
+from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
 
 
@@ -23,7 +25,13 @@ class RelationScheduler(io.ComfyNode):
             description="The noise schedule of RelationAdapter's authors, for SamplerCustomAdvanced.",
             search_aliases=["relation adapter", "sigmas", "flux scheduler", "flow match euler"],
             inputs=[
-                io.Int.Input("steps", default=24, min=1, max=10000, tooltip="Sampling steps; the authors use 24."),
+                io.Int.Input(
+                    "steps",
+                    default=24,
+                    min=1,
+                    max=int(SAMPLING_STEPS.high),
+                    tooltip="Sampling steps; the authors use 24.",
+                ),
                 io.Latent.Input(
                     "latent",
                     tooltip="The latent to sample. Its size sets the schedule, including the source's tokens.",
@@ -41,6 +49,7 @@ class RelationScheduler(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(cls, steps: int, latent: dict[str, Any], denoise: float) -> io.NodeOutput:
         """Compute the schedule."""
         rows, columns = ((side + 1) // 2 for side in latent["samples"].shape[-2:])

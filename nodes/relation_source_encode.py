@@ -8,10 +8,10 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.flux.source import check_latent, resize_source, source_size
+from ..relation_core.settings.bounds import LONG_SIDE, SOURCE_SCALE
+from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
 from .source_conditioning import with_source
-
-MAX_SIDE = 16384
 
 
 class RelationSourceEncode(io.ComfyNode):
@@ -35,7 +35,7 @@ class RelationSourceEncode(io.ComfyNode):
                     "long_side",
                     default=512,
                     min=0,
-                    max=MAX_SIDE,
+                    max=int(LONG_SIDE.high),
                     step=16,
                     tooltip="The longer side in pixels; the other one follows. The adapter was trained at 512. 0 keeps "
                     "the picture's size. Sides are cut to multiples of 16.",
@@ -44,8 +44,8 @@ class RelationSourceEncode(io.ComfyNode):
                     "source_scale",
                     optional=True,
                     default=1.0,
-                    min=0.1,
-                    max=1.0,
+                    min=SOURCE_SCALE.low,
+                    max=SOURCE_SCALE.high,
                     step=0.05,
                     tooltip="Below 1, the model sees a smaller source whose parts keep their positions: fewer "
                     "tokens, faster steps, less detail. The result keeps its size.",
@@ -65,6 +65,7 @@ class RelationSourceEncode(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(
         cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float = 1.0
     ) -> io.NodeOutput:

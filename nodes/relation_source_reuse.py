@@ -7,11 +7,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..relation_core.flux.source_reuse import REFRESH_EVERY
+from ..relation_core.settings.bounds import REFRESH_INTERVAL
+from .checked_numbers import numbers_checked
 from .model_check import flux_sizes
 from .sockets import CATEGORY
 from .source_reuse import reuse_source
-
-MAX_INTERVAL = 1000
 
 
 class RelationSourceReuse(io.ComfyNode):
@@ -33,7 +33,7 @@ class RelationSourceReuse(io.ComfyNode):
                     "refresh_every",
                     default=REFRESH_EVERY,
                     min=1,
-                    max=MAX_INTERVAL,
+                    max=int(REFRESH_INTERVAL.high),
                     tooltip="Noise levels from one computation of the source to the next. 1 computes it at each and "
                     "changes nothing; higher values are faster and less exact.",
                 ),
@@ -42,6 +42,7 @@ class RelationSourceReuse(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(cls, model: Any, refresh_every: int = REFRESH_EVERY) -> io.NodeOutput:
         """Check the model, then patch a clone."""
         flux_sizes(model)

@@ -16,13 +16,14 @@ from ..relation_core.pictures.tensors import from_pil, to_pil
 from ..relation_core.relation.learned import Learned
 from ..relation_core.relation.pairs import Pair, encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation
+from ..relation_core.settings.bounds import LEARNING_RATE, LONG_SIDE, SEED
 from ..relation_core.tuning.flow import LatentPair
 from ..relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
-from ..relation_core.tuning.settings import TuningSettings
+from ..relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS, TuningSettings
+from .checked_numbers import numbers_checked
 from .graph_origin import MODEL_NAMES, TEXT_NAMES, upstream_text
 from .host_progress import HostProgress
 from .model_check import check_model, compute_dtype
-from .relation_source_encode import MAX_SIDE
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
 from .tuning_run import learn
 
@@ -52,12 +53,14 @@ class TuneRelation(io.ComfyNode):
                 ),
                 io.Image.Input("before", tooltip="The pictures before the edit, as a batch."),
                 io.Image.Input("after", tooltip="The same pictures after the edit, in the same order and size."),
-                io.Int.Input("steps", default=_DEFAULTS.steps, min=1, max=100000, tooltip="Steps of learning."),
+                io.Int.Input(
+                    "steps", default=_DEFAULTS.steps, min=1, max=int(LEARNING_STEPS.high), tooltip="Steps of learning."
+                ),
                 io.Float.Input(
                     "learning_rate",
                     default=_DEFAULTS.learning_rate,
                     min=0.0001,
-                    max=1000000.0,
+                    max=LEARNING_RATE.high,
                     step=0.0001,
                     tooltip="At the first step, as a share of the size of the exemplar tokens. It falls to 0.",
                 ),
@@ -65,7 +68,7 @@ class TuneRelation(io.ComfyNode):
                     "seed",
                     default=_DEFAULTS.seed,
                     min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
+                    max=int(SEED.high),
                     control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Of noise and order.",
                 ),
@@ -73,7 +76,7 @@ class TuneRelation(io.ComfyNode):
                     "long_side",
                     default=512,
                     min=0,
-                    max=MAX_SIDE,
+                    max=int(LONG_SIDE.high),
                     step=16,
                     tooltip="The pictures' longer side in pixels; the other one follows. The adapter was trained at "
                     "512. 0 keeps the pictures' size. Sides are cut to multiples of 16.",
@@ -82,7 +85,7 @@ class TuneRelation(io.ComfyNode):
                     "batch_size",
                     default=_DEFAULTS.batch_size,
                     min=1,
-                    max=1024,
+                    max=int(BATCH_SIZE.high),
                     optional=True,
                     tooltip="Samples a step: pairs, each at a noise level of its own. Fewer are faster and learn less "
                     "surely. The memory does not depend on it.",
@@ -105,6 +108,7 @@ class TuneRelation(io.ComfyNode):
         )
 
     @classmethod
+    @numbers_checked
     def execute(
         cls,
         model: Any,

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..errors import RelationAdapterError
+from ..settings.bounds import SAMPLING_STEPS, SHARE, check_number
 
 BASE_TOKENS, BASE_SHIFT = 256, 0.5
 MAX_TOKENS, MAX_SHIFT = 4096, 1.15
@@ -30,10 +30,10 @@ def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> tor
         (steps + 1,) float32; empty for ``denoise`` 0.
 
     Raises:
-        RelationAdapterError: ``steps`` is below 1 or ``denoise`` outside [0, 1].
+        RelationAdapterError: ``steps`` or ``denoise`` is out of its bounds.
     """
-    if steps < 1 or not 0.0 <= denoise <= 1.0:
-        raise RelationAdapterError(f"Got {steps} steps and denoise {denoise}; expected at least 1 step, and 0 to 1.")
+    check_number("steps", steps, SAMPLING_STEPS)
+    check_number("denoise", denoise, SHARE)
     if denoise == 0.0:
         return torch.empty(0)
     total = max(steps, int(steps / denoise))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..errors import RelationAdapterError
+from ..settings.bounds import REFRESH_INTERVAL, check_number
 
 REFRESH_EVERY = 4
 """Noise levels from one refresh to the next, unless chosen."""
@@ -97,18 +97,6 @@ def kept_bytes(tokens: int, blocks: int, width: int, item: int) -> int:
     return 2 * tokens * blocks * width * item
 
 
-def check_refresh_every(refresh_every: int) -> None:
-    """Refuse an interval below 1.
-
-    Raises:
-        RelationAdapterError: it is.
-    """
-    if refresh_every < 1:
-        raise RelationAdapterError(
-            f"Got refresh_every = {refresh_every}; expected at least 1, which computes the source at every noise level."
-        )
-
-
 @dataclass(frozen=True)
 class _Kept:
     blocks: Mapping[Hashable, SourceKeysValues]
@@ -134,9 +122,9 @@ class SourceMemory:
             schedule: the run's falling noise levels, as far as they are known.
 
         Raises:
-            RelationAdapterError: ``refresh_every`` is below 1.
+            RelationAdapterError: ``refresh_every`` is out of its bounds.
         """
-        check_refresh_every(refresh_every)
+        check_number("refresh_every", refresh_every, REFRESH_INTERVAL)
         self._refresh_every = refresh_every
         self._schedule = tuple(schedule)
         self._level: float | None = None

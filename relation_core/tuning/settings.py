@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..errors import RelationAdapterError
+from ..settings.bounds import GUIDANCE, LEARNING_RATE, SEED, Bounds, check_settings
 
-MAX_RATE = 1e6
-"""Of learning. A rate near it is found to diverge; beyond what float32 holds, not even that."""
+LEARNING_STEPS = Bounds(1, 100_000, whole=True)
+BATCH_SIZE = Bounds(1, 1024, whole=True)
 
 
 class TuningError(RelationAdapterError):
@@ -19,33 +21,24 @@ class TuningError(RelationAdapterError):
 class TuningSettings:
     """What the learning of one relation depends on, beside its pairs and the models."""
 
-    steps: int = 400
-    learning_rate: float = 0.15
+    steps: Annotated[int, LEARNING_STEPS] = 400
+    learning_rate: Annotated[float, LEARNING_RATE] = 0.15
     """At the first step, in units of the tokens' root mean square; it falls to 0 along a cosine."""
-    batch_size: int = 16
+    batch_size: Annotated[int, BATCH_SIZE] = 16
     """Samples a step: pairs, each with a noise level and noise of its own."""
-    seed: int = 0
-    guidance: float = 3.5
+    seed: Annotated[int, SEED] = 0
+    guidance: Annotated[float, GUIDANCE] = 3.5
     """What the model's guidance input is given."""
-    check_every: int = 20
+    check_every: Annotated[int, LEARNING_STEPS] = 20
     """Steps between two measurements on the pairs that are held out."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning.
 
         Raises:
-            TuningError: a setting is out of its range.
+            TuningError: a setting is out of its bounds.
         """
-        for name, sound, expected in (
-            ("steps", self.steps >= 1, "at least 1"),
-            ("learning_rate", 0.0 < self.learning_rate <= MAX_RATE, f"a number above 0 and at most {MAX_RATE:g}"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("seed", 0 <= self.seed < 2**64, "0 to 18446744073709551615"),
-            ("guidance", math.isfinite(self.guidance), "a number"),
-            ("check_every", self.check_every >= 1, "at least 1"),
-        ):
-            if not sound:
-                raise TuningError(f"Got {name} = {getattr(self, name)}; expected {expected}. Change it.")
+        check_settings(self, TuningError)
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: half a cosine from full to nothing."""

@@ -15,17 +15,21 @@ from relation_core.errors import DatasetError
 from relation_core.files.json_file import read_json
 from relation_core.samples.samples import PROBLEMS
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, Bounds
 from relation_core.weights.atomic import appearing
 
 from ..dataset.build import BuildOptions, build
-from ..dataset.landscapes import LandscapeOptions, write_landscapes
+from ..dataset.landscapes import PAIRS, LandscapeOptions, write_landscapes
 from ..dataset.sheet import choose_samples, draw_sheet
 from ..dataset.statistics import Statistics, statistics
 from ..dataset.synthesis import write_dataset
 from ..dataset.validation import run_ready_files, validate
 from .bar import progress_bar
+from .number_option import NumberOption
 
 EXTRA = "dataset"
+PROCESSES = Bounds(1, 1024, whole=True)
+SHEET_ROWS = Bounds(1, 1000, whole=True)
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,32 +57,36 @@ def _add_build(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "out", type=Path, metavar="OUT", help="the folder to write; after a crash, run the same command again"
     )
-    command.add_argument("--per-task", type=int, default=defaults.per_task, help="most samples per task (%(default)s)")
+    command.add_argument(
+        "--per-task", type=NumberOption(COUNT), default=defaults.per_task, help="most samples per task (%(default)s)"
+    )
     command.add_argument(
         "--test-pairs",
-        type=int,
+        type=NumberOption(COUNT_OR_NONE),
         default=defaults.test_pairs,
         help="pictures per task held out for testing (%(default)s)",
     )
-    command.add_argument("--seed", type=int, default=defaults.seed, help="of the drawing (%(default)s)")
+    command.add_argument("--seed", type=NumberOption(SEED), default=defaults.seed, help="of the drawing (%(default)s)")
     command.add_argument("--categories", type=Path, help="a .json that maps tasks to categories")
-    command.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="(all processors)")
+    command.add_argument(
+        "--processes", type=NumberOption(PROCESSES), default=os.cpu_count() or 1, help="(all processors)"
+    )
     command.set_defaults(run=_build)
 
 
 def _add_sheet(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help="a run-ready .jsonl")
     command.add_argument("picture", type=Path, metavar="PICTURE", help="the picture file to write")
-    command.add_argument("--count", type=int, default=12, help="samples on it (%(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
+    command.add_argument("--count", type=NumberOption(SHEET_ROWS), default=12, help="samples on it (%(default)s)")
+    command.add_argument("--seed", type=NumberOption(SEED), default=0, help="of the choice (%(default)s)")
     command.add_argument("--task", help="samples of this task only")
     command.set_defaults(run=_sheet)
 
 
 def _add_synthesize(command: argparse.ArgumentParser) -> None:
     command.add_argument("out", type=Path, metavar="OUT", help="the folder to write, for `dataset build` to read")
-    command.add_argument("--scenes", type=int, default=200, help="(%(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="of the scenes (%(default)s)")
+    command.add_argument("--scenes", type=NumberOption(COUNT), default=200, help="(%(default)s)")
+    command.add_argument("--seed", type=NumberOption(SEED), default=0, help="of the scenes (%(default)s)")
     command.add_argument(
         "--relations",
         choices=("trained", "held-out", "all"),
@@ -93,11 +101,19 @@ def _add_landscapes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "out", type=Path, metavar="OUT", help="the folder to write; after a crash, run the same command again"
     )
-    command.add_argument("--relations", type=int, default=defaults.relations, help="each drawn once (%(default)s)")
-    command.add_argument("--scenes", type=int, default=defaults.scenes, help="unedited landscapes (%(default)s)")
-    command.add_argument("--pairs", type=int, default=defaults.pairs, help="landscapes a relation (%(default)s)")
-    command.add_argument("--seed", type=int, default=defaults.seed, help="of all of them (%(default)s)")
-    command.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="(all processors)")
+    command.add_argument(
+        "--relations", type=NumberOption(COUNT), default=defaults.relations, help="each drawn once (%(default)s)"
+    )
+    command.add_argument(
+        "--scenes", type=NumberOption(COUNT), default=defaults.scenes, help="unedited landscapes (%(default)s)"
+    )
+    command.add_argument(
+        "--pairs", type=NumberOption(PAIRS), default=defaults.pairs, help="landscapes a relation (%(default)s)"
+    )
+    command.add_argument("--seed", type=NumberOption(SEED), default=defaults.seed, help="of all of them (%(default)s)")
+    command.add_argument(
+        "--processes", type=NumberOption(PROCESSES), default=os.cpu_count() or 1, help="(all processors)"
+    )
     command.set_defaults(run=_landscapes)
 
 
@@ -105,7 +121,7 @@ def _build(options: argparse.Namespace) -> None:
     drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
     categories = read_categories(options.categories) if options.categories else {}
     with progress_bar("pictures", EXTRA) as progress:
-        summary = build(options.pairs, options.out, drawing, categories, max(options.processes, 1), progress)
+        summary = build(options.pairs, options.out, drawing, categories, options.processes, progress)
     _LOG.info(
         "%d tasks, %d pictures: %d samples to train on, %d to test with.",
         *(summary.tasks, summary.pictures, summary.train_samples, summary.test_samples),

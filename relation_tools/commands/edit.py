@@ -7,10 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from relation_core.settings.bounds import WEIGHT, bounds_of
+
 from ..diffusers_host.settings import EditSettings
 from .bar import progress_bar
 from .extras import require
 from .model_options import LIBRARIES, add_fit, add_models
+from .number_option import NumberOption
 
 EXTRA = "headless"
 _SETTINGS = {
@@ -34,10 +37,11 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     add_models(command.add_argument_group("models"))
     sampling = command.add_argument_group("sampling; the defaults are the authors'")
     defaults: dict[str, float] = asdict(EditSettings())
+    bounds = bounds_of(EditSettings)
     for name, default in defaults.items():
         sampling.add_argument(
             f"--{name.replace('_', '-')}",
-            type=type(default),
+            type=NumberOption(bounds[name]),
             default=default,
             metavar="NUMBER",
             help=f"{_SETTINGS[name]} (%(default)s)",
@@ -51,7 +55,7 @@ def _add_pictures(group: Any) -> None:
     group.add_argument(
         "--weight",
         action="append",
-        type=float,
+        type=NumberOption(WEIGHT),
         metavar="NUMBER",
         help="weight of a pair relative to the others; once for every pair (1)",
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from relation_core.settings.bounds import WEIGHT
+
 from .bar import progress_bar
 from .extras import require
 from .model_options import add_computing, add_fit
+from .number_option import NumberOption
 
 EXTRA = "headless"
 
@@ -21,7 +24,7 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--weight",
         action="append",
-        type=float,
+        type=NumberOption(WEIGHT),
         metavar="NUMBER",
         help="weight of a pair relative to the others; once for every pair (1)",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relation_core.samples.samples import Sample, read_samples
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SECONDS, SEED
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
@@ -25,6 +26,7 @@ from ..evaluation.template import SHIPPED, load_template
 from ..evaluation.transport import open_session
 from .bar import progress_bar
 from .extras import require
+from .number_option import NumberOption
 
 if TYPE_CHECKING:
     from ..evaluation.clip_similarity import ClipSimilarity
@@ -52,7 +54,12 @@ def add_commands(group: argparse.ArgumentParser) -> None:
     report.add_argument("page", type=Path, metavar="PAGE", help="the .html file to write")
     report.add_argument("--title", default=defaults.title, help="(%(default)s)")
     report.add_argument("--rank-by", choices=METRICS, default=defaults.ranked_by, help="(%(default)s)")
-    report.add_argument("--shown", type=int, default=defaults.shown, help="best and worst samples (%(default)s each)")
+    report.add_argument(
+        "--shown",
+        type=NumberOption(COUNT_OR_NONE),
+        default=defaults.shown,
+        help="best and worst samples (%(default)s each)",
+    )
     report.set_defaults(run=_report)
 
 
@@ -64,11 +71,16 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--server", action="append", required=True, help="address of a ComfyUI, such as 127.0.0.1:8188; repeatable"
     )
-    command.add_argument("--limit", type=int, help="only the first N samples")
-    command.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
-    command.add_argument("--attempts", type=int, default=defaults.attempts, help="tries per sample (%(default)s)")
+    command.add_argument("--limit", type=NumberOption(COUNT), help="only the first N samples")
+    command.add_argument("--seed", type=NumberOption(SEED), default=defaults.seed, help="(%(default)s)")
     command.add_argument(
-        "--give-up", type=float, default=defaults.give_up, help="seconds to wait for a lost server (%(default)s)"
+        "--attempts", type=NumberOption(COUNT), default=defaults.attempts, help="tries per sample (%(default)s)"
+    )
+    command.add_argument(
+        "--give-up",
+        type=NumberOption(SECONDS),
+        default=defaults.give_up,
+        help="seconds to wait for a lost server (%(default)s)",
     )
     command.set_defaults(run=_run)
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relation_core.errors import DatasetError
+from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_STEPS, SEED
 from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
 from .extras import require
 from .model_options import LIBRARIES
+from .number_option import NumberOption
 
 if TYPE_CHECKING:
     from ..diffusers_host.models import ModelFiles
@@ -41,7 +43,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--landscapes",
-        type=int,
+        type=NumberOption(COUNT),
         metavar="COUNT",
         help="instead of FILE: this many questions on new painted landscapes, of each split",
     )
@@ -51,12 +53,14 @@ def add_commands(group: argparse.ArgumentParser) -> None:
     group.add_argument("--vae", type=Path, help="the autoencoder; not for a whole pipeline's folder")
     group.add_argument("--lora", type=Path, action="append", default=[], help="a LoRA; repeatable")
     group.add_argument("--cache", type=Path, help="a folder for what pictures of FILE are encoded to")
-    group.add_argument("--samples", type=int, default=500, help="(%(default)s)")
+    group.add_argument("--samples", type=NumberOption(COUNT), default=500, help="(%(default)s)")
     group.add_argument("--tasks", nargs="+", default=[], help="only these")
-    group.add_argument("--long-side", type=int, default=512, help="of pictures; 0 keeps their size (%(default)s)")
-    group.add_argument("--steps", type=int, default=24, help="of sampling (%(default)s)")
-    group.add_argument("--guidance", type=float, default=3.5, help="(%(default)s)")
-    group.add_argument("--seed", type=int, help="of the choice and of the noise (0; 1000 of landscapes)")
+    group.add_argument(
+        "--long-side", type=NumberOption(LONG_SIDE), default=512, help="of pictures; 0 keeps their size (%(default)s)"
+    )
+    group.add_argument("--steps", type=NumberOption(SAMPLING_STEPS), default=24, help="of sampling (%(default)s)")
+    group.add_argument("--guidance", type=NumberOption(GUIDANCE), default=3.5, help="(%(default)s)")
+    group.add_argument("--seed", type=NumberOption(SEED), help="of the choice and of the noise (0; 1000 of landscapes)")
     group.add_argument("--device", default="cpu", help="(%(default)s)")
     group.add_argument("--output", "-o", type=Path, help="a .json file for the figures")
     group.set_defaults(run=_measure)

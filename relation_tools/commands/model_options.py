@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relation_core.settings.bounds import LORA_STRENGTH
+
+from .number_option import NumberOption
+
 LIBRARIES = ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft")
 """What the headless engine is made of."""
 
@@ -20,7 +24,13 @@ def add_models(group: Any) -> None:
     ):
         group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
     group.add_argument("--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; repeatable")
-    group.add_argument("--lora-strength", type=float, default=1.0, metavar="NUMBER", help="of every LoRA (%(default)s)")
+    group.add_argument(
+        "--lora-strength",
+        type=NumberOption(LORA_STRENGTH),
+        default=1.0,
+        metavar="NUMBER",
+        help="of every LoRA (%(default)s)",
+    )
     add_computing(group)
     group.add_argument(
         "--offload", action="store_true", help="keep only the model that is computing on the device, to save its memory"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, LEARNING_RATE, SEED
+
 from .extras import require
+from .number_option import NumberOption
 
 EXTRA = "training"
 
@@ -24,15 +27,20 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--pictures", type=Path, help="a folder that `dataset landscapes` wrote; without it, on small drawn scenes"
         )
-        command.add_argument("--steps", type=int, default=10_000, help="(%(default)s)")
-        command.add_argument("--batch-size", type=int, default=32, help="(%(default)s)")
-        command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-        command.add_argument("--save-every", type=int, default=500, help="steps between two states (%(default)s)")
-        command.add_argument("--learning-rate", type=float, default=1e-3, help="(%(default)s)")
+        command.add_argument("--steps", type=NumberOption(COUNT), default=10_000, help="(%(default)s)")
+        command.add_argument("--batch-size", type=NumberOption(COUNT), default=32, help="(%(default)s)")
+        command.add_argument("--seed", type=NumberOption(SEED), default=0, help="(%(default)s)")
+        command.add_argument(
+            "--save-every", type=NumberOption(COUNT), default=500, help="steps between two states (%(default)s)"
+        )
+        command.add_argument("--learning-rate", type=NumberOption(LEARNING_RATE), default=1e-3, help="(%(default)s)")
         command.set_defaults(run=_pretrain)
         if name == "autoencoder":
             command.add_argument(
-                "--encoder-steps", type=int, default=0, help="with --pictures, freeze the encoder after N steps (never)"
+                "--encoder-steps",
+                type=NumberOption(COUNT_OR_NONE),
+                default=0,
+                help="with --pictures, freeze the encoder after N steps (never)",
             )
 
 

@@ -6,9 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from relation_core.settings.bounds import COUNT_OR_NONE, GUIDANCE, LEARNING_RATE, LONG_SIDE, SAMPLING_STEPS, SEED
+from relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS
+
 from .bar import loss_bar, progress_bar
 from .extras import require
 from .model_options import LIBRARIES, add_fit, add_models
+from .number_option import NumberOption
 
 EXTRA = "training"
 
@@ -38,7 +42,7 @@ def _add_pairs(group: Any) -> None:
     group.add_argument("--task", metavar="NAME", help="the task of the dataset to learn, if it has several")
     group.add_argument(
         "--hold-out",
-        type=int,
+        type=NumberOption(COUNT_OR_NONE),
         default=0,
         metavar="N",
         help="measure on the last N pairs and keep the step that is best on them (%(default)s)",
@@ -51,17 +55,17 @@ def _add_pairs(group: Any) -> None:
 def _add_learning(group: Any) -> None:
     group.add_argument("--start", type=Path, metavar="FILE", help="a relation to start from (the mean of the pairs')")
     group.add_argument("--prompt", default="", help="the edit in words")
-    for name, default, what in (
-        ("steps", 400, "steps of learning"),
-        ("learning-rate", 0.15, "at the first step, in units of the tokens' root mean square"),
-        ("batch-size", 16, "pairs, noise levels and noises a step"),
-        ("seed", 0, "of noise and order"),
-        ("guidance", 3.5, "distilled guidance"),
-        ("long-side", 512, "pixels of the pictures' longer side; 0 keeps their sizes"),
-        ("sheet-steps", 24, "sampling steps of the sheet's results"),
+    for name, default, bounds, what in (
+        ("steps", 400, LEARNING_STEPS, "steps of learning"),
+        ("learning-rate", 0.15, LEARNING_RATE, "at the first step, in units of the tokens' root mean square"),
+        ("batch-size", 16, BATCH_SIZE, "pairs, noise levels and noises a step"),
+        ("seed", 0, SEED, "of noise and order"),
+        ("guidance", 3.5, GUIDANCE, "distilled guidance"),
+        ("long-side", 512, LONG_SIDE, "pixels of the pictures' longer side; 0 keeps their sizes"),
+        ("sheet-steps", 24, SAMPLING_STEPS, "sampling steps of the sheet's results"),
     ):
         group.add_argument(
-            f"--{name}", type=type(default), default=default, metavar="NUMBER", help=f"{what} (%(default)s)"
+            f"--{name}", type=NumberOption(bounds), default=default, metavar="NUMBER", help=f"{what} (%(default)s)"
         )
 
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Progress
 from relation_core.samples.samples import PROBLEMS, TASKS
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, check_settings
 from relation_core.weights.atomic import appearing_text
 from relation_core.weights.lock import alone_in
 
@@ -28,17 +30,17 @@ TRAIN, TEST, SUMMARY = "train.jsonl", "test.jsonl", "build.json"
 class BuildOptions:
     """How samples are drawn; the defaults are the numbers in the name of the authors' script."""
 
-    per_task: int = 2000
+    per_task: Annotated[int, COUNT] = 2000
     """Most training samples of a task."""
-    test_pairs: int = 5
+    test_pairs: Annotated[int, COUNT_OR_NONE] = 5
     """Pictures of a task that are held out; their ordered pairs make the test file."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        if self.per_task < 1 or self.test_pairs < 0 or self.test_pairs == 1:
+        check_settings(self, DatasetError)
+        if self.test_pairs == 1:
             raise DatasetError(
-                f"Got {self.per_task} samples a task and {self.test_pairs} test pictures; expected at least 1 sample, "
-                "and either no test pictures or at least 2, which make a pair."
+                "Got test_pairs = 1; expected 0 for no test pictures, or at least 2, which make a pair. Change it."
             )
 
 

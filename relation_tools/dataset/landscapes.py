@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -20,9 +21,12 @@ from relation_core.scenes.landscape import quiet_landscape
 from relation_core.scenes.painting import paint
 from relation_core.scenes.relation import PaintedEdit
 from relation_core.scenes.splits import draw_relation
+from relation_core.settings.bounds import COUNT, SEED, Bounds, check_settings
 from relation_core.weights.atomic import appearing, appearing_text
 
 TRAIN = "train.jsonl"
+PAIRS = Bounds(2, 10**9, whole=True)
+"""Of a relation: an exemplar, and another to make."""
 _CHUNK = 50
 _FOLDER = 500
 """Landscapes, or relations, whose pictures share a folder."""
@@ -32,13 +36,21 @@ _FOLDER = 500
 class LandscapeOptions:
     """What is drawn."""
 
-    relations: int = 20_000
+    relations: Annotated[int, COUNT] = 20_000
     """Drawn anew each, of those that are trained on."""
-    scenes: int = 6000
+    scenes: Annotated[int, COUNT] = 6000
     """Unedited landscapes, which the relations share."""
-    pairs: int = 3
+    pairs: Annotated[int, PAIRS] = 3
     """Landscapes of every relation; each pair is shown as the exemplar of each other one."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self, DatasetError)
+        if self.pairs > self.scenes:
+            raise DatasetError(
+                f"Got pairs = {self.pairs} and scenes = {self.scenes}; expected at least as many scenes. Change one of "
+                "them."
+            )
 
 
 def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progress: Progress) -> int:
@@ -48,10 +60,8 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
     a killed call goes on: what is there is not drawn again.
 
     Raises:
-        DatasetError: there is nothing to draw, or ``out`` cannot be written.
+        DatasetError: ``out`` cannot be written.
     """
-    if min(options.relations, options.scenes, processes) < 1 or not 2 <= options.pairs <= options.scenes:
-        raise DatasetError(f"Got {options}; expected at least a relation, two pairs of each, and as many scenes.")
     progress.start(options.scenes + options.relations * options.pairs)
     try:
         names = [_scene_name(number) for number in range(0, options.scenes, _FOLDER)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
 
@@ -15,6 +16,7 @@ from relation_core.errors import PictureError
 from relation_core.pictures.contained import contained
 from relation_core.pictures.picture_file import read_picture
 from relation_core.samples.samples import Sample
+from relation_core.settings.bounds import COUNT_OR_NONE, check_settings
 
 from .errors import EvaluationError
 from .journal import last_entries, read_journal
@@ -54,8 +56,11 @@ class ReportOptions:
     title: str = "RelationAdapter evaluation"
     ranked_by: str = "mse"
     """Metric that the best and worst samples are chosen by."""
-    shown: int = 6
+    shown: Annotated[int, COUNT_OR_NONE] = 6
     """Samples that are shown as best, and as worst."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, EvaluationError)
 
 
 def render_report(

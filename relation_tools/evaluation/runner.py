@@ -11,13 +11,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 from relation_core.errors import PictureError
 from relation_core.pictures.picture_file import decode_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SECONDS, SEED, check_settings
 from relation_core.weights.atomic import write_whole
 
 from .answers import result_picture, understanding
@@ -43,20 +44,23 @@ _LOG = logging.getLogger(__name__)
 class RunOptions:
     """How an evaluation deals with servers."""
 
-    seed: int = 1000
+    seed: Annotated[int, SEED] = 1000
     """The authors' seed (paper, appendix A.2), the same for every sample."""
-    queued: int = 2
+    queued: Annotated[int, COUNT] = 2
     """Samples that a server has at a time: one that it works on, and the next."""
-    attempts: int = 3
+    attempts: Annotated[int, COUNT] = 3
     """How often a sample is tried that fails in a node."""
-    losses: int = 10
+    losses: Annotated[int, COUNT_OR_NONE] = 10
     """How often a sample is taken up again that a restarted server has forgotten."""
-    drops: int = 20
+    drops: Annotated[int, COUNT_OR_NONE] = 20
     """How often a server may come back within one sample, before it counts as gone."""
-    first_pause: float = 1.0
+    first_pause: Annotated[float, SECONDS] = 1.0
     """Seconds before the second try; doubled before each further one."""
-    give_up: float = 600.0
+    give_up: Annotated[float, SECONDS] = 600.0
     """Seconds without an answer after which a server is no longer waited for."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, EvaluationError)
 
 
 @dataclass(frozen=True)

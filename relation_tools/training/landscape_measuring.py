@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from relation_core.progress import Progress
 from relation_core.randomness import generator_of
 from relation_core.scenes.painting import paint
 from relation_core.scenes.splits import SPLITS, Split
+from relation_core.settings import bounds
+from relation_core.settings.bounds import COUNT, GUIDANCE, SAMPLING_STEPS, check_settings
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 
 from ..diffusers_host.attention import ExemplarAttention
@@ -37,12 +40,15 @@ SEED = 1000
 class LandscapeMeasuring:
     """How the accuracy is measured."""
 
-    questions: int = 100
+    questions: Annotated[int, COUNT] = 100
     """Of each split."""
-    steps: int = 4
-    guidance: float = 3.5
-    seed: int = SEED
+    steps: Annotated[int, SAMPLING_STEPS] = 4
+    guidance: Annotated[float, GUIDANCE] = 3.5
+    seed: Annotated[int, bounds.SEED] = SEED
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)

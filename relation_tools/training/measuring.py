@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from relation_core.progress import Progress
+from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_STEPS, SEED, check_settings
 
 from ..diffusers_host.models import ModelFiles, load_models
 from .accuracy import Accuracy, make_questions, measure
@@ -28,14 +29,17 @@ class MeasuringOptions:
 
     cache: Path
     """A folder for latents and vision features of the dataset's pictures."""
-    samples: int = 500
+    samples: Annotated[int, COUNT] = 500
     tasks: tuple[str, ...] = ()
     """Only samples of these tasks; other tasks' targets stay what a result can be mistaken for."""
-    long_side: int = 512
-    steps: int = 24
-    guidance: float = 3.5
-    seed: int = 0
+    long_side: Annotated[int, LONG_SIDE] = 512
+    steps: Annotated[int, SAMPLING_STEPS] = 24
+    guidance: Annotated[float, GUIDANCE] = 3.5
+    seed: Annotated[int, SEED] = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def measure_files(

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
+from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, LEARNING_RATE, SEED, check_settings
 from relation_core.weights.lock import alone_in
 
 from .curve import Curve
@@ -26,14 +28,17 @@ class PretrainingOptions:
     """Settings of the loop."""
 
     output: Path
-    steps: int = 10_000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    decay: int = 4000
-    seed: int = 0
-    record_every: int = 100
-    save_every: int = 500
+    steps: Annotated[int, COUNT] = 10_000
+    batch_size: Annotated[int, COUNT] = 32
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-3
+    warmup: Annotated[int, COUNT_OR_NONE] = 200
+    decay: Annotated[int, COUNT_OR_NONE] = 4000
+    seed: Annotated[int, SEED] = 0
+    record_every: Annotated[int, COUNT] = 100
+    save_every: Annotated[int, COUNT] = 500
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def pretrain(

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 from pydantic.dataclasses import dataclass
 
+from relation_core.settings.bounds import (
+    COUNT,
+    COUNT_OR_NONE,
+    GUIDANCE,
+    LEARNING_RATE,
+    LONG_SIDE,
+    SAMPLING_STEPS,
+    Bounds,
+)
+
 from .settings_file import SettingsError
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
-_MAX_SEED = 2**63 - 1  # what TOML holds
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return path if info.context is None else info.context / path
 
 
+def _within(bounds: Bounds) -> Any:
+    above, least = (bounds.low, None) if bounds.above else (None, bounds.low)
+    return Field(strict=True, gt=above, ge=least, le=bounds.high)
+
+
 File = Annotated[Path, AfterValidator(_beside_the_file)]
 """Read from a settings file, it is relative to that file's folder, which is the context of the validation."""
 Flag = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-CountOrNone = Annotated[int, Field(strict=True, ge=0)]
-Seed = Annotated[int, Field(strict=True, ge=0, le=_MAX_SEED)]
-Positive = Annotated[float, Field(strict=True, gt=0.0)]
-NotNegative = Annotated[float, Field(strict=True, ge=0.0)]
+Count = Annotated[int, _within(COUNT)]
+CountOrNone = Annotated[int, _within(COUNT_OR_NONE)]
+LongSide = Annotated[int, _within(LONG_SIDE)]
+SamplingSteps = Annotated[int, _within(SAMPLING_STEPS)]
+Seed = Annotated[int, _within(Bounds(0, 2**63 - 1, whole=True))]
+"""Up to what TOML holds."""
+Rate = Annotated[float, _within(LEARNING_RATE)]
+Guidance = Annotated[float, _within(GUIDANCE)]
+Positive = Annotated[float, _within(Bounds(0.0, above=True))]
+NotNegative = Annotated[float, _within(Bounds(0.0))]
 Share = Annotated[float, Field(strict=True, ge=0.0, lt=1.0)]
 
 
@@ -40,7 +59,7 @@ class DataSettings:
     """A folder for latents, vision features and text, computed once; it may be shared by runs."""
     test: File | None = None
     """A run-ready file for sample sheets and for the accuracy as training goes on."""
-    long_side: CountOrNone = 512
+    long_side: LongSide = 512
     """Pixels that sources and targets are brought to; 0 keeps their sizes."""
     exemplars: Literal["sample", "task"] = "sample"
     """Whose pair is the exemplar: the sample's own, or any other sample's of the same task, drawn anew each time."""
@@ -103,7 +122,7 @@ class TrainingSettings:
     """Samples a step and process."""
     accumulate: Count = 1
     """Batches a step."""
-    learning_rate: Positive = 1e-4
+    learning_rate: Rate = 1e-4
     weight_decay: NotNegative = 0.01
     warmup: CountOrNone = 0
     """First steps, in which the learning rate grows."""
@@ -120,7 +139,7 @@ class TrainingSettings:
     """Decay of the moving average of the weights; 0 for none. The average is what is exported."""
     exemplar_dropout: Share = 0.05
     """Share of the samples that are trained with empty exemplar features."""
-    guidance: NotNegative = 3.5
+    guidance: Guidance = 3.5
     """What the model's guidance input is given."""
     times: Literal["logit-normal", "power"] = "logit-normal"
     """How noise levels t are drawn: as for FLUX.1 and SD3, or 1 - 0.95 u^2.5, most of them near pure noise."""
@@ -139,7 +158,7 @@ class RecordSettings:
     sheet_every: Count = 2500
     """Steps between two sample sheets."""
     sheet_samples: Count = 12
-    sheet_steps: Count = 24
+    sheet_steps: SamplingSteps = 24
     """Sampling steps of sheets and of the accuracy."""
     measured_samples: CountOrNone = 0
     """Samples of the test file that the accuracy is measured on with each sheet; 0 for none."""

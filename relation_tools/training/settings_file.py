@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from relation_core.errors import RelationAdapterError
 from relation_core.files.json_file import read_text
+from relation_core.settings.bounds import shortened_value
 
 Settings = TypeVar("Settings")
 _BYTES = 1 << 20
@@ -87,7 +88,7 @@ def _message(error: ErrorDetails, file: Path, of: type[Any]) -> str:
     if error["type"] == "value_error":  # of a whole table
         return f"'{place}' in '{file}': {context['error']}"
     expected = _EXPECTED.get(error["type"], error["msg"]).format(**context)
-    return f"'{place}' in '{file}' is {error['input']!r}; expected {expected}."
+    return f"'{place}' in '{file}' is {shortened_value(error['input'])}; expected {expected}."
 
 
 def _known(of: type[Any], tables: list[str]) -> list[str]:

@@ -55,5 +55,6 @@ def test_the_smallest_denoise_costs_no_memory() -> None:
 
 @pytest.mark.parametrize(("steps", "denoise"), [(0, 1.0), (-3, 1.0), (24, -0.1), (24, 1.1), (24, math.nan)])
 def test_what_has_no_meaning_is_refused(steps: int, denoise: float) -> None:
-    with pytest.raises(RelationAdapterError, match=f"Got {steps} steps and denoise {denoise}; expected at least 1"):
+    says = f"Got steps = {steps}; " if steps < 1 else f"Got denoise = {denoise}; expected a number from 0 to 1"
+    with pytest.raises(RelationAdapterError, match=says):
         relation_sigmas(steps, 1024, denoise)

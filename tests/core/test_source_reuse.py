@@ -91,7 +91,7 @@ def test_the_memory_of_a_released_model() -> None:
 
 
 def test_an_interval_below_one_is_refused() -> None:
-    with pytest.raises(RelationAdapterError, match="Got refresh_every = 0; expected at least 1"):
+    with pytest.raises(RelationAdapterError, match="Got refresh_every = 0; expected a whole number from 1 to 1000"):
         SourceMemory(0)
 
 

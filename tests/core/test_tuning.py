@@ -237,7 +237,7 @@ def test_the_edit_is_drawn_down_the_schedule() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"steps": 0}, "Got steps = 0; expected at least 1"),
+        ({"steps": 0}, "Got steps = 0; expected a whole number from 1 to 100000"),
         ({"learning_rate": 0.0}, "Got learning_rate = 0.0; expected a number above 0"),
         ({"learning_rate": float("nan")}, "Got learning_rate = nan"),
         ({"learning_rate": 1e38}, r"Got learning_rate = 1e\+38; expected a number above 0 and at most 1e\+06"),

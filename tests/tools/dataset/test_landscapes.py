@@ -72,7 +72,14 @@ def test_a_stopped_call_goes_on_and_ends_the_same(written: Path, tmp_path: Path)
     assert kept.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("relations", "scenes", "pairs"), [(0, 7, 3), (5, 2, 3), (5, 7, 1)])
-def test_too_little_to_draw_is_refused(tmp_path: Path, relations: int, scenes: int, pairs: int) -> None:
-    with pytest.raises(DatasetError, match="at least a relation, two pairs"):
-        write_landscapes(tmp_path, LandscapeOptions(relations, scenes, pairs), 1, Silent())
+@pytest.mark.parametrize(
+    ("relations", "scenes", "pairs", "says"),
+    [
+        (0, 7, 3, "Got relations = 0; expected a whole number from 1"),
+        (5, 2, 3, "Got pairs = 3 and scenes = 2; expected at least as many scenes"),
+        (5, 7, 1, "Got pairs = 1; expected a whole number from 2"),
+    ],
+)
+def test_too_little_to_draw_is_refused(relations: int, scenes: int, pairs: int, says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        LandscapeOptions(relations, scenes, pairs)

@@ -1,0 +1,1 @@
+"""The numbers that users choose, and their bounds."""

@@ -1,0 +1,36 @@
+"""Numbers on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from relation_core.errors import printable
+from relation_core.settings.bounds import Bounds, shortened_value
+
+
+@dataclass(frozen=True)
+class NumberOption:
+    """An option's ``type`` for argparse, which ends the command with status 2 where the number is out of its bounds."""
+
+    bounds: Bounds
+
+    def __call__(self, text: str) -> float:
+        """Read a number.
+
+        Raises:
+            argparse.ArgumentTypeError: it is none, or out of its bounds.
+        """
+        number = self._read(text)
+        if number is None or not self.bounds.hold(number):
+            found = printable(shortened_value(text))
+            raise argparse.ArgumentTypeError(f"got {found}; expected {self.bounds}. Change it.")
+        return number
+
+    def _read(self, text: str) -> float | None:
+        if not text.isascii() or "_" in text:  # Python also reads digits of other scripts, and 1_000
+            return None
+        try:
+            return int(text) if self.bounds.whole else float(text)
+        except ValueError:
+            return None
