@@ -66,7 +66,7 @@ class RelationPatch:
         key = f"relation_adapter.{uuid.uuid4().hex}"
         strengths = {"double": self.double_strength, "single": self.single_strength}
         first_single = model.model.model_config.unet_config["depth"]
-        keys_values = self.relation.keys_values.to("cpu", compute_dtype(model))
+        keys_values = self.relation.keys_values_in(compute_dtype(model) or self.relation.keys_values.keys.dtype)
         for kind, wrapper in (
             (WrappersMP.OUTER_SAMPLE, _GuiderWrapper(1 if self.mask is None else self.mask.shape[:-2].numel())),
             (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(key)),

@@ -37,9 +37,10 @@ class KeysValues:
         return self.keys.nbytes + self.values.nbytes
 
     def is_finite(self) -> bool:
-        """Tell whether every key and value is a finite number."""
+        """Tell whether every key, its scale and every value is a finite number."""
         # A sum is finite only if every term is. Block by block, since PyTorch copies what it sums in another dtype.
-        return all(math.isfinite(block.sum(dtype=torch.float32)) for part in (self.keys, self.values) for block in part)
+        parts = (self.keys, self.values, self.key_scale)
+        return all(math.isfinite(block.sum(dtype=torch.float32)) for part in parts for block in part)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> KeysValues:
         """Move keys and values; tensors that are there already are shared, not copied."""

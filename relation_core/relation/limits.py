@@ -10,11 +10,14 @@ import torch
 
 from ..adapter.config import FLOAT_DTYPES
 from ..errors import ExemplarError
+from ..settings.bounds import WEIGHT, check_number
 
 MAX_PAIRS = 64
 MAX_THUMBNAIL_SIDE = 1024
 MAX_VALUES = 1 << 28
 """Values of all tokens; 64 pairs of the released adapter have a quarter of them."""
+MAX_TOKEN = 65_504.0
+"""What float16 holds. Tokens are about 1; the squares of far larger ones overflow, which would make keys of 0."""
 
 
 class _Sized(Protocol):
@@ -47,21 +50,22 @@ def size_problem(tokens: _Sized, weights: _Sized, thumbnails: _Sized) -> str | N
 
 def value_problem(tokens: torch.Tensor, pair_weights: Sequence[float]) -> str | None:
     """Say what is wrong with a relation's values."""
-    if not bool(tokens.isfinite().all()):
+    largest = float(tokens.abs().max())
+    if not math.isfinite(largest):
         return "its tokens are not all finite"
-    wrong = [weight for weight in pair_weights if not is_weight(weight)]
-    return f"it has the weight {wrong[0]}; expected 0 or more" if wrong else None
-
-
-def is_weight(weight: float) -> bool:
-    """Whether a pair can have this weight."""
-    return math.isfinite(weight) and weight >= 0.0
+    if largest > MAX_TOKEN:
+        return f"its tokens reach {largest:.3g}; expected about 1, and at most {MAX_TOKEN:g}"
+    wrong = [weight for weight in pair_weights if not WEIGHT.hold(weight)]
+    return f"it has the weight {wrong[0]}; expected {WEIGHT}" if wrong else None
 
 
 def check_weight(weight: float) -> None:
-    """Refuse a pair weight that has no meaning."""
-    if not is_weight(weight):
-        raise ExemplarError(f"Got the weight {weight} for exemplar pairs; expected 0 or more.")
+    """Refuse a pair weight that has no meaning.
+
+    Raises:
+        ExemplarError: it is negative, NaN or infinite.
+    """
+    check_number("weight", weight, WEIGHT, ExemplarError)
 
 
 def check_pair_count(pairs: int) -> None:

@@ -64,6 +64,20 @@ class Relation:
             keys_values=select_pairs(self.keys_values, self.pairs, kept),
         )
 
+    def keys_values_in(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> KeysValues:
+        """Keys and values where a model computes, and in its dtype.
+
+        Raises:
+            ExemplarError: that dtype does not hold them.
+        """
+        moved = self.keys_values.to(device, dtype)
+        if dtype != self.keys_values.keys.dtype and not moved.is_finite():
+            raise ExemplarError(
+                f"The relation's keys and values reach {float(self.keys_values.values.abs().max()):.3g}, more than "
+                f"{dtype} holds; expected values of about 1. Encode the exemplar pairs again, or compute in bfloat16."
+            )
+        return moved
+
     def token_bias(self) -> torch.Tensor | None:
         """Logarithms of the tokens' weights, (T,) float32; None where all are equal and so change nothing.
 

@@ -61,7 +61,7 @@ class ExemplarAttention:
         present = relation.present()
         if present is None or not (double or single):
             return None
-        keys_values = present.keys_values.to(device, dtype)
+        keys_values = present.keys_values_in(dtype, device)
         bias = present.token_bias()
         return cls(keys_values.keys, keys_values.values, None if bias is None else bias.to(device), double, single)
 

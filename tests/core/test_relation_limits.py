@@ -17,7 +17,13 @@ from relation_core.adapter.adapter import RelationAdapter
 from relation_core.errors import CheckpointError, ExemplarError, RelationAdapterError
 from relation_core.relation.learned import Learned
 from relation_core.relation.limits import MAX_PAIRS
-from relation_core.relation.relation import Relation, average_relations, concat_relations, join_relations
+from relation_core.relation.relation import (
+    Relation,
+    average_relations,
+    concat_relations,
+    join_relations,
+    relation_of_tokens,
+)
 from relation_core.relation.relation_file import load_relation, relation_thumbnails, save_relation
 
 
@@ -103,7 +109,7 @@ def test_what_is_no_weight_is_refused_in_both_directions(
     assert os.listdir(tmp_path) == []
     with pytest.raises(CheckpointError, match=rf"bad\.safetensors is a damaged relation: it has the weight {weight}"):
         load_relation(write(relation, tmp_path / "bad.safetensors"), adapter, "cpu")
-    with pytest.raises(ExemplarError, match=f"Got the weight {weight}"):
+    with pytest.raises(ExemplarError, match=f"Got weight = {weight}; expected a number of at least 0"):
         random_relation(adapter, weight=weight)
 
 
@@ -132,14 +138,33 @@ def test_pictures_of_other_sizes_are_joined(adapter: RelationAdapter, tmp_path: 
     assert int(joined[1, 64, 128, 0]) == 7  # still the picture, in the middle
 
 
-@pytest.mark.parametrize("value", [3e38, -3e38, 1e37])
-def test_huge_tokens_blame_the_relation(adapter: RelationAdapter, tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize("value", [3e38, -3e38, 1e37, 1e20, 65_505.0])
+def test_huge_tokens_are_refused_in_both_directions(adapter: RelationAdapter, tmp_path: Path, value: float) -> None:
+    """The squares of 1e20 overflow in float32, which makes keys of 0 without an error."""
     tokens = torch.full((1, 2 * SMALL.tokens, SMALL.text_dim), value)
     path = write(random_relation(adapter), tmp_path / "huge.safetensors", tokens=tokens)
-    with pytest.raises(
-        ExemplarError, match=r"exemplar tokens of .*huge\.safetensors reach .*encode the exemplar pairs"
-    ):
+    with pytest.raises(CheckpointError, match=r"huge\.safetensors is a damaged relation: its tokens reach .*about 1"):
         load_relation(path, adapter, "cpu")
+    with pytest.raises(ExemplarError, match=r"cannot be saved: its tokens reach .*about 1, and at most 65504"):
+        save_relation(replace(random_relation(adapter), tokens=tokens), tmp_path / "other.safetensors")
+    assert os.listdir(tmp_path) == ["huge.safetensors"]
+
+
+@pytest.mark.parametrize("value", [3e38, 1e20])
+def test_keys_that_overflow_blame_the_tokens(adapter: RelationAdapter, value: float) -> None:
+    tokens = torch.full((1, 2 * SMALL.tokens, SMALL.text_dim), value)
+    with pytest.raises(ExemplarError, match="The exemplar tokens of these exemplar pairs reach "):
+        relation_of_tokens(adapter, tokens, (1.0,), random_relation(adapter).thumbnails, "cpu")
+
+
+def test_values_that_a_models_dtype_does_not_hold_are_refused(adapter: RelationAdapter) -> None:
+    tokens = random_relation(adapter).tokens.clone()
+    tokens[0, 0] = 60_000.0 * adapter.weights()["ip_adapter.0.to_v_ip.weight"].read()[0].sign()  # its largest value
+    relation = relation_of_tokens(adapter, tokens, (1.0,), random_relation(adapter).thumbnails, "cpu")
+    assert relation.keys_values.values.abs().max() > 65_504
+    assert relation.keys_values_in(torch.bfloat16).keys.dtype == torch.bfloat16
+    with pytest.raises(ExemplarError, match=r"keys and values reach .*, more than torch\.float16 holds; expected"):
+        relation.keys_values_in(torch.float16)
 
 
 @pytest.mark.parametrize("count", [256, 257])

@@ -126,7 +126,7 @@ def test_what_is_refused(pipeline: RelationPipeline, case: GoldenCase) -> None:
         pipeline.relation([pair(case)], [1.0, 1.0])
     with pytest.raises(ExemplarError, match="Got 0 exemplar pairs"):
         pipeline.relation([], [])
-    with pytest.raises(ExemplarError, match=r"Got the weight -1\.0"):
+    with pytest.raises(ExemplarError, match=r"Got weight = -1\.0; expected a number of at least 0"):
         pipeline.relation([pair(case)], [-1.0])
     with pytest.raises(RelationAdapterError, match=r"a prompt \('a cat'\) but no text encoder; expected one"):
         pipeline.prompt("a cat")
