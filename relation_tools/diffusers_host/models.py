@@ -13,12 +13,13 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.adapter.model_fit import ModelSizes, check_sizes
-from relation_core.errors import CheckpointError, RelationAdapterError
+from relation_core.errors import RelationAdapterError
 
 from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
 from .folders import has_config
 from .lora_file import fuse_lora, read_lora
+from .text_encoders import open_text_encoders
 from .transformer_file import load_transformer
 from .vision_model import SiglipVision, load_vision_model
 
@@ -117,14 +118,8 @@ def check_transformer(transformer: FluxTransformer2DModel, name: str, config: Re
 
 
 def _pipeline(text: Path | None, dtype: torch.dtype, **models: Any) -> FluxPipeline:
+    if text is not None:
+        return open_text_encoders(text, dtype, **models)
     kind: Any = FluxPipeline
-    if text is None:
-        parts = ("scheduler", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
-        return kind(**models, **dict.fromkeys(parts))
-    try:
-        return kind.from_pretrained(text, dtype=dtype, local_files_only=True, **models)
-    except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
-        raise CheckpointError(
-            f"{text} does not hold the text encoders of a FLUX.1 pipeline ({error}). Expected the folder of a whole "
-            "pipeline, with model_index.json, text_encoder, text_encoder_2, tokenizer and tokenizer_2."
-        ) from error
+    parts = ("scheduler", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    return kind(**models, **dict.fromkeys(parts))

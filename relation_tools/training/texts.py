@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 
-from relation_core.errors import CheckpointError, DatasetError
+from relation_core.errors import DatasetError
 from relation_core.files.json_file import read_json
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 from relation_core.weights.lock import alone_in
 
+from ..diffusers_host.text_encoders import open_text_encoders
 from ..fingerprints import contents_fingerprint
 from .cache_arrays import allocate, mapped
 
@@ -150,17 +150,5 @@ def _array(path: Path, shape: tuple[int, ...], new: bool) -> Any:
 
 
 def _pipeline(folder: Path, device: torch.device | str) -> Any:
-    kind: Any = FluxPipeline
     low = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
-    try:
-        pipeline = kind.from_pretrained(folder, transformer=None, vae=None, dtype=low, local_files_only=True)
-    except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
-        raise CheckpointError(
-            f"{folder} does not hold FLUX.1's text encoders ({error}). Expected a pipeline's folder with "
-            "model_index.json, text_encoder, text_encoder_2, tokenizer and tokenizer_2."
-        ) from error
-    if pipeline.text_encoder is None or pipeline.text_encoder_2 is None:
-        raise CheckpointError(
-            f"{folder} is a pipeline without text encoders. Expected FLUX.1's own, CLIP-L and T5-XXL."
-        )
-    return pipeline.to(device)
+    return open_text_encoders(folder, low).to(device)

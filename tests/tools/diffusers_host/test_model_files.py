@@ -271,7 +271,15 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
             load_models(replace(files, loras=(path,)), torch.float32)
     with pytest.raises(CheckpointError, match=r"holds a RelationAdapter .*expected a LoRA"):
         load_models(replace(files, loras=(files.adapter,)), torch.float32)
-    with pytest.raises(CheckpointError, match=r"does not hold the text encoders of a FLUX\.1 pipeline"):
+    with pytest.raises(CheckpointError, match=r"does not hold FLUX\.1's text encoders"):
         load_models(replace(files, text=tmp_path), torch.float32)
     with pytest.raises(CheckpointError, match=r"has no config\.json|holds a Flux diffusion model"):
         load_models(replace(files, vae=None), torch.float32)
+
+
+def test_a_pipeline_without_text_encoders(case: GoldenCase, tmp_path: Path) -> None:
+    empty = pipeline_folder(case, tmp_path / "pipeline")
+    index = json.loads((empty / "model_index.json").read_text())
+    (empty / "model_index.json").write_text(json.dumps({**index, "text_encoder_2": [None, None]}))
+    with pytest.raises(CheckpointError, match=r"does not hold FLUX\.1's text encoders .*text_encoder_2"):
+        load_models(replace(golden_files(case, tmp_path), text=empty), torch.float32)
