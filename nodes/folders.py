@@ -41,27 +41,38 @@ def released_adapter() -> Path:
     return Path(found) if found else Path(folder_paths.get_folder_paths(ADAPTERS)[0]) / ADAPTER_FILE
 
 
-def find_file(folder: str, name: str, address: str, entry: str | None = None) -> Path:
+def find_file(folder: str, name: str, remedy: str) -> Path:
     """Find a file in one of ComfyUI's model folders.
 
     Args:
         folder: ComfyUI's name of the folders.
         name: the file's.
-        address: where it can be had.
-        entry: of the same menu, if one downloads it.
+        remedy: what to do if it is not there, as sentences.
 
     Raises:
-        CheckpointError: it is not there; the message names the folders and where to get it.
+        CheckpointError: it is not there; the message names the folders.
     """
     path = folder_paths.get_full_path(folder, name) if name else None
     if path is None:
         searched = " or ".join(folder_paths.get_folder_paths(folder))
-        choice = f" Or choose '{entry}' here, to have it downloaded." if entry else ""
-        raise CheckpointError(
-            f"There is no file '{name}' in {searched}. Download it from {address}, put it there and press R to refresh."
-            f"{choice}"
-        )
+        raise CheckpointError(f"There is no file '{name}' in {searched}. {remedy}")
     return Path(path)
+
+
+def find_download(folder: str, name: str, address: str, entry: str | None = None) -> Path:
+    """Find a file that is published somewhere.
+
+    Args:
+        folder: ComfyUI's name of the folders.
+        name: the file's.
+        address: where it is published.
+        entry: of the same menu, if one downloads it.
+
+    Raises:
+        CheckpointError: it is not there; the message says where to get it.
+    """
+    choice = f" Or choose '{entry}' here, to have it downloaded." if entry else ""
+    return find_file(folder, name, f"Download it from {address}, put it there and press R to refresh.{choice}")
 
 
 @contextmanager
@@ -79,16 +90,9 @@ def find_relation(name: str) -> Path:
     """Find a saved relation.
 
     Raises:
-        CheckpointError: it is not there; the message names the folders.
+        CheckpointError: it is not there.
     """
-    path = folder_paths.get_full_path(RELATIONS, name) if name else None
-    if path is None:
-        searched = " or ".join(folder_paths.get_folder_paths(RELATIONS))
-        raise CheckpointError(
-            f"There is no relation '{name}' in {searched}. Save one with Save Relation, or put a shared one there and "
-            "press R to refresh."
-        )
-    return Path(path)
+    return find_file(RELATIONS, name, "Save one with Save Relation, or put a shared one there and press R to refresh.")
 
 
 def file_state(path: Path) -> tuple[str, int, int, int, int]:

@@ -13,7 +13,7 @@ from ..relation_core.adapter.download import ADAPTER_FILE, download_adapter
 from ..relation_core.adapter.keys import ADAPTER_ADDRESS
 from ..relation_core.errors import RelationAdapterError
 from ..relation_core.vision.vision_file import VISION_ADDRESS, config_file
-from .folders import ADAPTERS, VISION, file_state, find_file, published_at, released_adapter
+from .folders import ADAPTERS, VISION, file_state, find_download, published_at, released_adapter
 from .host_progress import HostByteProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
 from .vision_tower import VisionTower, load_vision_tower
@@ -81,14 +81,14 @@ class LoadRelationAdapter(io.ComfyNode):
 
 def _load_vision(name: str) -> VisionTower:
     with published_at(VISION_ADDRESS):
-        return load_vision_tower(find_file(VISION, name, VISION_ADDRESS))
+        return load_vision_tower(find_download(VISION, name, VISION_ADDRESS))
 
 
 def _open_adapter(name: str) -> RelationAdapter:
     if name == DOWNLOAD:
         return download_adapter(released_adapter().parent, HostByteProgress())
     with published_at(ADAPTER_ADDRESS):
-        return open_adapter(find_file(ADAPTERS, name, ADAPTER_ADDRESS, DOWNLOAD))
+        return open_adapter(find_download(ADAPTERS, name, ADAPTER_ADDRESS, DOWNLOAD))
 
 
 def _file_states(adapter_name: str | None, vision_name: str | None) -> list[object]:
@@ -98,9 +98,9 @@ def _file_states(adapter_name: str | None, vision_name: str | None) -> list[obje
         file = released_adapter()
         states.append(file_state(file) if file.exists() else time.time_ns())  # which never comes again
     elif adapter_name is not None:
-        states.append(file_state(find_file(ADAPTERS, adapter_name, ADAPTER_ADDRESS, DOWNLOAD)))
+        states.append(file_state(find_download(ADAPTERS, adapter_name, ADAPTER_ADDRESS, DOWNLOAD)))
     if vision_name is not None:
-        states += _vision_states(find_file(VISION, vision_name, VISION_ADDRESS))
+        states += _vision_states(find_download(VISION, vision_name, VISION_ADDRESS))
     return states
 
 

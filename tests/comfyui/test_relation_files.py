@@ -178,7 +178,7 @@ def test_a_header_that_claims_terabytes_is_refused_before_anything_is_allocated(
 def test_names_cannot_leave_the_folder(edit: Edit, host: Host, name: str) -> None:
     secret = host.base / "secret.safetensors"
     secret.write_bytes(b"secret")
-    with pytest.raises(GraphError, match="There is no relation"):
+    with pytest.raises(GraphError, match="There is no file"):
         edit.run(load(edit, name))
 
 
