@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .contained import contained
+from .contained import contained, paste_centred
 from .opaque import WHITE
 
 SIDE = 128
@@ -16,8 +16,7 @@ def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:
     """Shrink a pair to (1, 128, 256, 3) uint8, side by side on white."""
     sheet = Image.new("RGB", (2 * SIDE, SIDE), WHITE)
     for column, picture in enumerate((before, after)):
-        small = contained(picture, (SIDE, SIDE))
-        sheet.paste(small, (column * SIDE + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
+        paste_centred(sheet, contained(picture, (SIDE, SIDE)), (column * SIDE, 0, SIDE, SIDE))
     return torch.from_numpy(np.array(sheet))[None]
 
 
@@ -36,5 +35,5 @@ def _standard(thumbnail: torch.Tensor) -> torch.Tensor:
         return thumbnail[None]
     small = contained(Image.fromarray(thumbnail.numpy()), (2 * SIDE, SIDE))
     sheet = Image.new("RGB", (2 * SIDE, SIDE), WHITE)
-    sheet.paste(small, ((2 * SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    paste_centred(sheet, small, (0, 0, 2 * SIDE, SIDE))
     return torch.from_numpy(np.array(sheet))[None]

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from relation_core.files.json_file import parse_json
-from relation_core.pictures.contained import contained
-from relation_core.pictures.opaque import WHITE
+from relation_core.pictures.layout import Look, Tile, TileRow, lay_out
 
 from .errors import EvaluationError
 from .transport import IDENTITY, MAX_ANSWER, BadAnswerError, bounded_body, one_line, redacted, secrets_of
@@ -37,7 +36,7 @@ accuracy: how far the change from B to B1 is the change from A to A1, in kind, p
 
 Be critical, and keep 4 and 5 for results that are highly consistent or accurate. Reply with JSON alone: \
 {"B1": {"consistency": <1-5>, "accuracy": <1-5>}}"""
-_SIDE, _MARGIN, _LABEL = 384, 16, 28
+_LOOK = Look(cell=(384, 384), gap=16, margin=16, font=20, line=28)
 _BUSY = (408, 409, 429)
 
 
@@ -101,20 +100,8 @@ PATIENT = JudgePatience()
 
 def composite(before: Image.Image, after: Image.Image, source: Image.Image, result: Image.Image) -> Image.Image:
     """Lay out A, A1 and B in the left column and B1 in the right one, labelled."""
-    cell = _SIDE + _MARGIN + _LABEL
-    sheet = Image.new("RGB", (2 * _SIDE + 3 * _MARGIN, 3 * cell + _MARGIN), WHITE)
-    draw = ImageDraw.Draw(sheet)
-    for name, picture, column, row in (
-        ("A", before, 0, 0),
-        ("A1", after, 0, 1),
-        ("B", source, 0, 2),
-        ("B1", result, 1, 2),
-    ):
-        left, top = _MARGIN + column * (_SIDE + _MARGIN), _MARGIN + row * cell
-        draw.text((left, top), name, (0, 0, 0), ImageFont.load_default(size=20))
-        small = contained(picture, (_SIDE, _SIDE))
-        sheet.paste(small, (left + (_SIDE - small.width) // 2, top + _LABEL + (_SIDE - small.height) // 2))
-    return sheet
+    rows = [TileRow([Tile(before, "A"), None]), TileRow([Tile(after, "A1"), None])]
+    return lay_out([*rows, TileRow([Tile(source, "B"), Tile(result, "B1")])], _LOOK)
 
 
 def request_body(endpoint: Endpoint, picture: Image.Image) -> dict[str, Any]:
