@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from comfyui_host.host import Host
+from .host import Host
 
 
-def our_nodes(host: Host) -> set[str]:
-    """Ids of the nodes that come from this pack."""
+def our_nodes(host: Host) -> list[str]:
+    """Ids of the nodes that come from this pack, in the order in which it lists them."""
     pack = host.node_classes["ApplyRelationAdapter"].__module__.rsplit(".nodes.", 1)[0]
-    return {name for name, node in host.node_classes.items() if node.__module__.startswith(f"{pack}.")}
+    return [name for name, node in host.node_classes.items() if node.__module__.startswith(f"{pack}.")]
 
 
 def info_of(host: Host, name: str) -> dict[str, Any]:

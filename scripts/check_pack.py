@@ -1,7 +1,7 @@
 """Checks the archive with the community's own tools, without the network: ``python -m scripts.check_pack [COMFYUI]``.
 
 comfy-test's lint looks at the source, comfy-import-guard holds every name that is taken from ComfyUI, and every call of
-it, against that ComfyUI.
+it, against that ComfyUI. ``scripts.node_files`` starts it and holds the translations against the nodes' schemas.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from comfyui_host.find import PACK
+
 from .archive import write_archive
 
 logger = logging.getLogger(__name__)
@@ -21,8 +23,10 @@ NOT_SOURCE = ("custom_nodes", "models", "input", "output", "temp", "user", "venv
 
 
 def main(arguments: list[str]) -> int:
-    """Run both; a tool's words are shown where it found something."""
+    """Run all; a tool's words are shown where it found something."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # It takes the longest, so it runs beside the others.
+    files = _start("scripts.node_files", arguments[0], "--check") if arguments else None
     with tempfile.TemporaryDirectory() as folder:
         install = Path(folder) / "install"
         archive = install / "custom_nodes" / "relation-adapter"
@@ -30,8 +34,10 @@ def main(arguments: list[str]) -> int:
         passed = lint(archive)
         if arguments:
             passed &= guard(install, Path(arguments[0]), Path(folder) / "cache")
-        else:
-            logger.info("comfy-import-guard was skipped: no ComfyUI was found.")
+    if files is not None:
+        passed &= _ended_well("scripts.node_files", files)
+    else:
+        logger.info("comfy-import-guard and scripts.node_files were skipped: no ComfyUI was found.")
     return 0 if passed else 1
 
 
@@ -63,12 +69,25 @@ def guard(install: Path, comfyui: Path, cache: Path) -> bool:
 
 def _passed(tool: str, *arguments: str) -> bool:
     program = shutil.which(tool, path=str(Path(sys.executable).parent)) or tool
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        logger.error("%s%s", done.stdout, done.stderr)
+    return _ended_well(tool, _started(program, *arguments))
+
+
+def _start(module: str, *arguments: str) -> subprocess.Popen[str]:
+    return _started(sys.executable, "-m", module, *arguments)
+
+
+def _started(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PACK)  # noqa: S603
+
+
+def _ended_well(tool: str, process: subprocess.Popen[str]) -> bool:
+    """Wait for a tool; show what it says where it failed."""
+    said = process.communicate()[0]
+    if process.returncode:
+        logger.error("%s", said)
     else:
         logger.info("%s: passed", tool)
-    return done.returncode == 0
+    return process.returncode == 0
 
 
 if __name__ == "__main__":

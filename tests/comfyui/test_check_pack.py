@@ -14,13 +14,15 @@ from scripts.check_pack import guard, lint, main
 def test_the_pack_passes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert main([str(find_comfyui())]) == 0
-    assert [record.message for record in caplog.records] == ["comfy-test: passed", "comfy-import-guard: passed"]
+    assert [record.message for record in caplog.records] == [
+        f"{tool}: passed" for tool in ("comfy-test", "comfy-import-guard", "scripts.node_files")
+    ]
 
 
 def test_without_a_comfyui_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert main([]) == 0
-    assert caplog.records[-1].message == "comfy-import-guard was skipped: no ComfyUI was found."
+    assert caplog.records[-1].message == "comfy-import-guard and scripts.node_files were skipped: no ComfyUI was found."
 
 
 @pytest.mark.parametrize("line", ["x = y.to('cuda')", "layer = nn.Linear(1, 2)", "arrow = '\u2191'"])

@@ -8,10 +8,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from object_info import our_nodes
-
 from comfyui_host.find import PACK
 from comfyui_host.host import Host
+from comfyui_host.object_info import our_nodes
 
 TABLE = PACK / "docs" / "conventions.md"
 HOST = ("comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "nodes", "server")

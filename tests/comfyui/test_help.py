@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from object_info import info_of, inputs_of, our_nodes
 from PIL import Image
 
 from comfyui_host.find import PACK
 from comfyui_host.host import Host
+from comfyui_host.object_info import info_of, inputs_of, our_nodes
 
 PAGES = PACK / "web" / "docs"
 PICTURE_BYTES = 100_000

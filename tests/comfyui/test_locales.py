@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from object_info import info_of, inputs_of, our_nodes
 
 from comfyui_host.find import PACK
 from comfyui_host.host import Host
+from comfyui_host.object_info import info_of, our_nodes
+from scripts.node_files import Entries, differences, english_texts, texts
 
 LOCALES = PACK / "locales"
 CHARACTERS = {
@@ -31,8 +30,6 @@ FACT = re.compile(r"[\d_./%]")
 COMPILED = re.compile(r"[{}@|$]")
 """What vue-i18n reads as a command in a message."""
 
-Entries = dict[str, dict[str, Any]]
-
 
 def load(language: str, file: str) -> Entries:
     return json.loads((LOCALES / language / file).read_text(encoding="utf-8"))
@@ -40,36 +37,6 @@ def load(language: str, file: str) -> Entries:
 
 def translated(language: str) -> Entries:
     return load(language, "nodeDefs.json")
-
-
-def expected(host: Host) -> Entries:
-    """What the English file should hold."""
-    entries: Entries = {}
-    for name in our_nodes(host):
-        info = info_of(host, name)
-        inputs = {}
-        for key, (_, details, _) in inputs_of(info).items():
-            inputs[key] = {"name": key, "tooltip": details["tooltip"]}
-            if choices := details.get("options"):
-                inputs[key] |= {"options": {str(choice): str(choice) for choice in choices}}
-            if all("." in choice for choice in inputs[key].get("options", ())):  # files, or no choice yet
-                inputs[key].pop("options", None)
-        entries[name] = {"display_name": info["display_name"], "description": info["description"], "inputs": inputs}
-        if outputs := list(zip(info["output_name"], info["output_tooltips"] or (), strict=True)):
-            entries[name]["outputs"] = {
-                str(index): {"name": output, "tooltip": tooltip} for index, (output, tooltip) in enumerate(outputs)
-            }
-    return entries
-
-
-def texts(entries: Entries) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text with its place."""
-    for key, value in entries.items():
-        if isinstance(value, str):
-            yield (key,), value
-        else:
-            for place, text in texts(value):
-                yield (key, *place), text
 
 
 def sentences(entries: Entries) -> dict[tuple[str, ...], str]:
@@ -84,12 +51,21 @@ def test_these_are_the_languages() -> None:
 
 
 def test_english_is_the_schemas_own_text(host: Host) -> None:
-    assert translated("en") == expected(host)
+    english, scheduler = translated("en"), host.node_classes["RelationScheduler"].GET_SCHEMA()
+    assert english == english_texts(host)
+    assert english["RelationScheduler"] == {
+        "display_name": scheduler.display_name,
+        "description": scheduler.description,
+        "inputs": {slot.id: {"name": slot.id, "tooltip": slot.tooltip} for slot in scheduler.inputs},
+        "outputs": {"0": {"name": "sigmas", "tooltip": scheduler.outputs[0].tooltip}},
+    }
+    assert english["RelationExemplarEncode"]["inputs"]["fit"]["options"] == {"pad": "pad", "stretch": "stretch"}
+    assert "options" not in english["LoadRelationAdapter"]["inputs"]["adapter_name"], "files have no translation"
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
 def test_nothing_is_missing_and_nothing_is_left_over(host: Host, language: str) -> None:
-    assert {place for place, _ in texts(translated(language))} == {place for place, _ in texts(expected(host))}
+    assert list(differences(english_texts(host), translated(language))) == []
     assert all(text.strip() == text != "" for _, text in texts(translated(language)))
 
 

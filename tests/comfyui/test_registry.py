@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from object_info import info_of, our_nodes
 from PIL import Image
 
 from comfyui_host.find import PACK
 from comfyui_host.host import Host
+from comfyui_host.object_info import info_of, our_nodes
 from scripts.archive import pack_files, write_archive
 
 if sys.version_info >= (3, 11):
@@ -138,7 +138,7 @@ def test_the_archive_works(host: Host, archive: Path) -> None:
         assert (archive / pack.WEB_DIRECTORY / "docs").is_dir()
         extension = asyncio.run(pack.comfy_entrypoint())
         nodes = asyncio.run(extension.get_node_list())
-        assert {node.define_schema().node_id for node in nodes} == our_nodes(host)
+        assert [node.define_schema().node_id for node in nodes] == our_nodes(host)
         for node in nodes:
             assert node.GET_NODE_INFO_V1()["description"] == info_of(host, node.define_schema().node_id)["description"]
     finally:
