@@ -175,7 +175,7 @@ def _watched(work: Callable[[], Any]) -> tuple[tuple[float, Any], dict[str, int]
 def _hash(*tensors: torch.Tensor) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.view(torch.uint8).numpy())
+        digest.update(tensor.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -37,13 +37,9 @@ class Host:
         sys.argv = ["main.py", "--cpu", "--base-directory", str(base), *flags]
         os.environ["COMFYUI_DISABLE_TELEMETRY"] = "1"
 
-        import comfy.options
-
-        comfy.options.enable_args_parsing()
-        importlib.import_module("utils.extra_config")  # first, as in ComfyUI's main: others have a `utils` too
-        import execution
-        import nodes
-        import server
+        _module("comfy.options").enable_args_parsing()
+        _module("utils.extra_config")  # first, as in ComfyUI's main: others have a `utils` too
+        execution, nodes, server = (_module(name) for name in ("execution", "nodes", "server"))
 
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -73,9 +69,7 @@ class Host:
 
     def forget_file_lists(self) -> None:
         """Read folders anew, as pressing R in the page does."""
-        import folder_paths
-
-        folder_paths.filename_list_cache.clear()
+        _module("folder_paths").filename_list_cache.clear()
 
     def value(self, graph: Graph, name: str, value: Any) -> Any:
         """Add a node that brings a value in."""
@@ -124,3 +118,8 @@ class Host:
             if event == "execution_error":
                 return f"{data['exception_type']}: {data['exception_message']}"
         return "interrupted"
+
+
+def _module(name: str) -> Any:
+    """A module of ComfyUI, which is untyped and hides some of this checkout's names, such as ``nodes``."""
+    return importlib.import_module(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class ComfyPage:
 
 
 @contextmanager
-def open_page(address: str, width: int = 1600, height: int = 1000) -> Iterator[ComfyPage]:
+def open_page(address: str, width: int = 1600, height: int = 1000) -> Generator[ComfyPage, None, None]:
     """Open the page of a server in a new, headless Chromium.
 
     Raises:

@@ -45,7 +45,7 @@ class RelationComparison(io.ComfyNode):
         """Draw the rows."""
         columns = [to_pil(image) for image in (before, after, source, result)]
         rows = [
-            comparison_sheet(tuple(column[min(index, len(column) - 1)] for column in columns))
+            comparison_sheet([column[min(index, len(column) - 1)] for column in columns])
             for index in range(max(map(len, columns)))
         ]
         return io.NodeOutput(torch.cat([from_pil(_widened(row, max(r.width for r in rows))) for row in rows]))

@@ -88,7 +88,7 @@ class _Forward:
     """One call of the model."""
 
     run: _Run
-    entries: tuple[Hashable, ...]
+    entries: tuple[Any, ...]
     """The conditioning entries that it computes."""
     setting: Hashable
     """What else the source's keys depend on."""

@@ -124,21 +124,23 @@ class _LearningBlock:
 
     def __call__(self, args: dict[str, Any], _: dict[str, _Block]) -> dict[str, Any]:
         # The host changes its options from block to block, and binds its own way to the block late.
-        given = {**args, "transformer_options": dict(args["transformer_options"])}
+        given: dict[str, Any] = {**args, "transformer_options": dict(args["transformer_options"])}
         names = [name for name in ("img", "txt") if name in given]
         attended = _CALL.get().attended
         if attended is None or not self.large or not torch.is_grad_enabled():
             return self._computed(given)
         again = partial(copy_context().run, self._computed_with, given, attended)
-        inputs = (attended.keys[self.place], attended.values[self.place], *(given[name] for name in names))
-        return dict(zip(names, recomputed(again, *inputs), strict=True))
+        streams: list[torch.Tensor] = [given[name] for name in names]
+        outputs = recomputed(again, attended.keys[self.place], attended.values[self.place], *streams)
+        return dict(zip(names, outputs, strict=True))
 
     def _computed_with(
         self, args: dict[str, Any], attended: Attended, keys: torch.Tensor, values: torch.Tensor, *streams: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """Compute the block from other keys, values and streams, in the context of its forward."""
         names = [name for name in ("img", "txt") if name in args]
-        own = Attended(*([part] * (self.place + 1) for part in (keys, values)), attended.bias)
+        count = self.place + 1
+        own = Attended([keys] * count, [values] * count, attended.bias)
         call = _CALL.get()
         with attending_to(own) as again, self.frozen:  # in the backward pass, neither is on any more
             out = self._computed({**args, **dict(zip(names, streams, strict=True))})

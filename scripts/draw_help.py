@@ -125,14 +125,14 @@ def relation_source_reuse() -> Sheet:
 def blend_relations() -> Sheet:
     """One edit between two, or both side by side."""
     sheet = Sheet(WIDTH, HEIGHT)
-    mixed = tuple((a + b) // 2 for a, b in zip(TEAL, ORANGE, strict=True))
+    red, green, blue = ((a + b) // 2 for a, b in zip(TEAL, ORANGE, strict=True))
     for y, name in ((80, "average"), (220, "concat")):
         sheet.chip((130, y - 28), "relation_1", TEAL, 18)
         sheet.chip((130, y + 28), "relation_2", ORANGE, 18)
         sheet.arrow((230, y), (300, y))
         sheet.text((350, y), name, 22, anchor="lm")
         sheet.arrow((450, y), (520, y))
-    sheet.chip((630, 80), "relation", mixed)
+    sheet.chip((630, 80), "relation", (red, green, blue))
     sheet.panel((555, 195, 630, 245), TEAL, radius=25)
     sheet.panel((630, 195, 705, 245), ORANGE, radius=25)
     sheet.panel((600, 195, 630, 245), TEAL, radius=0)
@@ -176,7 +176,7 @@ def split_image_pair() -> Sheet:
 
 def relation_comparison() -> Sheet:
     """What the node itself draws."""
-    row = comparison_sheet(tuple(PHOTOS[name].reduce(FINE) for name in ("A", "A'", "B", "B'")))
+    row = comparison_sheet([PHOTOS[name].reduce(FINE) for name in ("A", "A'", "B", "B'")])
     height = WIDTH * row.height // row.width
     sheet = Sheet(WIDTH, height, WHITE)
     sheet.photograph(row, (0, 0, WIDTH, height))

@@ -34,7 +34,7 @@ def pencil(picture: Image.Image) -> Image.Image:
     """Draw a picture with a pencil: the grey picture divided by a blurred copy of itself."""
     grey = picture.convert("L")
     blurred = grey.filter(ImageFilter.GaussianBlur(picture.width / 40))
-    inverse = ImageChops.invert(blurred).point(lambda value: max(value, 1))
+    inverse = ImageChops.invert(blurred).point([max(value, 1) for value in range(256)])
     dodged = [
         min(255, 255 * top // max(1, 255 - low)) for top, low in zip(grey.tobytes(), inverse.tobytes(), strict=True)
     ]
@@ -61,7 +61,7 @@ class Sheet:
 
     def text(self, place: Point, text: str, size: float = 24, colour: Colour = INK, anchor: str = "mm") -> None:
         """Write a line of text; ``anchor`` as in Pillow."""
-        self._draw.text(_fine(place), text, colour, ImageFont.load_default(FINE * size), anchor)
+        self._draw.text((FINE * place[0], FINE * place[1]), text, colour, ImageFont.load_default(FINE * size), anchor)
 
     def photograph(self, picture: Image.Image, box: Box, label: str = "") -> None:
         """Put a picture in a box, with rounded corners and a label under it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from .layout import Look, Tile, TileRow, lay_out
@@ -13,8 +15,8 @@ _THINNEST, _NARROW = 4, 256
 """A result is shown at most so many times as high as wide, or as so many pixels."""
 
 
-def comparison_sheet(pictures: tuple[Image.Image, Image.Image, Image.Image, Image.Image]) -> Image.Image:
-    """Lay before, after, source and result in a row, with labels, all as high as the result.
+def comparison_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Lay before, after, source and result, four pictures, in a row, with labels, all as high as the result.
 
     A result over 4096 pixels high, or long and thin, is shrunk: the other pictures would grow without bound.
 

@@ -139,7 +139,7 @@ def relation_controlnet() -> Sheet:
     _across(sheet, RIGHT + PANEL / 2)
     _down(sheet, RIGHT + PANEL / 2)
     grey = _photographs()["B"].convert("L").resize((300, 300)).filter(ImageFilter.GaussianBlur(2))
-    edges = grey.filter(ImageFilter.FIND_EDGES).point(lambda value: min(255, 12 * max(0, value - 6)))
+    edges = grey.filter(ImageFilter.FIND_EDGES).point([min(255, 12 * max(0, value - 6)) for value in range(256)])
     sheet.photograph(edges.convert("RGB"), _box(LEFT + half + 20, RIGHT + half + 20, half))
     return sheet
 
