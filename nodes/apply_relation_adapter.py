@@ -32,54 +32,26 @@ class ApplyRelationAdapter(io.ComfyNode):
                     "model", tooltip="FLUX.1-dev or a fine-tune of it, with the adapter's LoRA applied before or after."
                 ),
                 RelationSocket.Input("relation", tooltip="From Encode Relation Exemplars."),
-                io.Float.Input(
+                _strength(
                     "strength",
-                    default=1.0,
-                    min=STRENGTH.low,
-                    max=STRENGTH.high,
-                    step=0.05,
-                    tooltip=(
-                        "How strongly the relation acts. 0 leaves the model unchanged; negative values push away"
-                        " from the edit."
-                    ),
+                    "How strongly the relation acts. 0 leaves the model unchanged; negative values push away from the "
+                    "edit.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Where in sampling the relation starts to act.",
-                ),
-                io.Float.Input(
+                _percent("start_percent", 0.0, "Where in sampling the relation starts to act."),
+                _percent(
                     "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip=(
-                        "Where in sampling it stops acting. If it is not above start_percent, the relation never acts."
-                    ),
+                    1.0,
+                    "Where in sampling it stops acting. If it is not above start_percent, the relation never acts.",
                 ),
-                io.Float.Input(
+                _strength(
                     "double_strength",
+                    "Multiplies strength in the double-stream blocks: layout and content.",
                     optional=True,
-                    default=1.0,
-                    min=STRENGTH.low,
-                    max=STRENGTH.high,
-                    step=0.05,
-                    tooltip="Multiplies strength in the double-stream blocks: layout and content.",
-                    advanced=True,
                 ),
-                io.Float.Input(
+                _strength(
                     "single_strength",
+                    "Multiplies strength in the single-stream blocks: detail and finish.",
                     optional=True,
-                    default=1.0,
-                    min=STRENGTH.low,
-                    max=STRENGTH.high,
-                    step=0.05,
-                    tooltip="Multiplies strength in the single-stream blocks: detail and finish.",
-                    advanced=True,
                 ),
                 io.Mask.Input(
                     "mask",
@@ -115,3 +87,22 @@ class ApplyRelationAdapter(io.ComfyNode):
         if present is not None and (double or single) and start_percent < end_percent:
             RelationPatch(present, double, single, (start_percent, end_percent), mask).register(patched)
         return io.NodeOutput(patched)
+
+
+def _strength(name: str, tooltip: str, optional: bool = False) -> io.Float.Input:
+    """An input for a strength; one that may be left out is advanced."""
+    return io.Float.Input(
+        name,
+        optional=optional,
+        default=1.0,
+        min=STRENGTH.low,
+        max=STRENGTH.high,
+        step=0.05,
+        tooltip=tooltip,
+        advanced=optional or None,
+    )
+
+
+def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
+    """An input for a place in sampling."""
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)

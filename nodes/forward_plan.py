@@ -71,26 +71,31 @@ def plan_forward(
     Raises:
         ModelMismatchError: the model is called on a part of the picture that nothing tells the place of.
     """
-    size = x.shape[0] // len(places)
-    target, *grids = (_grid(latent, patch) for latent in (x, *references))
+    grids = [_grid(latent, patch) for latent in (x, *references)]
     windows = [prompts.window_of(entry) for entry in entries]
-    positive, sources = [], []
-    for index, (place, entry, window) in enumerate(zip(places, entries, windows, strict=True)):
-        if prompts.is_negative(entry, place):
-            continue
-        if window is None and (references or mask is not None):
-            check_whole(x, len(places), prompts.latent)
-        rows = slice(index * size, (index + 1) * size)
-        positive.append(rows)
-        tokens = _source_tokens(target, grids, prompts.sources_of(entry, len(grids)))
-        sources.append(Sources(rows, tokens, window))
+    sources = _positive_sources(grids, places, entries, prompts, x.shape[0] // len(places))
+    if (references or mask is not None) and any(source.window is None for source in sources):
+        check_whole(x, len(places), prompts.latent)
     return ForwardPlan(
-        positive=_merged(positive),
+        positive=_merged([source.rows for source in sources]),
         active=active,
-        target=target,
+        target=grids[0],
         sources=sources,
-        mask=None if mask is None else _token_mask(mask, [target, *grids], windows, x),
+        mask=None if mask is None else _token_mask(mask, grids, windows, x),
     )
+
+
+def _positive_sources(
+    grids: list[Grid], places: list[int], entries: list[uuid.UUID | None], prompts: Prompts, size: int
+) -> list[Sources]:
+    """The sources of every positive entry, which has ``size`` rows; ``grids`` are of the target and the references."""
+    target, *references = grids
+    sources: list[Sources] = []
+    for index, (place, entry) in enumerate(zip(places, entries, strict=True)):
+        if not prompts.is_negative(entry, place):
+            tokens = _source_tokens(target, references, prompts.sources_of(entry, len(references)))
+            sources.append(Sources(slice(index * size, (index + 1) * size), tokens, prompts.window_of(entry)))
+    return sources
 
 
 def _grid(latent: torch.Tensor, patch: int) -> Grid:
@@ -99,7 +104,8 @@ def _grid(latent: torch.Tensor, patch: int) -> Grid:
 
 
 def _source_tokens(target: Grid, references: list[Grid], ours: tuple[int, ...]) -> list[tuple[slice, Grid]]:
-    sources, start = [], target[0] * target[1]
+    sources: list[tuple[slice, Grid]] = []
+    start = target[0] * target[1]
     for place, grid in enumerate(references):
         end = start + grid[0] * grid[1]
         if place in ours:

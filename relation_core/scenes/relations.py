@@ -92,7 +92,8 @@ def _darken(picture: Image.Image) -> Image.Image:
     return picture.point([round(_DARKNESS * level) for level in range(256)] * 3)
 
 
-def _catalogue() -> tuple[DrawnEdit, ...]:
+def _with_variants() -> tuple[DrawnEdit, ...]:
+    """Edits of which there is one for every colour or shape."""
     recolours = [
         DrawnEdit("recolour", name, f"Paint every object {name}.", "colour", _redrawn(partial(_recolour, colour)))
         for name, colour in LOUD.items()
@@ -107,11 +108,12 @@ def _catalogue() -> tuple[DrawnEdit, ...]:
         DrawnEdit("shape", name, f"Turn every object into a {name}.", "shape", _redrawn(partial(_shape, name)))
         for name in LOUD_SHAPES
     ]
+    return (*recolours, *backgrounds, *shapes)
+
+
+def _single() -> tuple[DrawnEdit, ...]:
     turns = Image.Transpose
     return (
-        *recolours,
-        *backgrounds,
-        *shapes,
         DrawnEdit("outline", "", "Leave only the objects' outlines.", "shape", _redrawn(_hollow)),
         DrawnEdit("grow", "", "Make every object larger.", "shape", _redrawn(_grow)),
         DrawnEdit("remove", "", "Remove every object.", "objects", _redrawn(_remove)),
@@ -138,5 +140,5 @@ def _catalogue() -> tuple[DrawnEdit, ...]:
 HELD_OUT = ("recolour_cyan", "background_magenta")
 """Combinations that are kept out of training; edit and colour each occur there, but not together."""
 
-ALL: tuple[DrawnEdit, ...] = _catalogue()
+ALL: tuple[DrawnEdit, ...] = (*_with_variants(), *_single())
 TRAINED: tuple[DrawnEdit, ...] = tuple(relation for relation in ALL if relation.name not in HELD_OUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -45,34 +46,50 @@ def edit_with(
     """
     config = flow.transformer.config
     given = texts or EmptyTexts(config["joint_attention_dim"], config["pooled_projection_dim"])
+    return _Editing(flow, encoders, cache, steps, seed, exemplars, given)
+
+
+@dataclass(frozen=True)
+class _Editing:
+    flow: RelationFlow
+    encoders: FrozenEncoders
+    cache: PictureCache
+    steps: int
+    seed: int
+    exemplars: Exemplars
+    texts: Texts
 
     @torch.no_grad()
-    def edit(questions: Sequence[Question], source: torch.Tensor) -> torch.Tensor:
-        device = next(flow.parameters()).device
-        shape = source.shape[1:]
-        noise = torch.stack([torch.randn(shape, generator=generator_of(seed, q.source, q.target)) for q in questions])
+    def __call__(self, questions: Sequence[Question], source: torch.Tensor) -> torch.Tensor:
+        """Edit the questions' sources, latents (B, 16, rows, columns), to pictures."""
+        noise = torch.stack([self._noise(question, source.shape[1:]) for question in questions])
         rows, columns = token_grid(noise)
         latents = sample(
-            flow.transformer,
-            Prompt(*given.encoded([question.text for question in questions])),
-            source.to(device),
-            noise.to(device),
-            relation_sigmas(steps, rows * columns),
-            flow.guidance,
-            _shown(questions),
+            self.flow.transformer,
+            Prompt(*self.texts.encoded([question.text for question in questions])),
+            source.to(self._device),
+            noise.to(self._device),
+            relation_sigmas(self.steps, rows * columns),
+            self.flow.guidance,
+            self._shown(questions),
         )
-        return encoders.pictures(latents)
+        return self.encoders.pictures(latents)
 
-    def _shown(questions: Sequence[Question]) -> ExemplarAttention | None:
-        if exemplars == "none":
+    @property
+    def _device(self) -> torch.device:
+        return next(self.flow.parameters()).device
+
+    def _noise(self, question: Question, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.randn(shape, generator=generator_of(self.seed, question.source, question.target))
+
+    def _shown(self, questions: Sequence[Question]) -> ExemplarAttention | None:
+        if self.exemplars == "none":
             return None
-        if exemplars == "blank":
-            white = torch.ones(1, 3, encoders.image_size, encoders.image_size)
-            pooled = encoders.pooled(white).expand(len(questions), 2, -1)
+        if self.exemplars == "blank":
+            white = torch.ones(1, 3, self.encoders.image_size, self.encoders.image_size)
+            pooled = self.encoders.pooled(white).expand(len(questions), 2, -1)
         else:
-            pairs = [question.exemplar if exemplars == "own" else question.wrong for question in questions]
-            pooled = cache.pooled(np.array(pairs))
-        keys, values = flow.adapter(pooled.to(next(flow.parameters()).device))
+            pairs = [question.exemplar if self.exemplars == "own" else question.wrong for question in questions]
+            pooled = self.cache.pooled(np.array(pairs))
+        keys, values = self.flow.adapter(pooled.to(self._device))
         return ExemplarAttention(keys, values)
-
-    return edit

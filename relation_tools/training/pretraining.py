@@ -63,19 +63,9 @@ def _pretrain(
     module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
 ) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, weight_decay=1e-4)
-    states = options.output / "states"
-    state = load_state(states)
-    start = 0
-    identity = _identity(module, options)
-    if state is not None:
-        check_identity(state, identity, states)
-        start = state["step"]
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        _LOG.info("Continuing after step %d.", start)
-    curve: Curve | None = None
-    sums: dict[str, float] = {}
-    since = time.monotonic()
+    states, identity = options.output / "states", _identity(module, options)
+    start = _resume(module, optimizer, states, identity)
+    record = _Record(options, start)
     module.train()
     for step in range(start, options.steps):
         for group in optimizer.param_groups:
@@ -86,21 +76,50 @@ def _pretrain(
         torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + loss.item()
         done = step + 1
-        curve = curve or Curve(options.output / "curve.csv", ("step", "samples_per_second", *losses), start)
-        if done % options.record_every == 0:
-            now = time.monotonic()
-            rate = options.record_every * options.batch_size / (now - since)
-            row = {name: f"{total / options.record_every:.5g}" for name, total in sums.items()}
-            curve.add({"step": done, "samples_per_second": f"{rate:.1f}", **row})
-            _LOG.info("step %d: %s; %.0f samples a second", done, row, rate)
-            sums, since = {}, now
+        record.add(done, losses)
         if done % options.save_every == 0 or done == options.steps:
             state = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
             save_state(states, done, {MADE_WITH: identity, **state}, keep=2)
     module.eval()
+
+
+def _resume(module: torch.nn.Module, optimizer: torch.optim.Optimizer, states: Path, identity: dict[str, str]) -> int:
+    """Put back the last state, if there is one, and return how many steps were done."""
+    state = load_state(states)
+    if state is None:
+        return 0
+    check_identity(state, identity, states)
+    module.load_state_dict(state["module"])
+    optimizer.load_state_dict(state["optimizer"])
+    _LOG.info("Continuing after step %d.", state["step"])
+    return state["step"]
+
+
+class _Record:
+    """Averages losses, and writes them as rows of ``curve.csv``."""
+
+    def __init__(self, options: PretrainingOptions, start: int) -> None:
+        self._options, self._start = options, start
+        self._curve: Curve | None = None
+        self._sums: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def add(self, done: int, losses: dict[str, torch.Tensor]) -> None:
+        """Take the losses of a step, after which ``done`` steps are done."""
+        every = self._options.record_every
+        for name, loss in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + loss.item()
+        if self._curve is None:
+            columns = ("step", "samples_per_second", *losses)
+            self._curve = Curve(self._options.output / "curve.csv", columns, self._start)
+        if done % every == 0:
+            now = time.monotonic()
+            rate = every * self._options.batch_size / (now - self._since)
+            row = {name: f"{total / every:.5g}" for name, total in self._sums.items()}
+            self._curve.add({"step": done, "samples_per_second": f"{rate:.1f}", **row})
+            _LOG.info("step %d: %s; %.0f samples a second", done, row, rate)
+            self._sums, self._since = {}, now
 
 
 def _identity(module: torch.nn.Module, options: PretrainingOptions) -> dict[str, str]:
