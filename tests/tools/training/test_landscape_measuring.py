@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_run import SmallRun, run_command
+from small_run import SmallRun
 
 from relation_core.scenes.painting import paint
 from relation_core.scenes.relation import Step, relation_of
@@ -19,6 +19,7 @@ from relation_tools.training.landscape_questions import (
     draw_questions,
 )
 from relation_tools.training.trainer import Trainer
+from tests.command_line import run
 
 
 def pixels(picture: object) -> np.ndarray:
@@ -67,7 +68,7 @@ def test_measure_tells_the_accuracy_by_split(small_run: SmallRun, tmp_path: Path
     exported, models = tmp_path / "run" / "exported", trainer.settings.models
     files = ("--model", exported / "transformer.safetensors", "--vae", models.vae, "--vision", models.vision)
     files += ("--adapter", exported / "relation_adapter.safetensors")
-    said = run_command("measure", "--landscapes", 1, *files, "--steps", 1, "-o", tmp_path / "f.json")
+    said = run("measure", "--landscapes", 1, *files, "--steps", 1, "-o", tmp_path / "f.json")
     figures = json.loads((tmp_path / "f.json").read_text())
     assert list(figures) == list(SPLITS)
     for split in SPLITS:
@@ -75,4 +76,4 @@ def test_measure_tells_the_accuracy_by_split(small_run: SmallRun, tmp_path: Path
         assert sum(asked for _, asked in figures[split]["families"].values()) == 1
     assert figures["ranges"]["degrees"] is not None and figures["families"]["degrees"] is None
     assert "with its exemplars" in said and "degrees off, median" in said
-    assert "Expected a FILE and --cache, or --landscapes" in run_command("measure", *files, status=1)
+    assert "Expected a FILE and --cache, or --landscapes" in run("measure", *files, status=1)

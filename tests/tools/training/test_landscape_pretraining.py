@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import run_command
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Silent
@@ -16,11 +15,13 @@ from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from relation_tools.diffusers_host.autoencoder import load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
+from relation_tools.training import landscape_autoencoder
 from relation_tools.training.landscape_autoencoder import pretrain_landscape_autoencoder
 from relation_tools.training.landscape_vision import SIZES, VisionPretraining, detail
 from relation_tools.training.picture_folder import PictureFolder, exemplar_matrix, pixels_of, random_crops
 from relation_tools.training.pretraining import PretrainingOptions
 from relation_tools.training.run_state import load_state
+from tests.command_line import run
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,13 @@ def test_the_vision_model_learns_to_draw_again_what_it_saw(pictures: Path) -> No
     assert history[-1] < 0.4 * history[0]
 
 
+@pytest.fixture
+def few_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell the signal to noise of 4 new pictures."""
+    monkeypatch.setattr(landscape_autoencoder, "_MEASURED", 4)
+
+
+@pytest.mark.usefixtures("few_measured")
 def test_the_encoder_stays_when_it_is_frozen(pictures: Path, tmp_path: Path) -> None:
     states = []
     for steps in (2, 4):
@@ -91,10 +99,11 @@ def test_the_encoder_stays_when_it_is_frozen(pictures: Path, tmp_path: Path) -> 
     assert moved and all(name.startswith("decoder.") for name in moved)
 
 
+@pytest.mark.usefixtures("few_measured")
 def test_files_of_pretraining_load(pictures: Path, tmp_path: Path) -> None:
     few = ("--pictures", pictures, "--steps", 2, "--batch-size", 2)
-    run_command("pretrain", "autoencoder", tmp_path / "ae", *few, "--encoder-steps", 1)
-    said = run_command("pretrain", "vision", tmp_path / "vision", *few)
+    run("pretrain", "autoencoder", tmp_path / "ae", *few, "--encoder-steps", 1)
+    said = run("pretrain", "vision", tmp_path / "vision", *few)
     assert "step" not in said  # none of the recorded ones was reached
     model = load_autoencoder(tmp_path / "ae" / "ae.safetensors", torch.float32)
     assert model.config["latent_channels"] == 16
