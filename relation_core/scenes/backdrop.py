@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .colours import Array, hue_colour, mix, smoothstep
-from .landscape import SIDE, Landscape, Ridge
+from .landscape import SIDE, Cloud, Landscape, Ridge
 from .light import Light, light_of
 from .noise import crest, texture
 
@@ -22,6 +22,8 @@ _STARS_SEED = 2
 """All nights have the same stars, so that a source fixes its target."""
 _HAZE = 0.62
 """Share of the far ridge's colour that the air's is."""
+_KEPT = 32
+"""Shapes that are kept, of clouds, ridges and shores each: a landscape is often painted again, with an edit."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,18 @@ def _stars(rows: _Rows, light: Light) -> Array:
 
 
 def _clouds(rows: _Rows, scene: Landscape, light: Light) -> None:
-    rng = np.random.default_rng((*scene.seed, 3))
-    size = (SIDE * _SCALE, len(rows.y) * _SCALE)
+    lit, shade = _cloud_cover(scene.seed, scene.clouds, len(rows.y))
+    rows.paint(mix(light.cloud_shade, light.cloud_lit, (lit * shade)[..., None]), 0.92 * shade)
+
+
+@lru_cache(_KEPT)
+def _cloud_cover(seed: tuple[int, int], clouds: tuple[Cloud, ...], rows: int) -> tuple[Array, Array]:
+    """The lit parts of clouds and whole clouds, both (rows, SIDE)."""
+    rng = np.random.default_rng((*seed, 3))
+    size = (SIDE * _SCALE, rows * _SCALE)
     masks = [Image.new("L", size) for _ in range(2)]
     pens = [ImageDraw.Draw(mask) for mask in masks]
-    for cloud in scene.clouds:
+    for cloud in clouds:
         puffs = int(rng.integers(5, 9))
         along = np.linspace(-1, 1, puffs) + rng.uniform(-0.15, 0.15, puffs)
         radii = cloud.width * (0.30 - 0.16 * np.abs(along)) * rng.uniform(0.8, 1.2, puffs)
@@ -107,7 +116,7 @@ def _clouds(rows: _Rows, scene: Landscape, light: Light) -> None:
         np.asarray(mask.reduce(_SCALE).filter(ImageFilter.GaussianBlur(blur)), np.float32) / 255
         for mask, blur in zip(masks, (1.0, 1.6), strict=True)
     )
-    rows.paint(mix(light.cloud_shade, light.cloud_lit, (lit * shade)[..., None]), 0.92 * shade)
+    return lit, shade
 
 
 def _puff(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
@@ -124,15 +133,14 @@ def _rainbow(rows: _Rows, scene: Landscape) -> None:
 
 
 def _ridge(picture: Array, scene: Landscape, light: Light, ridge: Ridge, place: int) -> None:
-    rng = np.random.default_rng((*scene.seed, 10 + place))
     weather = scene.weather
-    profile = ridge.height - ridge.relief * crest(rng, SIDE * _SCALE, 3 if ridge.craggy else 2, ridge.craggy)
+    profile, sheet = _ridge_shape(scene.seed, place, ridge)
     rows = _rows(picture, float(profile.min()) - 1, scene.horizon + 4)
     depths = rows.y[:, :1] - profile[None, :] + np.float32(0.5)  # (rows, SIDE * _SCALE), below the crest
     cover = np.clip(depths, 0.0, 1.0).reshape(-1, SIDE, _SCALE).mean(-1)
     crests = profile.reshape(SIDE, _SCALE).mean(-1)
     below = np.maximum(rows.y - crests[None, :], 0.0)
-    spots = texture(rng, SIDE, 16, 12)[: len(rows.y)]
+    spots = sheet[: len(rows.y)]
     near = (place + 1) / (len(scene.ridges) + 1)
     if ridge.craggy:
         colour = _rock(rows, below, crests, spots, ridge, scene)
@@ -147,6 +155,14 @@ def _ridge(picture: Array, scene: Landscape, light: Light, ridge: Ridge, place: 
     colour = colour * light.on_land * bright[..., None]
     colour = mix(colour, light.air, _HAZE * (1 - near) + 0.004 * below[..., None])
     rows.paint(_fogged(colour, scene, light, near), cover)
+
+
+@lru_cache(_KEPT)
+def _ridge_shape(seed: tuple[int, int], place: int, ridge: Ridge) -> tuple[Array, Array]:
+    """Y of a ridge's crest (SIDE * _SCALE,), and its texture (SIDE, SIDE)."""
+    rng = np.random.default_rng((*seed, 10 + place))
+    profile = ridge.height - ridge.relief * crest(rng, SIDE * _SCALE, 3 if ridge.craggy else 2, ridge.craggy)
+    return profile, texture(rng, SIDE, 16, 12)
 
 
 def _rock(rows: _Rows, below: Array, crests: Array, spots: Array, ridge: Ridge, scene: Landscape) -> Array:
