@@ -1,7 +1,11 @@
-"""Random graphs of everything that composes: at strength 0 equal, bit for bit, to the graph without our node."""
+"""Random graphs of everything that composes: at strength 0 equal, bit for bit, to the graph without our node.
+
+With the source reused they are near the same graph without reuse.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -14,6 +18,9 @@ from comfyui_host.graph import Node
 from comfyui_host.host import Host
 
 QUICK, ALL = 24, 500
+REUSED_QUICK, REUSED_ALL = 6, 200
+REUSED_DB = 25.0
+"""Peak signal to noise of a graph with reuse to the same graph without it, the peak being the exact latent's range."""
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_sde", "lcm", "uni_pc", "res_multistep")
 
 
@@ -36,14 +43,19 @@ class RandomEdit:
         self.noise = self.edit.noise(seed, self.batch, self.size)
         self.before, self.after = self._patches(), self._patches()
         self.sigmas = self._sigmas()
+        self.refresh_every, self.reuse_first = self.draw.choice([2, 2, 3, 4, 8]), self.draw.random() < 0.5
 
-    def sampled(self, strength: float | None) -> Node:
-        """The graph with the relation, or (None) without our node."""
+    def sampled(self, strength: float | None, reused: bool = False) -> Node:
+        """The graph with the relation, or (None) without our node; with the source reused, or computed anew."""
         edit = self.edit
         model = self._patched(edit.model(), self.before)
+        if reused and self.reuse_first:
+            model = edit.graph.add("RelationSourceReuse", model=model, refresh_every=self.refresh_every)
         if strength is not None:
             model = edit.apply(model, self.relation, **{**self.settings, "strength": strength})
         model = self._patched(model, self.after)
+        if reused and not self.reuse_first:
+            model = edit.graph.add("RelationSourceReuse", model=model, refresh_every=self.refresh_every)
         if self.guiding is None:
             guider = edit.graph.add("BasicGuider", model=model, conditioning=self.text)
         else:
@@ -183,3 +195,28 @@ def test_a_random_graph(host: Host, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(QUICK, ALL))
 def test_one_more_random_graph(host: Host, seed: int) -> None:
     check(host, seed)
+
+
+def check_reuse(host: Host, seed: int) -> float:
+    """Compare a graph with reuse to the one without it; give the signal to noise in dB."""
+    write_controlnet(host, "random_one_head.safetensors")
+    graph = RandomEdit(host, seed)
+    exact, found = graph.edit.run(graph.sampled(0.9), graph.sampled(0.9, reused=True))
+    said = f"refreshed every {graph.refresh_every}; " + "; ".join(graph.said)
+    assert found.shape == exact.shape and found.isfinite().all(), said
+    error = float((found - exact).square().mean())
+    distance = 10 * math.log10(float(exact.max() - exact.min()) ** 2 / error) if error else math.inf
+    print(f"seed {seed}: {distance:.1f} dB; {said}")
+    assert distance >= REUSED_DB, f"{distance:.1f} dB; {said}"
+    return distance
+
+
+@pytest.mark.parametrize("seed", range(REUSED_QUICK))
+def test_a_random_graph_with_the_source_reused(host: Host, seed: int) -> None:
+    check_reuse(host, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(REUSED_QUICK, REUSED_ALL))
+def test_one_more_random_graph_with_the_source_reused(host: Host, seed: int) -> None:
+    check_reuse(host, seed)
