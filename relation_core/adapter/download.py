@@ -23,12 +23,11 @@ from ..errors import CheckpointError, DownloadError
 from ..progress import ByteProgress
 from ..weights.atomic import write_whole
 from .adapter import RelationAdapter, open_adapter
-from .keys import ADAPTER_ADDRESS
+from .keys import ADAPTER_ADDRESS, ADAPTER_FILE
 
 if TYPE_CHECKING:
     import requests
 
-ADAPTER_FILE = "ip_adapter-100000.bin"
 REPOSITORY = ADAPTER_ADDRESS.removeprefix("https://huggingface.co/")
 
 _CHUNK_BYTES = 1 << 18

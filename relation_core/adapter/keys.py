@@ -10,6 +10,7 @@ from ..errors import CheckpointError
 from ..weights.kinds import FileKind, quoted, recognise, shortened
 
 ADAPTER_ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
+ADAPTER_FILE = "ip_adapter-100000.bin"
 
 PROJECTION_KEYS = (
     "image_proj.proj.0.weight",
@@ -69,4 +70,4 @@ def _mismatch(path: Path, source: Mapping[str, str], expected: set[str]) -> str:
 
 
 def _remedy() -> str:
-    return f"Expected ip_adapter-100000.bin from {ADAPTER_ADDRESS}, or that file converted to .safetensors."
+    return f"Expected {ADAPTER_FILE} from {ADAPTER_ADDRESS}, or that file converted to .safetensors."

@@ -7,11 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
-from relation_core.adapter.adapter import open_adapter
-from relation_core.adapter.download import ADAPTER_FILE, download_adapter
+from relation_core.adapter.keys import ADAPTER_FILE
 
-from ..weights.conversion import convert_adapter
-from ..weights.inspection import inspect_file
 from .bar import byte_bar, progress_bar
 from .extras import require
 
@@ -62,12 +59,18 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
 def _download(options: argparse.Namespace) -> None:
     for library in ("huggingface_hub", "requests"):
         require(library, library, EXTRA)
+    from relation_core.adapter.download import download_adapter  # noqa: PLC0415 - help needs no PyTorch
+
     with byte_bar(ADAPTER_FILE, EXTRA) as progress:
         adapter = download_adapter(options.to, progress)
     _LOG.info("%s is a RelationAdapter, fingerprint %s.", adapter.path, adapter.fingerprint)
 
 
 def _convert(options: argparse.Namespace) -> None:
+    from relation_core.adapter.adapter import open_adapter  # noqa: PLC0415 - help needs no PyTorch
+
+    from ..weights.conversion import convert_adapter  # noqa: PLC0415
+
     adapter = open_adapter(options.source)
     with progress_bar("write and compare", EXTRA) as progress:
         converted = convert_adapter(adapter, options.target, options.overwrite, progress)
@@ -75,4 +78,6 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    from ..weights.inspection import inspect_file  # noqa: PLC0415 - help needs no PyTorch
+
     sys.stdout.write(inspect_file(options.file) + "\n")
