@@ -12,6 +12,8 @@ GROUP_TITLE = 36
 """Pixels at the top of a group that its title takes."""
 SHOWING = ("SaveImage", "PreviewImage", "SaveRelation", "LoadRelation", "TuneRelation")
 """Nodes that show pictures once they ran."""
+STILL_MS = 500
+"""What was measured twice, so far apart, is still."""
 TOLERANCE = 1.0
 """Pixels: the browser rounds."""
 
@@ -71,10 +73,10 @@ def show_pictures(page: ComfyPage, filename: str = "example.png") -> None:
 def measure_layout(page: ComfyPage) -> CanvasLayout:
     """Measure the graph that is open, after all of it was brought into the window."""
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-    page.settle()
+    page.settle(STILL_MS)
     found, before = page.page.evaluate(_MEASURE), None
     while found != before:  # a busy machine draws late
-        page.settle()
+        page.settle(STILL_MS)
         found, before = page.page.evaluate(_MEASURE), found
     return CanvasLayout(
         {name: Box(*box) for name, box in found["nodes"]},

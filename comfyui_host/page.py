@@ -45,9 +45,9 @@ class ComfyPage:
             where = message.location.get("url", "")
             self.complaints.append(f"{message.type}: {message.text} ({where})")
 
-    def settle(self) -> None:
+    def settle(self, milliseconds: int = SETTLE_MS) -> None:
         """Wait until the page has drawn what was asked of it."""
-        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.wait_for_timeout(milliseconds)
 
     def load(self, workflow: dict[str, Any]) -> None:
         """Open a workflow as if it came from a file."""

@@ -5,36 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from comfyui_host.canvas_layout import SHOWING
 from comfyui_host.find import PACK
 from comfyui_host.page import ComfyPage
 
 SCREENSHOTS = PACK / "build" / "browser"
-OF_OTHERS = (
-    "/user.css",  # the page asks for files that a new user does not have
-    "/api/userdata",
-    "legacy queue/history menu is deprecated",
-    "ComfyApp graph accessed before initialization",
-    "[MaskEditor] ComfyApp.open_maskeditor is deprecated",
-    "/en.md",  # a help page's translation, before the page itself
-    "https://api.comfy.org/",  # and for addresses that are closed to it
-    "ERR_NAME_NOT_RESOLVED",
-)
-
-
-def complaints(page: ComfyPage) -> list[str]:
-    """What the console said, less what the page says without any workflow or custom node."""
-    return [line for line in page.complaints if not any(text in line for text in OF_OTHERS)]
+RUN_MS = 300_000
 
 
 def drop(page: ComfyPage, path: Path) -> None:
     """Drag a file onto the canvas."""
+    drop_text(page, path.name, path.read_text(encoding="utf-8"))
+
+
+def drop_text(page: ComfyPage, name: str, text: str) -> None:
+    """Drag a file of this name and content onto the canvas."""
     transfer = page.page.evaluate_handle(
         """([name, text]) => {
           const transfer = new DataTransfer();
           transfer.items.add(new File([text], name, {type: 'application/json'}));
           return transfer;
         }""",
-        [path.name, path.read_text(encoding="utf-8")],
+        [name, text],
     )
     page.page.dispatch_event("#graph-canvas", "drop", {"dataTransfer": transfer, "clientX": 700, "clientY": 500})
     page.settle()
@@ -50,9 +42,9 @@ def faults(page: ComfyPage) -> list[str]:
             if (!LiteGraph.registered_node_types[node.type]) faults.push(`${name} is missing`);
             if (node.has_errors) faults.push(`${name} is red`);
             for (const [index, input] of (node.inputs ?? []).entries()) {
-              if (input.link == null) continue;
-              const link = app.graph.links.get(input.link);
-              const source = link && app.graph.getNodeById(link.origin_id);
+              const link = node.getInputLink(index);
+              if (!link) continue;
+              const source = app.graph.getNodeById(link.origin_id);
               const output = source?.outputs?.[link.origin_slot];
               if (!output) faults.push(`${name}.${input.name} is linked to nothing`);
               else if (!LiteGraph.isValidConnection(output.type, input.type) || link.target_slot !== index)
@@ -88,6 +80,35 @@ def place(page: ComfyPage, kind: str) -> None:
         }""",
         kind,
     )
+
+
+def fit_view(page: ComfyPage) -> None:
+    """Bring the whole graph into the window: a node that is unseen shows no pictures."""
+    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    page.settle()
+
+
+def run_to_pictures(page: ComfyPage) -> None:
+    """Press *Run*, and wait until every node that shows pictures shows some."""
+    page.page.get_by_test_id("queue-button").click()
+    page.page.wait_for_function(
+        """kinds => app.graph.nodes.filter(node => kinds.includes(node.type)).every(node => {
+          const element = LiteGraph.vueNodesMode && document.querySelector(`[data-node-id="${CSS.escape(node.id)}"]`);
+          const images = element ? [...element.querySelectorAll('img')] : node.imgs ?? [];
+          return images.some(image => image.naturalWidth > 0);
+        })""",
+        arg=list(SHOWING),
+        timeout=RUN_MS,
+    )
+    page.settle()
+
+
+def open_help(page: ComfyPage, kind: str) -> None:
+    """Place a node and open its help."""
+    place(page, kind)
+    page.settle()
+    page.page.get_by_test_id("info-button").click()
+    page.settle()
 
 
 def widget_values(workflow: dict[str, Any]) -> dict[int, Any]:

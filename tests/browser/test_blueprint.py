@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from canvas import SCREENSHOTS, complaints, faults
+from canvas import SCREENSHOTS, faults
+from core_graph import complaints
 
 from comfyui_host.find import PACK
-from comfyui_host.page import ComfyPage, open_page
-from comfyui_host.server import ComfyServer
+from comfyui_host.page import ComfyPage
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +19,8 @@ INPUTS = {"before": "Before", "after": "After", "source": "Source"}
 
 
 @pytest.fixture
-def page(server: ComfyServer) -> Iterator[ComfyPage]:
-    with open_page(server.address) as page:
-        yield page
+def page(rendered_page: ComfyPage) -> ComfyPage:
+    return rendered_page
 
 
 def by_class(prompt: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -41,7 +39,7 @@ def by_class(prompt: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage) -> None:
+def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage, of_core: frozenset[str]) -> None:
     page.page.evaluate("() => app.graph.clear()")
     page.page.mouse.dblclick(700, 400)
     page.settle()
@@ -81,4 +79,4 @@ def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage) -> None:
     for kind in ("RelationComparison", "PreviewImage"):
         del expected[kind]
     assert by_class(page.prompt()) == expected
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []

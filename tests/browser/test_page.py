@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canvas import SCREENSHOTS, complaints, drop, faults, on_screen, place, widget_values
+from canvas import SCREENSHOTS, drop, faults, on_screen, open_help, widget_values
+from core_graph import complaints
 from light_server import WORKFLOW
 
 from comfyui_host.find import PACK
@@ -160,16 +161,13 @@ def test_tooltips_appear_where_the_mouse_rests(server: ComfyServer, page: ComfyP
     assert seen == expected
 
 
-def test_every_help_page_opens(server: ComfyServer, page: ComfyPage) -> None:
+def test_every_help_page_opens(server: ComfyServer, page: ComfyPage, of_core: frozenset[str]) -> None:
     for kind in our_nodes(server):
-        place(page, kind)
-        page.settle()
-        page.page.get_by_test_id("info-button").click()
-        page.settle()
+        open_help(page, kind)
         page.screenshot(SCREENSHOTS / f"help_{kind}.png")
         text = (PACK / "web" / "docs" / f"{kind}.md").read_text(encoding="utf-8")
         paragraph = next(line for line in text.splitlines() if line and not line.startswith("#"))
         first_words = paragraph.replace("**", "").split("`")[0][:40].rsplit(" ", 1)[0].replace("*", "")
         assert first_words in page.page.inner_text("body")
         page.page.evaluate("() => app.canvas.deselectAll()")
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from canvas import SCREENSHOTS, complaints, drop, faults, kinds
+from canvas import SCREENSHOTS, drop, faults, fit_view, kinds, run_to_pictures
+from core_graph import complaints
+from light_canvas import lighten
 from shipped import NAMES, TEMPLATES, workflow_of
 
-from comfyui_host.page import ComfyPage, open_page
-from comfyui_host.server import ComfyServer
+from comfyui_host.page import ComfyPage
 
 pytestmark = pytest.mark.browser
 
-RUN_MS = 900_000
 OURS = "relation_adapter"
 THUMBNAIL = 640
 """Pixels a side."""
-
-
-@pytest.fixture
-def page(server: ComfyServer) -> Iterator[ComfyPage]:
-    with open_page(server.address) as page:
-        yield page
 
 
 def expected_kinds(name: str) -> list[str]:
@@ -31,16 +24,18 @@ def expected_kinds(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
-def test_it_loads_by_drag_and_drop(page: ComfyPage, path: Path) -> None:
+def test_it_loads_by_drag_and_drop(shared_page: ComfyPage, path: Path, of_core: frozenset[str]) -> None:
+    page = shared_page
     drop(page, path)
     page.screenshot(SCREENSHOTS / f"dropped_{path.stem}.png")
     assert kinds(page) == expected_kinds(path.stem)
     assert faults(page) == []
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_loads_from_the_template_browser(page: ComfyPage, name: str) -> None:
+def test_it_loads_from_the_template_browser(shared_page: ComfyPage, name: str, of_core: frozenset[str]) -> None:
+    page = shared_page
     page.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     dialog = page.page.get_by_role("dialog")
     dialog.get_by_text(OURS, exact=True).click()
@@ -55,24 +50,17 @@ def test_it_loads_from_the_template_browser(page: ComfyPage, name: str) -> None:
     page.settle()
     assert kinds(page) == expected_kinds(name)
     assert faults(page) == []
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
-def test_run_ends_with_pictures_on_the_canvas(page: ComfyPage, path: Path) -> None:
+def test_run_ends_with_pictures_on_the_canvas(rendered_page: ComfyPage, path: Path, of_core: frozenset[str]) -> None:
     """On every node that shows pictures: results, previews, and the pairs of a relation."""
+    page = rendered_page
     drop(page, path)
-    page.page.evaluate(
-        "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
-    )  # what is unseen shows none
-    page.page.get_by_test_id("queue-button").click()
-    page.page.wait_for_function(
-        """() => app.graph.nodes
-          .filter(node => ['SaveImage', 'PreviewImage', 'SaveRelation', 'LoadRelation'].includes(node.type))
-          .every(node => node.imgs?.some(image => image.naturalWidth > 0))""",
-        timeout=RUN_MS,
-    )
-    page.settle()
+    lighten(page)
+    fit_view(page)
+    run_to_pictures(page)
     page.screenshot(SCREENSHOTS / f"result_{path.stem}.png")
     assert faults(page) == []
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []

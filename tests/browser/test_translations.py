@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from canvas import SCREENSHOTS, complaints, on_screen, place
+from canvas import SCREENSHOTS, on_screen, open_help, place
+from core_graph import complaints
 
 from comfyui_host.find import PACK
 from comfyui_host.page import ComfyPage, open_page
@@ -55,7 +56,7 @@ def page(server: ComfyServer, language: str) -> Iterator[ComfyPage]:
         page.settle()
 
 
-def test_every_name_is_shown_translated(page: ComfyPage, language: str) -> None:
+def test_every_name_is_shown_translated(page: ComfyPage, language: str, of_core: frozenset[str]) -> None:
     for kind, entry in translations(language).items():
         shown = page.page.evaluate(SHOWN, kind)
         assert shown["title"] == entry["display_name"]
@@ -63,7 +64,7 @@ def test_every_name_is_shown_translated(page: ComfyPage, language: str) -> None:
         labels = {**shown["inputs"], **shown["widgets"]}
         assert {name: label for name, label in labels.items() if name not in OWN_WIDGETS} == names, kind
         assert shown["outputs"] == [value["name"] for value in entry.get("outputs", {}).values()], kind
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []
 
 
 def test_a_tooltip_is_shown_translated(page: ComfyPage, language: str) -> None:
@@ -83,15 +84,12 @@ def test_a_tooltip_is_shown_translated(page: ComfyPage, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh"])
-def test_help_is_shown_in_chinese_with_its_picture(page: ComfyPage) -> None:
+def test_help_is_shown_in_chinese_with_its_picture(page: ComfyPage, of_core: frozenset[str]) -> None:
     for kind, entry in translations("zh").items():
-        place(page, kind)
-        page.settle()
-        page.page.get_by_test_id("info-button").click()
-        page.settle()
+        open_help(page, kind)
         page.screenshot(SCREENSHOTS / f"help_zh_{kind}.png")
         help_panel = page.page.locator(".node-help-content")
         assert help_panel.locator("h1").inner_text() == entry["display_name"]
         assert page.page.evaluate(PICTURES) == [[f"images/{kind}.jpg", 800]]
         page.page.evaluate("() => app.canvas.deselectAll()")
-    assert complaints(page) == []
+    assert complaints(page, of_core) == []
