@@ -1,0 +1,82 @@
+"""Saved relations in the page's Model Library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from canvas import SCREENSHOTS
+from core_graph import complaints
+
+from comfyui_host.graph import Graph
+from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.server import ComfyServer
+
+pytestmark = pytest.mark.browser
+
+RELATIONS = {
+    "recolour_red": ("Everything red", "Paints the largest thing red."),
+    "mirror": ("As in a mirror", "Swaps left and right."),
+}
+PAIR = [256, 128]
+"""Width and height of the picture of a pair."""
+
+
+@pytest.fixture(scope="module")
+def saved(server: ComfyServer) -> Iterator[list[Path]]:
+    """Two relations of the small model, saved with words."""
+    for edit, (title, description) in RELATIONS.items():
+        graph = Graph()
+        small = graph.add("LoadSmallRelationModel")
+        example = graph.add("RelationExample", edit=edit, exemplar_scene=0, source_scene=1)
+        relation = graph.add(
+            "RelationExemplarEncode",
+            relation_adapter=small[2],
+            before=example[0],
+            after=example[1],
+            fit="pad",
+            weight=1.0,
+        )
+        graph.add("SaveRelation", relation=relation, filename_prefix=edit, title=title, description=description)
+        assert server.run(graph.nodes).status == "success"
+    files = [path for edit in RELATIONS for path in (server.base / "output").rglob(f"{edit}_*.safetensors")]
+    assert len(files) == len(RELATIONS)
+    yield files
+    for path in files:
+        path.unlink()
+
+
+@pytest.fixture
+def page(server: ComfyServer) -> Iterator[ComfyPage]:
+    with open_page(server.address) as page:
+        yield page
+
+
+@pytest.mark.usefixtures("saved")
+def test_two_relations_are_shown_with_pair_and_words(page: ComfyPage, of_core: frozenset[str]) -> None:
+    """Before anything is run: the pair in the list, and the pair with the words where the mouse rests."""
+    page.page.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.model-library')")
+    page.settle()
+    page.page.get_by_text("relations", exact=True).first.click()
+    page.settle()
+    leaves = page.page.locator(".model-lib-node-container")
+    shown: dict[str, str] = {}
+    for number in range(leaves.count()):
+        page.page.mouse.move(1500, 900)
+        icon = leaves.nth(number).locator(".model-lib-model-icon").evaluate("icon => icon.style.backgroundImage")
+        leaves.nth(number).hover()
+        preview = page.page.locator(".model-lib-model-preview")
+        preview.wait_for()
+        page.settle()
+        title = preview.locator(".model_preview_title").inner_text()
+        if title not in dict(RELATIONS.values()):
+            continue
+        page.screenshot(SCREENSHOTS / f"library_{number}.png")
+        shown[title] = preview.inner_text()
+        picture = preview.locator(".model_preview_image img")
+        assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == PAIR
+        assert "data:image/jpeg" in icon or "/models/preview/relations/" in icon
+    for title, description in RELATIONS.values():
+        assert description in shown[title] and "Load Relation" in shown[title]
+    assert complaints(page, of_core) == []
