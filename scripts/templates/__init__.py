@@ -9,7 +9,8 @@ from .fp8 import FP8
 from .pairs_mask import PAIRS_MASK
 from .saved_relations import REUSE, SAVE
 from .second_pass import SECOND_PASS
+from .simple import SIMPLE
 from .transfer import TRANSFER
 from .try_it import TRY_IT
 
-TEMPLATES = (TRY_IT, TRANSFER, PAIRS_MASK, SAVE, REUSE, CONTROLNET, SECOND_PASS, FOLDER, DATASET_RUN, FP8)
+TEMPLATES = (TRY_IT, SIMPLE, TRANSFER, PAIRS_MASK, SAVE, REUSE, CONTROLNET, SECOND_PASS, FOLDER, DATASET_RUN, FP8)

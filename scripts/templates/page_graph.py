@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from math import ceil
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 from comfyui_host.canvas_layout import SHOWING, measure_layout, open_renderer, show_pictures
 from comfyui_host.page import ComfyPage
 
+from ..build_blueprint import BLUEPRINT, NAME
 from .layout import TITLE, Area, Layout, arrange
-from .template import Node, Template
+from .template import Form, Node, Template
 
 MIN_SCALE = 0.66
 """Below this the page draws boxes in place of text."""
-PICTURES = ("LoadImage", "CLIPTextEncode", *SHOWING)
+PICTURES = ("LoadImage", "CLIPTextEncode", "PrimitiveStringMultiline", *SHOWING)
 """Nodes that keep at least the height of their sketch: pictures and prompts fill what they are given."""
 SPREAD, ASIDE, TALL = 8, 1200, 1400
 """What is measured lies in rows of so many nodes, so many pixels apart and so tall: the page shows no more at once."""
@@ -27,8 +29,22 @@ def build(page: ComfyPage, template: Template) -> dict[str, Any]:
     heights, room = _heights(page, template)
     open_renderer(page, nodes_2=False)
     layout = arrange(template, heights, room)
-    _put(page, template, layout)
-    return page.serialised()
+    numbers = _put(page, template, layout)
+    saved = page.serialised()
+    if template.form is not None:
+        saved["extra"] |= _form(template.form, numbers)
+    return saved
+
+
+def _form(form: Form, numbers: dict[str, int]) -> dict[str, Any]:
+    """Say what App mode shows."""
+    return {
+        "linearMode": False,
+        "linearData": {
+            "inputs": [[numbers[key], widget] for key, widget in form.inputs],
+            "outputs": [numbers[key] for key in form.outputs],
+        },
+    }
 
 
 def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[str, int]]:
@@ -42,21 +58,23 @@ def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[
             node.key: (ASIDE * (index % SPREAD), (TALL + 200) * (index // SPREAD), widths[node.key], _least(node))
             for index, node in enumerate(template.nodes)
         }
-        _put(page, template, Layout(trial, {}))
+        numbers = _put(page, template, Layout(trial, {}))
         show_pictures(page)
         drawn = measure_layout(page)
-        boxes, empty = list(drawn.nodes.values()), list(drawn.empty.items())
-        heights = {
-            node.key: ceil(box.bottom - box.top) - TITLE for node, box in zip(template.nodes, boxes, strict=True)
-        }
-        space = {name.rsplit(" ", 1)[1]: pixels for name, pixels in empty}
-        for index, node in enumerate(template.nodes, 1):
-            if node.key in notes:
-                heights[node.key] -= int(space[str(index)]) - NOTE_END
+        boxes = {_number(name): box for name, box in drawn.nodes.items()}
+        space = {_number(name): pixels for name, pixels in drawn.empty.items()}
+        heights = {key: ceil(boxes[number].bottom - boxes[number].top) - TITLE for key, number in numbers.items()}
+        for key in notes:
+            heights[key] -= int(space[numbers[key]]) - NOTE_END
         found.append(heights)
     classic, vue = found
     room = {key: max(classic[key], vue[key]) for key in classic}
     return {key: room[key] if key in notes else classic[key] for key in classic}, room
+
+
+def _number(name: str) -> int:
+    """A node's number: the last word of its name in a layout."""
+    return int(name.rsplit(" ", 1)[1])
 
 
 def _same(template: Template, height: int) -> dict[str, int]:
@@ -69,7 +87,8 @@ def _least(node: Node) -> int:
     return node.box[3] if node.kind in PICTURES else 1
 
 
-def _put(page: ComfyPage, template: Template, layout: Layout) -> None:
+def _put(page: ComfyPage, template: Template, layout: Layout) -> dict[str, int]:
+    """Put everything into its place; give the numbers of the nodes by key."""
     colours = {group.title: group.colour for group in template.groups}
     frames = [
         {"title": title, "color": colours[title], "bounding": area} for title, area in sorted(layout.frames.items())
@@ -88,9 +107,23 @@ def _put(page: ComfyPage, template: Template, layout: Layout) -> None:
         for node in template.nodes
     ]
     view = _view([*layout.nodes.values(), *layout.frames.values()])
-    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, template.name))
-    page.page.evaluate(_BUILD, {"identity": identity, "nodes": specification, "groups": frames, "view": view})
+    content = {
+        "identity": str(uuid.uuid5(uuid.NAMESPACE_URL, template.name)),
+        "subgraphs": _subgraphs(template),
+        "nodes": specification,
+        "groups": frames,
+        "view": view,
+    }
+    numbers = page.page.evaluate(_BUILD, content)
     page.settle()
+    return numbers
+
+
+def _subgraphs(template: Template) -> list[dict[str, Any]]:
+    """Definitions of the subgraphs among the nodes: the blueprint's."""
+    if all(node.kind != NAME for node in template.nodes):
+        return []
+    return json.loads(BLUEPRINT.read_text(encoding="utf-8"))["definitions"]["subgraphs"]
 
 
 def _view(areas: list[Area]) -> dict[str, Any]:
@@ -105,17 +138,21 @@ def _view(areas: list[Area]) -> dict[str, Any]:
 
 
 _BUILD = """
-({identity, nodes, groups, view}) => {
+({identity, subgraphs, nodes, groups, view}) => {
   app.graph.clear();
   app.graph.id = identity;
-  const built = {};
+  const built = {}, defined = {};
+  for (const definition of subgraphs) {
+    app.graph.createSubgraph(definition).configure(definition);
+    defined[definition.name] = definition.id;
+  }
   for (const {key, kind, box, title, widgets, models, colour} of nodes) {
-    const node = LiteGraph.createNode(kind);
+    const node = LiteGraph.createNode(defined[kind] ?? kind);
     if (!node) throw new Error(`There is no node ${kind}`);
     app.graph.add(node);
     built[key] = node;
     node.pos = [box[0], box[1]];
-    node.setSize([box[2], box[3]]);
+    node.setSize([box[2], Math.max(box[3], node.computeSize()[1])]);
     if (title) node.title = title;
     for (const [name, value] of Object.entries(widgets)) {
       const widget = node.widgets.find(candidate => candidate.name === name);
@@ -140,5 +177,6 @@ _BUILD = """
   app.canvas.ds.scale = view.scale;
   app.canvas.ds.offset = view.offset;
   app.canvas.setDirty(true, true);
+  return Object.fromEntries(Object.entries(built).map(([key, node]) => [key, Number(node.id)]));
 }
 """

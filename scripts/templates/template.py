@@ -48,6 +48,16 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the page's App mode shows of a workflow."""
+
+    inputs: tuple[tuple[str, str], ...]
+    """Key of a node and name of its widget, in the form's order."""
+    outputs: tuple[str, ...]
+    """Keys of the nodes whose pictures are shown."""
+
+
+@dataclass(frozen=True)
 class Template:
     """A workflow with its name, which is also that of its file and of its thumbnail."""
 
@@ -56,6 +66,8 @@ class Template:
     groups: list[Group]
     places: tuple[str, ...] = ()
     """Files below ComfyUI's base folder that widgets name, besides models and ``example.png``."""
+    form: Form | None = None
+    """For App mode; the workflow opens as a graph."""
 
 
 def note(key: str, box: tuple[int, int, int, int], title: str, text: str) -> Node:

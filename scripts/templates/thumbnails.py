@@ -81,6 +81,13 @@ def relation_transfer() -> Sheet:
     return sheet
 
 
+def relation_transfer_simple() -> Sheet:
+    """The same, by one node."""
+    sheet = relation_transfer()
+    sheet.chip((SIDE / 2, SIDE / 2), "1 node", TEAL, 34)
+    return sheet
+
+
 def relation_pairs_mask() -> Sheet:
     """Two pairs, and a result of which a part is painted over."""
     sheet = _sheet()
@@ -207,6 +214,7 @@ THUMBNAILS: dict[str, Callable[[], Sheet]] = {
     draw.__name__: draw
     for draw in (
         try_it_small,
+        relation_transfer_simple,
         relation_transfer,
         relation_pairs_mask,
         relation_save,

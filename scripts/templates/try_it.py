@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .template import OURS, Group, Node, Template, adapted
+from .template import OURS, Form, Group, Node, Template, adapted
 from .transfer import NODES
 
 START_NOTE = """## Try it now, without a download
@@ -79,4 +79,8 @@ TRY_IT = Template(
             ("enlarge", "comparison", "show", "save", "enlarge_target", "target"),
         ),
     ],
+    form=Form(
+        (("example", "edit"), ("example", "exemplar_scene"), ("example", "source_scene"), ("apply", "strength")),
+        ("save", "show"),
+    ),
 )

@@ -64,6 +64,12 @@ def workflow_of(name: str) -> dict[str, Any]:
     return json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def all_nodes(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    """Nodes on the canvas and in subgraphs."""
+    subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
+    return [node for graph in (workflow, *subgraphs) for node in graph["nodes"]]
+
+
 def prompt_of(server: ComfyServer, name: str) -> Prompt:
     """A shipped workflow in API form, with not a value changed."""
     return workflow_to_api(workflow_of(name), server.get("object_info"))

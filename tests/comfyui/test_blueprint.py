@@ -89,6 +89,27 @@ def test_it_holds_the_workflows_nodes_and_links(subgraph: dict[str, Any], workfl
     assert edges(subgraph, inner) == edges(workflow, [tuple(link[1:5]) for link in workflow["links"]])
 
 
+def test_the_simple_workflow_holds_it(subgraph: dict[str, Any]) -> None:
+    """Built anew with it: ``python -m scripts.templates COMFYUI relation_transfer_simple``."""
+    workflow = json.loads((PACK / "workflows" / "relation_transfer_simple.json").read_text(encoding="utf-8"))
+    (held,) = workflow["definitions"]["subgraphs"]
+    assert held["id"] == subgraph["id"]
+    assert [node["type"] for node in workflow["nodes"]].count(subgraph["id"]) == 1
+    for part in ("inputs", "outputs"):
+        assert [(slot["name"], slot["type"]) for slot in held[part]] == [
+            (slot["name"], slot["type"]) for slot in subgraph[part]
+        ]
+    values, expected = (
+        {node["type"]: node.get("widgets_values") for node in graph["nodes"]} for graph in (held, subgraph)
+    )
+    assert values == expected
+    ends = ("origin_id", "origin_slot", "target_id", "target_slot")
+    links, expected_links = (
+        {tuple(link[end] for end in ends) for link in graph["links"]} for graph in (held, subgraph)
+    )
+    assert links == expected_links
+
+
 def test_what_can_be_set_outside_begins_with_the_values_inside(
     blueprint: dict[str, Any], subgraph: dict[str, Any]
 ) -> None:

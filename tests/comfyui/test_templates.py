@@ -16,7 +16,7 @@ import pytest
 import requests
 from light_server import LONG_SIDE, Run, complaints, light, of_class, titled, without_complaints
 from PIL import Image
-from shipped import NAMES, NOTES, SOURCES, TEMPLATES, furnished, prompt_of, workflow_of
+from shipped import NAMES, NOTES, SOURCES, TEMPLATES, all_nodes, furnished, prompt_of, workflow_of
 
 from comfyui_host.server import ComfyServer, Prompt
 
@@ -116,6 +116,31 @@ def test_a_saved_relation_makes_the_picture_that_its_pair_makes(server: ComfySer
     assert np.array_equal(pictures(reused, "Result")[0], pictures(direct, "Result")[0])
 
 
+def test_one_node_makes_the_picture_that_the_open_workflow_makes(server: ComfyServer) -> None:
+    simple, opened = finished(server, "relation_transfer_simple"), finished(server, "relation_transfer")
+    for title in ("Result", "Comparison"):
+        assert np.array_equal(pictures(simple, title)[0], pictures(opened, title)[0])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "linearData" in workflow_of(name)["extra"]])
+def test_the_form_names_widgets_and_pictures(name: str) -> None:
+    """What App mode shows, in the way that pages of every version read; the workflow opens as a graph."""
+    workflow = workflow_of(name)
+    nodes, form = {node["id"]: node for node in workflow["nodes"]}, workflow["extra"]["linearData"]
+    assert workflow["extra"]["linearMode"] is False
+    assert form["inputs"] and form["outputs"]
+    for number, widget in form["inputs"]:
+        assert widget in nodes[number]["widgets_values_named"], (nodes[number]["type"], widget)
+    assert {nodes[number]["type"] for number in form["outputs"]} <= {"SaveImage", "PreviewImage"}
+
+
+def test_these_have_a_form() -> None:
+    assert {name for name in NAMES if "linearData" in workflow_of(name)["extra"]} >= {
+        "try_it_small",
+        "relation_transfer_simple",
+    }
+
+
 def test_the_controlnet_reaches_the_result(server: ComfyServer) -> None:
     run = finished(server, "relation_controlnet")
     plain = pictures(finished(server, "relation_transfer"), "Result")[0]
@@ -162,7 +187,7 @@ def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
 def test_every_model_has_its_folder_and_address(name: str) -> None:
     """What the missing-model dialog needs: a file by the name in the widget, a folder, an address it accepts."""
     workflow, listed = workflow_of(name), set()
-    for node in workflow["nodes"]:
+    for node in all_nodes(workflow):
         for model in node["properties"].get("models", ()):
             assert model["name"] in node["widgets_values"]
             assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/{model['name']}")
@@ -175,7 +200,7 @@ def test_every_model_has_its_folder_and_address(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_notes_name_every_model(name: str) -> None:
     workflow = workflow_of(name)
-    notes = "\n".join(node["widgets_values"][0] for node in workflow["nodes"] if node["type"] in NOTES)
+    notes = "\n".join(node["widgets_values"][0] for node in all_nodes(workflow) if node["type"] in NOTES)
     assert [name for name in model_names(workflow) if name not in notes] == []
 
 
@@ -183,7 +208,7 @@ def model_names(workflow: dict[str, Any]) -> set[str]:
     """Files of models that the nodes name; a saved relation is none."""
     values = [
         value
-        for node in workflow["nodes"]
+        for node in all_nodes(workflow)
         if node["type"] not in (*NOTES, "LoadRelation")
         for value in node.get("widgets_values") or ()
     ]
@@ -251,6 +276,7 @@ def test_these_are_the_templates() -> None:
         "relation_reuse",
         "relation_save",
         "relation_transfer",
+        "relation_transfer_simple",
         "relation_upscale",
         "try_it_small",
     ]
