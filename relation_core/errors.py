@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class RelationAdapterError(ValueError):
-    """Base of every error that this project raises on purpose.
+    """Base class of every error that this project raises on purpose.
 
-    A message says what was found, what was expected and what to do about it. It may name files and quote them, so what
-    a terminal would obey in it is shown as an escape.
+    A message says what was found, what was expected and what to do about it. It may quote files, so control characters
+    in it are shown as escapes.
     """
 
     def __str__(self) -> str:
@@ -15,7 +15,7 @@ class RelationAdapterError(ValueError):
 
 
 class CheckpointError(RelationAdapterError):
-    """A file on disk is not what it should be: damaged, unsafe, or of another kind."""
+    """A file on disk is damaged, unsafe, or of another kind than expected."""
 
 
 class DownloadError(RelationAdapterError):
@@ -48,21 +48,21 @@ class ModelMismatchError(RelationAdapterError):
 
 
 class BatchMismatchError(RelationAdapterError):
-    """A batch of pictures and the latents that are sampled do not belong together."""
+    """A batch of source pictures does not match the latents that are sampled."""
 
 
 class RelationMismatchError(RelationAdapterError):
-    """Two relations, or a relation and an adapter, do not belong together."""
+    """Two relations, or a relation and an adapter, do not match."""
 
 
 class DatasetError(RelationAdapterError):
-    """A dataset, or what should be one, cannot be read or written at all."""
+    """A dataset cannot be read or written."""
 
 
 def printable(text: str) -> str:
-    r"""Make text that a stranger wrote fit to be shown: on one line, with nothing in it that a terminal would obey.
+    r"""Make untrusted text safe to show: on one line, without control characters.
 
-    Control characters, marks that turn the direction of writing, and lone surrogates are shown as escapes, such as
-    ``\x1b``; letters of any script stay.
+    Control characters, marks that change the direction of text, and lone surrogates become escapes, such as ``\x1b``;
+    letters of any script stay.
     """
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,4 +1,4 @@
-"""How long work reports that it goes on, and how it is told to stop."""
+"""Progress reports of long work, through which it can also be stopped."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how much there is to do, then once for every piece of work done; it may raise to stop the work."""
+    """Receives the amount of work, then one call per finished piece; it may raise to stop the work."""
 
     def start(self, total: int) -> None:
-        """Say how many pieces of work there are. The worker whose loop it is says so, before the first piece."""
+        """Announce the number of pieces. The code that runs the loop calls this before the first piece."""
         ...
 
     def step(self) -> None:
@@ -18,7 +18,7 @@ class Progress(Protocol):
 
 
 class ByteProgress(Protocol):
-    """Called as bytes arrive; it may raise to stop, and what has arrived is kept for the next time."""
+    """Called as bytes arrive; it may raise to stop, and what has arrived is kept."""
 
     def __call__(self, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` bytes are on disk."""
@@ -26,7 +26,7 @@ class ByteProgress(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Ignores all progress."""
 
     def start(self, total: int) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""An adapter file that was found whole, and its weights when they are needed."""
+"""An adapter file that has been checked, and its weights when they are needed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RelationAdapter:
     path: Path
     config: RelationConfig
     fingerprint: str
-    """16 hexadecimal digits that name the weights, whatever the file's name and format."""
+    """16 hexadecimal digits that identify the weights, whatever the file's name and format."""
 
     def weights(self) -> Mapping[str, StoredTensor]:
-        """Find the weights, by canonical name. The file is open until the result is let go.
+        """Find the weights, by canonical name. The file stays open as long as the result is referenced.
 
         Raises:
             CheckpointError: the file changed since it was opened.
@@ -69,9 +69,9 @@ def _head_dim(metadata: Mapping[str, str], path: Path) -> int:
 
 
 def _fingerprint(tensors: Mapping[str, StoredTensor]) -> str:
-    """Hash of names, shapes, dtypes and some values: other weights differ in it, other formats do not.
+    """Hash names, shapes, dtypes and some values: other weights change it, another file format does not.
 
-    Vectors count whole; of a matrix its first and last row, which touch few pages of the file.
+    It covers whole vectors, and the first and last row of each matrix, which touch few pages of the file.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -40,7 +40,7 @@ class RelationConfig:
 
 
 def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int = HEAD_DIM) -> RelationConfig:
-    """Read the sizes from the tensors (canonical names) and hold every tensor against them.
+    """Read the sizes from the tensors (canonical names) and check every tensor against them.
 
     Args:
         tensors: of the adapter, by canonical name.

@@ -1,8 +1,8 @@
-"""Fetching the released adapter from the hub: continued where it was cut off, checked, there only when it is whole.
+"""Download the released adapter from the hub: it resumes, is verified, and gets its name only when it is whole.
 
 ``huggingface_hub`` finds the file: it knows the server (``HF_ENDPOINT``), the token, offline mode, and what the hub
-says of the file. Its own downloads keep no partial file in some versions, and in others can be handed to a library that
-nothing can interrupt; so the bytes come through ``requests``, in the same way with every version.
+says of the file. In some versions its own downloads keep no partial file, and in others they go through a library that
+cannot be interrupted; so the bytes come through ``requests``, the same way in every version.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REPOSITORY = ADAPTER_ADDRESS.removeprefix("https://huggingface.co/")
 
 _CHUNK_BYTES = 1 << 18
-"""A slow connection brings this much in a second or two, and only between chunks the user can interrupt."""
+"""A slow connection delivers this much in a second or two. The user can interrupt only between chunks."""
 _CHECKED_BYTES = 16 << 20
 _BUSY = (408, 429, 500, 502, 503, 504)
 _BUSY_TRIES = 4
@@ -50,19 +50,19 @@ class _Release:
 
 
 def download_adapter(folder: Path, progress: ByteProgress) -> RelationAdapter:
-    """Open the released adapter in ``folder``; only if it is not there, download it first.
+    """Open the released adapter in ``folder``; if it is not there, download it first.
 
-    The file is that of the newest commit. Beside it ``ip_adapter-100000.bin.json`` names the commit, and the size and
-    the sha256 that the hub gave and the file was checked against. Until then it has another, hidden name; what an
-    error or an interrupt leaves of it is continued the next time.
+    The file is that of the newest commit. Beside it ``ip_adapter-100000.bin.json`` records the commit, and the size and
+    sha256 that the hub gave and the file was checked against. Until then it has a hidden name. After an error or an
+    interrupt, the next call resumes the download.
 
     Args:
         folder: where the file is or is to be; made if need be.
         progress: told of the bytes on disk; it may raise to stop.
 
     Raises:
-        DownloadError: it cannot be had, is not what the hub says it is, or does not fit on the disk.
-        CheckpointError: what is there is not a whole adapter.
+        DownloadError: it cannot be downloaded, does not match what the hub says of it, or does not fit on the disk.
+        CheckpointError: the file there is not a whole adapter.
     """
     target = folder / ADAPTER_FILE
     if not target.exists():
@@ -96,7 +96,7 @@ def _download(target: Path, progress: ByteProgress) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Generator[None]:
-    """Keep other processes from writing the same file."""
+    """Keep other processes from writing to the same file."""
     import filelock  # noqa: PLC0415 - comes with huggingface_hub, which only downloads need
 
     path = folder / f".{ADAPTER_FILE}.lock"
@@ -163,7 +163,7 @@ def _check_room(release: _Release, part: Path) -> None:
 
 
 def _fetch(release: _Release, part: Path, progress: ByteProgress) -> None:
-    """Bring ``part`` to its full length, over as many connections as that takes while each of them brings some."""
+    """Complete ``part``, over as many connections as it takes, as long as each of them delivers something."""
     import requests  # noqa: PLC0415 - comes with ComfyUI; only downloads need it
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
     from urllib3.util import Retry  # noqa: PLC0415
@@ -190,7 +190,7 @@ def _fetch(release: _Release, part: Path, progress: ByteProgress) -> None:
 
 
 def _append(release: _Release, part: Path, session: requests.Session, progress: ByteProgress) -> None:
-    """Write what one connection brings to the end of ``part``."""
+    """Append what one connection delivers to ``part``."""
     from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT  # noqa: PLC0415 - see above
 
     done = _length(part)
@@ -227,7 +227,7 @@ def _too_much(release: _Release, part: Path) -> DownloadError:
 
 
 def _check(release: _Release, part: Path, progress: ByteProgress) -> None:
-    """Hold what is on the disk against the hub's hash."""
+    """Check the file on the disk against the hub's hash."""
     digest = hashlib.sha256()
     with part.open("rb") as file:
         while block := file.read(_CHECKED_BYTES):
@@ -242,7 +242,7 @@ def _check(release: _Release, part: Path, progress: ByteProgress) -> None:
 
 
 def _record(release: _Release, target: Path) -> None:
-    """Write down beside the file which version it is."""
+    """Record beside the file which version it is."""
     entries = {
         "repository": REPOSITORY,
         "revision": release.revision,
@@ -266,7 +266,7 @@ def _unreachable(url: str, folder: Path, error: Exception | None) -> DownloadErr
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says, without the queries of addresses: they are long, and sign for the one who asked."""
+    """The error's message without the queries of URLs: they are long and carry the user's signature."""
     line = (str(error).strip().splitlines() or [""])[0]
     return re.sub(r"[?]\S+", "", line)[:300]
 

@@ -1,4 +1,4 @@
-"""What the tensors of an adapter file are called."""
+"""The names of an adapter file's tensors."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def block_keys(index: int) -> tuple[str, str]:
 def canonical_names(names: Iterable[str], path: Path) -> dict[str, str]:
     """Map canonical names to the names in the file.
 
-    The released layout is ``image_proj.*`` and ``ip_adapter.<block>.to_{k,v}_ip.weight``; a
-    ``module.`` that data-parallel training left inside a group is dropped. Every name must be known.
+    The released layout is ``image_proj.*`` and ``ip_adapter.<block>.to_{k,v}_ip.weight``; a ``module.`` that
+    data-parallel training left inside a group is dropped. Every name must be known.
 
     Raises:
-        CheckpointError: a name is unknown, missing or there twice, or the file is of another kind.
+        CheckpointError: a name is unknown, missing or duplicated, or the file is of another kind.
     """
     source: dict[str, str] = {}
     for name in names:

@@ -10,7 +10,7 @@ from .config import RelationConfig
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """What of a Flux must fit an adapter."""
+    """The sizes of a Flux that must fit an adapter."""
 
     blocks: int
     """Attention blocks of both kinds together."""
@@ -20,7 +20,7 @@ class ModelSizes:
 
 
 def check_sizes(name: str, sizes: ModelSizes, config: RelationConfig) -> None:
-    """Refuse a model that an adapter was not made for.
+    """Refuse a model that the adapter was not trained for.
 
     Args:
         name: what to call the model.

@@ -1,1 +1,1 @@
-"""Files of any kind: opening what users and strangers bring."""
+"""Opening files of any kind that may not be trusted."""

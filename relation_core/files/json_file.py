@@ -1,4 +1,4 @@
-"""Reads text and JSON that users and strangers bring: of bounded size, and every fault as one of two errors."""
+"""Read untrusted text and JSON: of bounded size, with every fault as one of two errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .regular_file import SETTINGS_BYTES, read_regular
 
 
 def read_text(path: Path, most: int = SETTINGS_BYTES) -> str:
-    """Read a UTF-8 file whole; a mark of its byte order is left out.
+    """Read a whole UTF-8 file; a byte-order mark is dropped.
 
     Raises:
         OSError: it is missing, no regular file, or larger than ``most`` bytes.
-        ValueError: it is not UTF-8, or its name is none.
+        ValueError: it is not UTF-8, or its name is invalid.
     """
     return read_regular(path, most).decode("utf-8-sig")
 
@@ -24,7 +24,7 @@ def read_json(path: Path, most: int = SETTINGS_BYTES) -> Any:
 
     Raises:
         OSError: as :func:`read_text`.
-        ValueError: it is not JSON, nested too deeply, or has a number of thousands of digits.
+        ValueError: it is not JSON, is nested too deeply, or has a number with thousands of digits.
     """
     return parse_json(read_text(path, most))
 

@@ -1,6 +1,6 @@
-"""Opens files that users and strangers bring: regular files only, never more of one than is expected.
+"""Open files that may not be trusted: regular files only, and never more of one than is expected.
 
-A pipe or a device under a file's name blocks for ever, or never ends; a link to one does the same.
+A pipe or a device under a file's name can block for ever or never end; so can a link to one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 SETTINGS_BYTES = 16 << 20
-"""The most that is read of settings, records and workflows."""
+"""The largest file of settings, records or workflows that is read."""
 
 
 def open_regular(path: Path, most: int | None = None) -> BinaryIO:

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 class AttentionFunction(Protocol):
     """Scaled dot-product attention over separate heads.
 
-    Takes q (B, H, L, d) and k, v (B, H, T, d), the number of heads H, and a mask that is added to the
-    logits and broadcasts to (B, H, L, T). Returns (B, L, H * d).
+    Takes q (B, H, L, d) and k, v (B, H, T, d), the number of heads H, and a mask that is added to the logits and
+    broadcasts to (B, H, L, T). Returns (B, L, H * d).
     """
 
     def __call__(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Attend."""
+        """Compute attention."""
         ...
 
 
@@ -36,7 +36,7 @@ def relation_attention(
     attention: AttentionFunction,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """What one block takes from the exemplars.
+    """Compute what one block adds from the exemplars.
 
     Args:
         query: (B, H, L, d), after the block's query norm and before rotary embedding.

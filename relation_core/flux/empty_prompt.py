@@ -1,15 +1,15 @@
-"""No text: what a model that was trained without any is given in its place."""
+"""The empty prompt for a model that was trained without text."""
 
 from __future__ import annotations
 
 import torch
 
 EMPTY_TOKENS = 1
-"""Text tokens. All would be alike, so more of them would tell the model nothing."""
+"""Text tokens. They are all alike, so more of them would add nothing."""
 
 
 def empty_prompt(text_dim: int, pooled_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Zeros in the shapes of a prompt.
+    """Make zeros in the shapes of a prompt.
 
     Args:
         text_dim: the model's text width.

@@ -13,7 +13,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """Where the target lies in the whole picture, in tokens, when only a part of the picture is the target."""
+    """Where the target lies in the whole picture, in tokens, when the target is only a part of it."""
 
     whole: Grid
     """The whole picture's tokens."""
@@ -24,17 +24,17 @@ class Window:
 def source_positions(
     target_ids: torch.Tensor, target_grid: Grid, grid: Grid, window: Window | None = None
 ) -> torch.Tensor:
-    """Give the tokens of a source picture the position ids of the places they correspond to in the target.
+    """Give every token of a source picture the position ids of the corresponding place in the target.
 
-    On equal grids these are the target's ids, as the authors clone them. On another grid the ids are
-    spread so that the corners, and every corresponding place between them, still share a position.
-    Where the target is a part of the picture, so are its ids, and the rest of the source lies around it.
+    On equal grids these are the target's ids, as the authors clone them. On another grid the ids are spread so that the
+    corners, and every corresponding place between them, still share a position. If the target is a part of the picture,
+    the rest of the source lies around it.
 
     Args:
         target_ids: (B, rows * columns of the target, axes) float; the last two axes are row and column.
         target_grid: the target's tokens.
         grid: the source's tokens.
-        window: where the target lies in the picture; None where it is all of it.
+        window: where the target lies in the picture; None if it is the whole picture.
 
     Returns:
         (B, rows * columns of the source, axes).
@@ -52,12 +52,12 @@ def source_positions(
 
 
 def _steps(tokens: int, whole: int, offset: int, like: torch.Tensor) -> torch.Tensor:
-    """How many of the target's tokens each of the source's lies from the target's first."""
+    """The distance of each source token from the target's first token, in target tokens."""
     return torch.linspace(0.0, whole - 1.0, tokens, device=like.device) - offset
 
 
 def _step(first: torch.Tensor, last: torch.Tensor, tokens: int, axis: int) -> torch.Tensor:
-    """What an id (B, axes) grows by from one token to the next; ids grow evenly."""
+    """The step of an id (B, axes) from one token to the next; the steps are even."""
     if tokens > 1:
         return (last - first) / (tokens - 1)
     step = torch.zeros_like(first)

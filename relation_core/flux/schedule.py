@@ -23,8 +23,8 @@ def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> tor
 
     Args:
         steps: sampling steps.
-        target_tokens: tokens of the picture to be made; a source of the same size is counted in.
-        denoise: share of the schedule's end that is kept, in [0, 1]; the number of steps stays.
+        target_tokens: tokens of the result; a source of the same size is added.
+        denoise: share of the schedule that is kept, at its end, in [0, 1]; the number of steps stays the same.
 
     Returns:
         (steps + 1,) float32; empty for ``denoise`` 0.

@@ -6,7 +6,7 @@ HEAD_DIM = 128
 """Width of an attention head (the sum of its rotary axes, 16 + 56 + 56)."""
 
 LATENT_SIDE = 8
-"""Pixels a side of one latent value."""
+"""Side of one latent value, in pixels."""
 
 LATENT_CHANNELS = 16
 """Channels of the autoencoder."""
@@ -15,10 +15,10 @@ LATENT_SCALE, LATENT_SHIFT = 0.3611, 0.1159
 """The transformer works on (latent - shift) * scale."""
 
 PATCH = 2
-"""Latent values a side of one token."""
+"""Side of one token, in latent values."""
 
 TOKEN_SIDE = LATENT_SIDE * PATCH
-"""Pixels a side of one token."""
+"""Side of one token, in pixels."""
 
 TOKEN_CHANNELS = LATENT_CHANNELS * PATCH * PATCH
 """Values of one token."""

@@ -1,4 +1,4 @@
-"""The size that a source picture is brought to before it is encoded."""
+"""The size at which a source picture is encoded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .sizes import LATENT_CHANNELS, TOKEN_SIDE
 def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> tuple[int, int]:
     """Find the size to encode a picture at.
 
-    Proportions are kept but for the last pixels: each side is cut down to a multiple of 16, as in the
-    authors' pipeline, and never below 16.
+    Proportions are kept except for rounding: each side is cut to a multiple of 16, as in the authors' pipeline, and is
+    at least 16.
 
     Args:
         width: of the picture.
@@ -28,7 +28,7 @@ def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> 
         Width and height.
 
     Raises:
-        ExemplarError: that is more than 67 megapixels.
+        ExemplarError: the size is over 67 megapixels.
     """
     factor = scale * (long_side / max(width, height) if long_side else 1.0)
     # Rounding to whole pixels first keeps a side such as 511.99999 from losing 16 of them.
@@ -45,7 +45,7 @@ def source_size(width: int, height: int, long_side: int, scale: float = 1.0) -> 
 def resize_source(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize a batch of pictures (B, height, width, 1 to 4 channels) to RGB of ``size`` (Lanczos, as the authors).
 
-    Pictures that have the size already keep their exact values.
+    Pictures of that size keep their exact values.
     """
     if (image.shape[2], image.shape[1]) == size:
         return flatten_alpha(image)
@@ -57,7 +57,7 @@ def check_latent(latent: torch.Tensor) -> None:
     """Refuse the latent of an autoencoder that is not FLUX.1's.
 
     Raises:
-        ExemplarError: it does not have 16 channels and two axes of space.
+        ExemplarError: it does not have 16 channels and two spatial axes.
     """
     if latent.ndim != 4 or latent.shape[1] != LATENT_CHANNELS:
         raise ExemplarError(

@@ -1,8 +1,8 @@
-"""Reuse of the source: it is computed at some noise levels, and attended to at all.
+"""Source reuse: the source is computed at some noise levels and attended to at all of them.
 
 A source stays clean while the target is denoised, so its keys and values hardly change from one noise level to the
 next. At a refresh everything is computed, and every block's keys (after rotary embedding) and values of the source's
-tokens are kept. In between the image stream holds no source tokens: the others attend to what is kept.
+tokens are kept. In between, the image stream holds no source tokens, and the other tokens attend to what was kept.
 
 Axes: B rows of the batch, H heads, L tokens, R source tokens, d head width.
 """
@@ -21,11 +21,11 @@ from ..settings.bounds import REFRESH_INTERVAL, check_number
 REFRESH_EVERY = 4
 """Noise levels from one refresh to the next, unless chosen."""
 _TOLERANCE = 1e-5
-"""Share by which a noise level may differ from the schedule's and still be the same."""
+"""Relative difference up to which a noise level counts as the schedule's."""
 
 
 class SourceKeysValues(NamedTuple):
-    """What one block attends to of the source: (B, H, R, d) each."""
+    """The source's keys and values in one block, (B, H, R, d) each."""
 
     keys: torch.Tensor
     """After rotary embedding."""
@@ -86,7 +86,7 @@ def source_tokens(image_tokens: int, references: Sequence[int], ours: Collection
 
 
 def kept_bytes(tokens: int, blocks: int, width: int, item: int) -> int:
-    """Memory of the keys and values of a source.
+    """Compute the bytes that a source's keys and values take.
 
     Args:
         tokens: source tokens, times rows of the batch.
@@ -110,8 +110,8 @@ class _Kept:
 class SourceMemory:
     """The keys and values that one sampling run keeps of its sources.
 
-    Noise levels are counted, not calls: samplers of second order call the model twice at one. Levels of the schedule
-    count too where they are passed without a call, so that a step cache cannot make the kept keys older than asked for.
+    Noise levels are counted, not calls: samplers of second order call the model twice at one. Levels that pass without
+    a call count too, so that with a step cache the kept keys are no older than requested.
     """
 
     def __init__(self, refresh_every: int, schedule: Sequence[float] = ()) -> None:
@@ -119,7 +119,7 @@ class SourceMemory:
 
         Args:
             refresh_every: noise levels from one refresh to the next.
-            schedule: the run's falling noise levels, as far as they are known.
+            schedule: the run's falling noise levels, if they are known.
 
         Raises:
             RelationAdapterError: ``refresh_every`` is out of its bounds.
@@ -134,7 +134,7 @@ class SourceMemory:
         self._ambiguous: set[Hashable] = set()
 
     def evaluate(self, level: float) -> None:
-        """Note that the sampler asks for a prediction at a noise level, and forget what is due for a refresh."""
+        """Note that the sampler asks for a prediction at a noise level, and drop what is due for a refresh."""
         self._called.clear()
         if level == self._level:
             return
@@ -146,10 +146,10 @@ class SourceMemory:
             del self._kept[call]
 
     def recall(self, call: Hashable) -> Mapping[Hashable, SourceKeysValues] | None:
-        """What is kept for a call of the model, by block; None if it has to compute its source.
+        """Return what is kept for a call of the model, by block; None if it has to compute its source.
 
-        A call that comes twice for one prediction shows different parts of the picture under one name, as tiled
-        samplers do, or a model that was changed in between, as some guidances do. Nothing is reused for it any more.
+        If a call comes twice for one prediction, it either shows different parts of the picture under one name, as with
+        tiled samplers, or the model changed in between, as with some guidance methods. Nothing more is reused for it.
         """
         if call in self._called:
             self._ambiguous.add(call)
@@ -159,14 +159,14 @@ class SourceMemory:
         return kept.blocks if kept else None
 
     def wants(self, call: Hashable) -> bool:
-        """Whether it is of use to keep the source of a call, which is one only where a prediction was asked for."""
+        """Whether to keep the source of a call. It is of use only once the sampler has asked for a prediction."""
         return self._level is not None and self._refresh_every > 1 and call not in self._ambiguous
 
     def keep(self, call: Hashable, entries: Iterable[Hashable], blocks: Mapping[Hashable, SourceKeysValues]) -> None:
         """Keep the source of a call, and forget any other call about the same pictures.
 
         Args:
-            call: names the call: whatever its source's keys depend on, but for the noise level.
+            call: identifies the call: everything that its source's keys depend on except the noise level.
             entries: the conditioning entries that it computes.
             blocks: keys and values by block.
         """

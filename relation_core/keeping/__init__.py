@@ -1,1 +1,1 @@
-"""Telling what an edit changed from what it should have kept, and giving the latter back."""
+"""Restoring what an edit should have left alone: finding what it changed, and putting the rest of the source back."""

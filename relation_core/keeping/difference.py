@@ -1,7 +1,7 @@
 """How a result differs from its source, beyond what autoencoder and sampler add.
 
-Both soften edges and add noise. So a pixel counts as changed where the difference is large beside the noise, which is
-found from the picture itself, and beside the contrast that the source has there.
+Both soften edges and add noise. So a pixel counts as changed if its difference is large compared to the noise, which is
+estimated from the picture itself, and to the contrast of the source there.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from .drift import fit_drift
 from .windows import contrast, magnitude, window_mean
 
 LOWEST, HIGHEST = 0.02, 0.08
-"""Between these lies a threshold that is found from the picture."""
+"""Bounds of the automatic threshold."""
 _ABOVE_NOISE = 3.0
 """Times the median difference of kept pixels."""
 _OF_CONTRAST = 0.5
-"""Share of the source's contrast that softening explains."""
+"""Share of the source's contrast that softening can account for."""
 _FLAT, _EVEN = 0.03, 0.06
 """Contrasts below which a pixel tells of noise, or of drift."""
 _PLAUSIBLE = 0.12
-"""Difference that drift and noise together stay below."""
+"""Upper bound of drift and noise together."""
 _WINDOWS = 256
-"""Sides of so many pixels have windows of radius 1."""
+"""Pictures with sides of this many pixels have windows of radius 1."""
 _ROUNDS = 4
 _DENSE = 0.3
-"""Share of its window that is changed around a changed pixel."""
+"""Share of a changed pixel's window that must be changed."""
 
 
 @dataclass(frozen=True)

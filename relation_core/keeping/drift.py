@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 LIMIT = 0.08
-"""The largest drift, of 1; what differs by more is an edit."""
+"""The largest drift, on a scale of 0 to 1; a larger difference is an edit."""
 _GRID = 48
-"""Cells a side that the fit sees."""
+"""Cells per side that the fit is made on."""
 _RIDGE = 0.1
 _WIDE, _NARROW = 0.6, 0.3
 """Shares of the picture from which on a fit is quadratic, or linear; below, it is a constant."""

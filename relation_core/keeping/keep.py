@@ -1,4 +1,4 @@
-"""The source's own pixels where an edit changed nothing, and the result where it did."""
+"""Combine the source's pixels where an edit changed nothing with the result's where it did."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .windows import window_maximum, window_mean
 
 @dataclass(frozen=True)
 class Kept:
-    """Pictures with their sources' pixels where these were not edited."""
+    """Results whose unedited pixels are their sources'."""
 
     image: torch.Tensor
     """(B, height, width, 3) float32."""
@@ -31,13 +31,14 @@ def keep_unedited(
 ) -> Kept:
     """Give back the source where results differ from it by autoencoder and sampler noise only.
 
-    A slow drift of colour and light is taken out of the edited part. A global edit comes through untouched.
+    A slow drift of colour and light is removed from the edited part. A global edit stays as it is.
 
     Args:
         source: (B or 1, height, width, 1 to 4 channels); fitted to the size of the results.
         result: (B or 1, height, width, 1 to 4 channels).
-        threshold: difference, of 1, from which on flat pixels are edited; 0 finds it from the noise of each picture.
-        grow: pixels that the edited part is widened by.
+        threshold: difference, on a scale of 0 to 1, above which flat pixels count as edited; 0 derives it from each
+        picture's noise.
+        grow: pixels by which the edited part is widened.
         feather: pixels over which it fades out, outside of it.
 
     Raises:

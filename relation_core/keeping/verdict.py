@@ -1,8 +1,8 @@
-"""Whether an edit left a part of the picture as it was.
+"""Decide whether an edit left a part of the picture unchanged.
 
-Where it did, what is kept lies at the noise, has the source's tones and its structure. Where an edit changed the whole
-picture, the pixels that happen to be near the source's lie anywhere below the threshold, follow another tone curve, or
-hold no structure at all (a blurred picture agrees with its source where that is flat).
+If it did, the kept pixels differ by noise alone and have the source's tones and structure. Where an edit changed the
+whole picture, the pixels that happen to be near the source's lie anywhere below the threshold, follow another tone
+curve, or hold no structure at all (a blurred picture agrees with its source where that is flat).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEAST_KEPT = 0.03
 _SPREAD = 0.42
 """Median of kept pixels' differences over the threshold; about a third for noise, a half for coincidence."""
 _TONE = 0.02
-"""Root mean square by which a cubic curve moves the kept tones, of 1."""
+"""Root mean square by which a cubic curve moves the kept tones, on a scale of 0 to 1."""
 _DRIFT = 0.06
 """Largest drift that is not an edit, of 1."""
 _UNSEEN = 0.012
@@ -44,7 +44,7 @@ _SAMPLES = 50_000
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a result's difference from its source."""
+    """Measurements of a result's difference from its source."""
 
     kept: float
     """Share of the picture that is neither black nor white."""
@@ -86,7 +86,7 @@ def verdict_on(source: torch.Tensor, result: torch.Tensor, difference: Differenc
 
 
 def evidence_of(source: torch.Tensor, result: torch.Tensor, difference: Difference) -> Evidence:
-    """Measure what a verdict is based on."""
+    """Take the measurements that a verdict is based on."""
     kept, structured = ~difference.changed, difference.contrast > 2 * difference.threshold
     means = source.mean(0)
     share = _share(kept, (means > _DARK) & (means < _BRIGHT))

@@ -1,1 +1,1 @@
-"""Pictures: reading them, turning them into tensors, and drawing sheets of them."""
+"""Pictures: reading them, converting them to tensors, and drawing sheets of them."""

@@ -12,13 +12,14 @@ LABELS = ("A  before", "A'  after", "B  source", "B'  result")
 SIGNS = (":", "::", ":")
 _HIGHEST = 4096
 _THINNEST, _NARROW = 4, 256
-"""A result is shown at most so many times as high as wide, or as so many pixels."""
+"""The shown height is at most this many times the width; a width below the second number counts as that many pixels."""
 
 
 def comparison_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
     """Lay before, after, source and result, four pictures, in a row, with labels, all as high as the result.
 
-    A result over 4096 pixels high, or long and thin, is shrunk: the other pictures would grow without bound.
+    A result that is over 4096 pixels high, or long and thin, is shrunk; otherwise the other pictures would grow without
+    bound.
 
     A picture wider than twice that height is shrunk to it; one narrower than its label stands centred over it.
     """

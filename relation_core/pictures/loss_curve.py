@@ -1,4 +1,4 @@
-"""The curve of a loss as a picture."""
+"""The loss curve as a picture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 _SIZE, _LEFT, _TOP, _RIGHT, _BOTTOM = (960, 540), 90, 40, 30, 50
 _STEPS, _SMOOTH, _INK, _GRID = "#c9c9d6", "#3b4cc0", "#303030", "#e8e8ee"
 _SMOOTHED = 20
-"""Steps that the smooth line is averaged over."""
+"""Steps in the smooth line's average."""
 _LINES = 5
-"""Of the grid, across."""
+"""Horizontal grid lines."""
 
 
 def draw_loss_curve(losses: Sequence[float]) -> Image.Image:

@@ -14,7 +14,7 @@ def opaque(picture: Image.Image) -> Image.Image:
     """Turn an image of any of Pillow's modes into RGB; alpha is composited on white, 16 bits are scaled to 8.
 
     Raises:
-        ExemplarError: the mode holds numbers of no known range (floating point).
+        ExemplarError: the mode is floating point, whose range is unknown.
     """
     if picture.mode in ("RGB", "L"):
         return picture.convert("RGB")

@@ -16,24 +16,24 @@ from ..files.regular_file import open_regular
 from .opaque import opaque
 
 MAX_PIXELS = 1 << 26
-"""67 megapixels. A small file can claim any number; Pillow's own limit lets pass what takes several gigabytes."""
+"""67 megapixels. A small file can claim any size, and Pillow's own limit still allows several gigabytes."""
 MAX_BYTES = 8 * MAX_PIXELS + (1 << 20)
 """No picture of that many pixels needs more."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-"""Pillow's names. Others are left out on purpose: EPS, for one, is a program that Ghostscript would run."""
+"""Pillow's names. Others are left out on purpose: an EPS file, for one, is a program that Ghostscript would run."""
 _READABLE = "a PNG, JPEG, WebP, BMP, TIFF, GIF or AVIF picture"
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A decoded picture, and what its file is."""
+    """A decoded picture and facts about its file."""
 
     pixels: Image.Image
-    """RGB, the right way up; of several frames the first."""
+    """The first frame, RGB and the right way up."""
     format: str
-    """Pillow's name of it, such as JPEG; MPO for a JPEG with several pictures."""
+    """Pillow's name, such as JPEG; MPO for a JPEG with several pictures."""
     several: bool
-    """Whether the file has more frames than this one."""
+    """Whether the file has further frames."""
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -46,7 +46,7 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def read_picture_file(path: Path) -> PictureFile:
-    """Read a picture as :func:`read_picture` does, and tell what kind of file it has.
+    """Read a picture as :func:`read_picture` does, with its format.
 
     Raises:
         PictureError: as there.
@@ -63,7 +63,7 @@ def read_picture_file(path: Path) -> PictureFile:
 
 
 def decode_picture(data: bytes, name: str) -> Image.Image:
-    """Decode a picture that came as bytes, as :func:`read_picture` does.
+    """Decode a picture from bytes, as :func:`read_picture` does.
 
     Args:
         data: the file's contents.
@@ -81,7 +81,7 @@ def decode_picture(data: bytes, name: str) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def readable_suffixes() -> tuple[str, ...]:
-    """The endings, in lower case and sorted, of the names of pictures that this Pillow can read."""
+    """The file extensions that this Pillow can read, in lower case and sorted."""
     formats = {*_formats(), "MPO"}
     return tuple(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats))
 

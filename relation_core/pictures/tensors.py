@@ -1,4 +1,4 @@
-"""Pictures as tensors and as PIL images, and the way between them."""
+"""Conversion between tensors and PIL images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
     """Give every picture of a batch three channels: grey is repeated, alpha is composited on white.
 
     Args:
-        image: (B, height, width, C); C is 1 (grey), 2 (grey, alpha), 3 or 4 (colour, alpha). Values are
-            cut to [0, 1]; what is not a number counts as 0.
+        image: (B, height, width, C); C is 1 (grey), 2 (grey, alpha), 3 or 4 (colour, alpha). Values are clipped to [0,
+        1]; NaN counts as 0.
 
     Returns:
         (B, height, width, 3), in the dtype and on the device of ``image``.

@@ -1,4 +1,4 @@
-"""Small pictures of exemplar pairs, which travel with a relation so that a person sees what it does."""
+"""Thumbnails of exemplar pairs, stored with a relation to show what it does."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def pair_thumbnail(before: Image.Image, after: Image.Image) -> torch.Tensor:
 
 
 def join_thumbnails(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Put thumbnails (P, height, width, 3) of several relations into one tensor; of other sizes they are resized.
+    """Join the thumbnails (P, height, width, 3) of several relations; if their sizes differ they are resized.
 
-    Files of strangers may have other sizes than ours.
+    Files from elsewhere may have other sizes.
     """
     if len({part.shape[1:] for part in parts}) > 1:
         parts = [torch.cat([_standard(picture) for picture in part]) for part in parts]

@@ -1,4 +1,4 @@
-"""Keys and values of the exemplar tokens, for every attention block; they are computed once, never while sampling."""
+"""Keys and values of the exemplar tokens for every attention block, computed once and never while sampling."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ KEY_EPS = 1e-5
 class KeysValues:
     """Keys and values of T exemplar tokens for every attention block.
 
-    The tensors are (blocks, heads, T, head_dim); block i is the i-th double-stream block, then on
-    through the single-stream ones.
+    The tensors are (blocks, heads, T, head_dim): the double-stream blocks first, then the single-stream ones.
     """
 
     keys: torch.Tensor
     """RMS-normalised per head."""
     values: torch.Tensor
     key_scale: torch.Tensor
-    """(blocks, heads, T, 1) float32: what the keys were divided by. With it keys can be mixed as tokens are."""
+    """(blocks, heads, T, 1) float32: the divisors of the keys, which allow keys to be mixed like tokens."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of keys and values: what is held while sampling."""
+        """Bytes of keys and values, which stay in memory while sampling."""
         return self.keys.nbytes + self.values.nbytes
 
     def is_finite(self) -> bool:
@@ -43,7 +42,7 @@ class KeysValues:
         return all(math.isfinite(block.sum(dtype=torch.float32)) for part in parts for block in part)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> KeysValues:
-        """Move keys and values; tensors that are there already are shared, not copied."""
+        """Move keys and values; tensors that are already there are shared, not copied."""
         dtype = dtype or self.keys.dtype
         if self.keys.device == torch.device(device) and self.keys.dtype == dtype:
             return self
@@ -59,11 +58,11 @@ def compute_keys_values(
 ) -> KeysValues:
     """Project tokens to keys and values, one matrix at a time.
 
-    K = W_k c and V = W_v c without bias, split into heads; K is RMS-normalised per head (eps 1e-5, no
-    learned scale), V is not. Matrices are streamed from the file and used in the dtype of the tokens.
+    K = W_k c and V = W_v c without bias, split into heads; K is RMS-normalised per head (eps 1e-5, no learned scale), V
+    is not. Matrices are streamed from the file and used in the dtype of the tokens.
 
     Args:
-        tokens: (T, text_dim); its dtype is that of the result, on its device the result is kept.
+        tokens: (T, text_dim); the result has its dtype and stays on its device.
         weights: an adapter's tensors by canonical name.
         config: its sizes.
         device: where to compute.
@@ -92,7 +91,7 @@ def normalise_keys(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def join_tokens(parts: list[KeysValues]) -> KeysValues:
-    """Stand the tokens of several relations side by side."""
+    """Put the tokens of several relations side by side."""
     return KeysValues(
         torch.cat([part.keys for part in parts], dim=2),
         torch.cat([part.values for part in parts], dim=2),

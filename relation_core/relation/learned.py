@@ -1,4 +1,4 @@
-"""Where a learned relation comes from, as its file says it."""
+"""The origin of a learned relation, as its file records it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_TEXT = 2000
 """Characters of a prompt or of a model's name."""
 
 _MAX_ORIGINS = 256
-"""Learnings that have a part in one relation."""
+"""The most learnings that one relation records."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Learned:
     pairs: int
     """Pairs that it was learned from."""
     steps: int
-    """Steps that led to these tokens."""
+    """Steps that produced these tokens."""
     prompt: str
     model: str
     """Name of the base model, such as its file's."""
 
     def __str__(self) -> str:
-        """Put it in words."""
+        """Describe it in a sentence."""
         prompt = f"the prompt '{self.prompt}'" if self.prompt else "no prompt"
         pairs = "1 pair" if self.pairs == 1 else f"{self.pairs} pairs"
         return f"learned from {pairs} in {self.steps} steps with {self.model}, {prompt}"
 
 
 def learned_to_text(learned: tuple[Learned, ...]) -> str:
-    """Write origins as the metadata of a file; of a longer text, its beginning."""
+    """Write origins as file metadata; long texts are cut."""
     short = [replace(origin, prompt=origin.prompt[:_MAX_TEXT], model=origin.model[:_MAX_TEXT]) for origin in learned]
     return json.dumps([asdict(origin) for origin in short])
 
@@ -44,7 +44,7 @@ def learned_from_text(text: str) -> tuple[Learned, ...]:
     """Read what :func:`learned_to_text` wrote.
 
     Raises:
-        ValueError: it is something else; the message says what.
+        ValueError: it is something else, which the message names.
     """
     try:
         found: Any = parse_json(text)

@@ -1,4 +1,4 @@
-"""What a relation may hold: one check for what is saved and what is loaded, so that what is saved can be loaded."""
+"""The limits of a relation. Saving and loading share one check, so that every saved relation can be loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Sized(Protocol):
 
 
 def size_problem(tokens: _Sized, weights: _Sized, thumbnails: _Sized) -> str | None:
-    """Say what is wrong with the sizes of a relation's parts, before their values are read.
+    """Describe what is wrong with the sizes of a relation's parts, before their values are read.
 
     Args:
         tokens: (P, 2N, D) floats.
@@ -72,7 +72,7 @@ def check_pair_count(pairs: int) -> None:
     """Refuse more pairs than a relation can hold, or none.
 
     Raises:
-        ExemplarError: there are.
+        ExemplarError: the number is out of range.
     """
     if not 1 <= pairs <= MAX_PAIRS:
         raise ExemplarError(

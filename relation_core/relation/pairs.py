@@ -1,4 +1,4 @@
-"""From exemplar pictures to a relation: sized, seen by a vision model, projected."""
+"""From exemplar pictures to a relation: resize, encode with the vision model, project."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Picture = TypeVar("_Picture")
 
 
 def pair_up(before: list[_Picture], after: list[_Picture]) -> list[tuple[_Picture, _Picture]]:
-    """Put pictures before and after an edit together.
+    """Pair the pictures before and after an edit.
 
     Raises:
-        ExemplarError: there are not as many of each.
+        ExemplarError: their numbers differ.
     """
     if len(before) != len(after):
         raise ExemplarError(
@@ -51,15 +51,15 @@ def encode_pairs(
         adapter: the adapter.
         vision: the vision model that the adapter was trained with.
         pairs: RGB pictures of any size.
-        fit: how a picture is brought to the vision model's square.
-        weight: of every one of these pairs, at least 0.
+        fit: how a picture is fitted to the vision model's square.
+        weight: of each of these pairs, at least 0.
         device: where to project; the result is kept on the CPU.
         dtype: of tokens, keys and values: the model's compute dtype.
         progress: one step a pair, then those of :func:`encode_relation`; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is no
-            weight, or there are too many pairs.
+        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is invalid,
+        or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
     check_pair_count(len(pairs))

@@ -1,4 +1,4 @@
-"""A relation: what exemplar pairs say, ready for a model."""
+"""A relation: the edit that exemplar pairs show, ready for a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .tokens import exemplar_tokens
 
 @dataclass(frozen=True)
 class Relation:
-    """What P exemplar pairs say: an immutable value without any module.
+    """The edit that P exemplar pairs show: an immutable value that holds no module.
 
     N is the adapter's number of tokens a picture, D its text width.
     """
@@ -42,7 +42,7 @@ class Relation:
     keys_values: KeysValues
     """Of the tokens of all pairs, side by side: T = P * 2N."""
     learned: tuple[Learned, ...] = ()
-    """How its tokens were learned, once for every learning that has a part in it; empty where all are encoded."""
+    """How its tokens were learned, one entry per learning; empty if all are encoded."""
 
     @property
     def pairs(self) -> int:
@@ -79,7 +79,7 @@ class Relation:
         return moved
 
     def token_bias(self) -> torch.Tensor | None:
-        """Logarithms of the tokens' weights, (T,) float32; None where all are equal and so change nothing.
+        """Logarithms of the tokens' weights, (T,) float32; None if all are equal, which changes nothing.
 
         Every weight must be above 0.
         """
@@ -105,14 +105,14 @@ def encode_relation(
         adapter: the adapter.
         pooled: (P, 2, vision_dim), of before and after.
         thumbnails: (P, height, width, 3) uint8.
-        weight: of every one of these pairs, at least 0.
+        weight: of each of these pairs, at least 0.
         device: where to compute; the result is kept on the CPU.
         dtype: of tokens, keys and values: the model's compute dtype.
         progress: one step a token of the adapter, then one a block; it may raise to stop.
 
     Raises:
-        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is no
-            weight, or there are too many pairs.
+        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values; the weight is invalid,
+        or there are too many pairs.
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
     check_pair_count(len(pooled))
@@ -172,7 +172,7 @@ def join_relations(relations: list[Relation]) -> Relation:
 
     Raises:
         RelationMismatchError: they were made with different adapters.
-        ExemplarError: they have too many pairs together.
+        ExemplarError: together they have too many pairs.
     """
     first = relations[0]
     for other in relations[1:]:
@@ -226,7 +226,7 @@ def average_relations(first: Relation, second: Relation, ratio: float) -> Relati
 
 
 def check_same_adapter(first: Relation, second: Relation) -> None:
-    """Refuse to put relations of two adapters together: their keys mean different things."""
+    """Refuse to combine relations of two adapters: their keys mean different things."""
     if first.fingerprint != second.fingerprint:
         raise RelationMismatchError(
             f"These relations were made with different adapters ({first.fingerprint} and {second.fingerprint}); "
@@ -235,7 +235,7 @@ def check_same_adapter(first: Relation, second: Relation) -> None:
 
 
 def _origins(relations: list[Relation]) -> tuple[Learned, ...]:
-    """All learnings that have a part in a whole, each once."""
+    """All learnings of some relations, without duplicates."""
     return tuple(dict.fromkeys(origin for part in relations for origin in part.learned))
 
 
@@ -244,7 +244,7 @@ def _reweighted(relation: Relation, factor: float) -> Relation:
 
 
 _ROWS = 4096
-"""Rows of a matrix that are looked at together."""
+"""Rows of a matrix that are checked together."""
 
 
 def _is_finite(tensor: StoredTensor) -> bool:
@@ -254,7 +254,7 @@ def _is_finite(tensor: StoredTensor) -> bool:
 def _not_finite(
     adapter: RelationAdapter, weights: Mapping[str, StoredTensor], tokens: torch.Tensor, source: str
 ) -> CheckpointError | ExemplarError:
-    """Say whether the adapter or the tokens are at fault."""
+    """Raise an error that says whether the adapter or the tokens are at fault."""
     bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if bad:
         return CheckpointError(

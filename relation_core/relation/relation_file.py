@@ -1,4 +1,4 @@
-"""Relations as files: the tokens of the exemplar pairs, small enough to share as a LoRA is shared."""
+"""Relation files: the tokens of the exemplar pairs, small enough to share like a LoRA."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ USAGE_HINT = "Choose it in Load Relation, with the adapter that it was made with
 def save_relation(relation: Relation, path: str | Path, card: LibraryCard | None = None) -> None:
     """Write a relation's tokens, weights and small pictures, not its keys and values; all or nothing.
 
-    About 2 MB a pair in bfloat16 at the released adapter's size. The same relation and card make the same bytes.
+    About 2 MB a pair in bfloat16 at the released adapter's size. The same relation and card give the same bytes.
 
     Args:
         relation: the relation.
@@ -38,8 +38,8 @@ def save_relation(relation: Relation, path: str | Path, card: LibraryCard | None
         card: what model libraries say of it; without one, its name is its title.
 
     Raises:
-        ExemplarError: it holds what could not be loaded again.
-        CheckpointError: the file cannot be written. What had its name stays as it was.
+        ExemplarError: it could not be loaded again.
+        CheckpointError: the file cannot be written. An existing file of that name stays unchanged.
     """
     path = Path(path)
     weights = torch.tensor(relation.pair_weights, dtype=torch.float64)
@@ -64,7 +64,7 @@ def save_relation(relation: Relation, path: str | Path, card: LibraryCard | None
     metadata |= _library_metadata(relation, card or LibraryCard(path.stem))
     try:
         write_whole(path, sorted_metadata(save(tensors, metadata)))
-    except (OSError, ValueError) as error:  # a name with a null byte or half a letter in it is no name
+    except (OSError, ValueError) as error:  # a name with a null byte or a lone surrogate is invalid
         reason = error.strerror or str(error) if isinstance(error, OSError) else "this cannot be the name of a file"
         raise CheckpointError(
             f"The relation could not be written to {printable(str(path))} ({reason}). Nothing was changed: make room, "
@@ -86,7 +86,7 @@ def _library_metadata(relation: Relation, card: LibraryCard) -> dict[str, str]:
 def load_relation(
     path: str | Path, adapter: RelationAdapter, device: torch.device | str, progress: Progress | None = None
 ) -> Relation:
-    """Read a relation and compute its keys and values, bit for bit those it was saved with.
+    """Read a relation and compute its keys and values, which are bit for bit those of the saved one.
 
     Nothing in the file is executed, and nothing is allocated before its sizes are known to fit.
 
@@ -131,13 +131,13 @@ def relation_thumbnails(path: str | Path) -> torch.Tensor:
 
 
 def relation_origins(path: str | Path) -> tuple[Learned, ...]:
-    """Read how a relation file's tokens were learned; nothing if they were encoded."""
+    """Read how a relation file's tokens were learned; empty if they were encoded."""
     return _read_contents(path).learned
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a file holds."""
+    """The contents of a file."""
 
     path: Path
     made_with: str

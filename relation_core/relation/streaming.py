@@ -1,4 +1,4 @@
-"""Products with matrices that are too big to hold: block by block, straight from the file."""
+"""Products with matrices that are too large for memory: block by block, straight from the file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 
 BLOCK_BYTES = 4 << 20
-"""Size of a block once it is in the dtype of the product. Small enough to stay in a processor's cache and to be
-taken from memory that was used before; large enough that a block costs more than the call."""
+"""Size of a block once it is in the dtype of the product. Small enough to stay in the processor's cache and to reuse
+memory, and large enough that the work outweighs the call."""
 
 
 class Matrix(Protocol):
-    """A matrix whose rows can be read: a tensor, or one that lies in a file."""
+    """A matrix whose rows can be read: a tensor, or a matrix in a file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -29,9 +29,9 @@ class Matrix(Protocol):
 def streamed_linear(
     inputs: torch.Tensor, matrix: Matrix, bias: torch.Tensor | None = None, rows: slice = slice(None)
 ) -> torch.Tensor:
-    """Multiply by a matrix that lies on disk, holding one block of its rows at a time.
+    """Multiply by a matrix on disk, with one block of its rows in memory at a time.
 
-    A block travels in the file's dtype and becomes that of the inputs where they are.
+    A block is moved in the file's dtype and converted on the inputs' device.
 
     Args:
         inputs: (n, columns), on the device and in the dtype to compute in.
@@ -43,7 +43,7 @@ def streamed_linear(
         (n, rows), like the inputs.
 
     Raises:
-        CheckpointError: the file was changed meanwhile.
+        CheckpointError: the file was changed in the meantime.
     """
     first, last, _ = rows.indices(matrix.shape[0])
     result = inputs.new_empty(inputs.shape[0], last - first)
@@ -58,7 +58,7 @@ def streamed_linear(
 def streamed_product(inputs: torch.Tensor, matrix: Matrix) -> torch.Tensor:
     """:func:`streamed_linear` without a bias, through which gradients reach the inputs; the matrix is a constant.
 
-    The gradient's product with the matrix is streamed as the inputs' is, so the matrix is held in neither direction.
+    The backward product is streamed too, so the whole matrix is never in memory.
     """
     if not torch.is_grad_enabled():
         return streamed_linear(inputs, matrix)
@@ -68,7 +68,7 @@ def streamed_product(inputs: torch.Tensor, matrix: Matrix) -> torch.Tensor:
 class _StreamedProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, matrix: Matrix) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.matrix = matrix  # never changed: it needs none of save_for_backward's care
+        ctx.matrix = matrix  # never changed, so it does not need save_for_backward
         return streamed_linear(inputs, matrix)
 
     @staticmethod

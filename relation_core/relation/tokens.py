@@ -1,4 +1,4 @@
-"""Exemplar tokens: what the vision model saw, projected to the model's text width (paper, section 3.2)."""
+"""Exemplar tokens: vision features projected to the model's text width (paper, section 3.2)."""
 
 from __future__ import annotations
 

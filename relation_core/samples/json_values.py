@@ -1,4 +1,4 @@
-"""Reads JSON values one after the other from ``.jsonl`` and ``.json`` files, past what is broken in them."""
+"""Read JSON values one by one from ``.jsonl`` and ``.json`` files, skipping what is broken."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..files.regular_file import open_regular, read_regular
 
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
 _FIRST_WINDOW, _LONGEST = 1 << 12, 1 << 20
-"""Letters of a document that a value is looked for in at first, and the most that one may have."""
+"""Characters in which a value is looked for at first, and the most that one value may have."""
 _SPENT_ON_DEPTH = 10_000
-"""What a value that is nested too deeply counts as, in letters."""
+"""Characters that a value counts as if it is nested too deeply."""
 _BYTES = 128 << 20
-"""The most that is read of a file that is held in memory."""
+"""The largest file that is held in memory, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Located:
 def read_values(path: Path) -> Iterator[Located]:
     """Yield the values of a file: an array's elements, the lines of a ``.jsonl``, or objects one after the other.
 
-    The objects may be spread over lines and have commas between them, as in the authors' README. After something
-    broken, which is yielded as :class:`Unreadable`, reading goes on at the next line or object. A ``.jsonl`` with one
-    object a line is streamed; other files are held in memory as text.
+    The objects may be spread over lines and have commas between them, as in the authors' README. Something broken is
+    yielded as :class:`Unreadable`, and reading resumes at the next line or object. A ``.jsonl`` with one object a line
+    is streamed; other files are held in memory as text.
 
-    The time it takes grows with the file's length, whatever is in it.
+    The time is linear in the file's length, whatever it contains.
 
     Raises:
         OSError: the file cannot be read, is no regular file, or has to be held in memory and is larger than 128 MiB.
@@ -66,7 +66,7 @@ def _lines(path: Path) -> Iterator[Located]:
 
 
 def _split(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long, so much that it shows."""
+    """The lines of a file; a line over the limit is cut just above it."""
     while line := file.readline(_LONGEST + 1):
         yield line
         while len(line) > _LONGEST and not line.endswith(b"\n"):
@@ -89,7 +89,7 @@ def _decode_line(line: bytes) -> Any:
 def _document(path: Path) -> Iterator[Located]:
     text = _text(path)
     position, line, counted = 0, 1, 0
-    budget = 4 * len(text) + (1 << 22)  # for what is read in vain: broken values may lie within each other
+    budget = 4 * len(text) + (1 << 22)  # limits what is read in vain: broken values may be nested
     while True:
         position = _skip(text, position)
         line, counted = line + text.count("\n", counted, position), position
@@ -112,7 +112,7 @@ def _text(path: Path) -> str:
 
 
 def _next_value(text: str, position: int) -> tuple[Any, int, int]:
-    """Decode the value at a position; return it, where it ends, and how many letters were read in vain."""
+    """Decode the value at a position; return it, where it ends, and how many characters were read in vain."""
     decoder, spent, length = json.JSONDecoder(), 0, _FIRST_WINDOW
     while True:
         window = text[position : position + length]

@@ -15,7 +15,7 @@ from .json_values import Located, Unreadable, read_values
 PICTURE_KEYS = ("cond1", "cond2", "source", "target")
 TASKS = "tasks.json"
 PROBLEMS = "problems.jsonl"
-"""What a build found wrong with its input; it lies beside the samples and holds none."""
+"""The problems that a build found in its input; this file lies beside the samples and holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class BrokenSample:
-    """A line that is no sample."""
+    """A line that is not a sample."""
 
     index: int
     line: int
@@ -47,14 +47,14 @@ class BrokenSample:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A sample's task and its category, which is empty where none is known."""
+    """A sample's task and category; the category is empty if unknown."""
 
     name: str
     category: str
 
 
 def scan_samples(file: Path) -> Iterator[Sample | BrokenSample]:
-    """Yield the samples of a run-ready ``.jsonl`` or ``.json``, and what is wrong with those that are broken.
+    """Yield the samples of a run-ready ``.jsonl`` or ``.json``, broken ones as what is wrong with them.
 
     Raises:
         DatasetError: the file cannot be read.
@@ -122,7 +122,7 @@ def _sample(index: int, located: Located) -> Sample | BrokenSample:
 
 
 class TaskTable:
-    """Tells the task of a sample from the folder of its source, with the help of ``tasks.json`` where there is one."""
+    """Finds the task of a sample from the folder of its source, with ``tasks.json`` if there is one."""
 
     def __init__(self, file: Path) -> None:
         table = file.parent / TASKS
@@ -132,7 +132,7 @@ class TaskTable:
                 self._tasks[fields["folder"]] = Task(name, fields["category"])
 
     def task(self, sample: Sample) -> Task:
-        """Give the sample's task."""
+        """Return the sample's task."""
         folder = str(PurePosixPath(sample.source).parent)
         return self._tasks.get(folder, Task(folder, ""))
 

@@ -1,4 +1,4 @@
-"""Paints what lies behind a landscape's houses and trees: sky, clouds, ridges, meadow and lake."""
+"""Paint the backdrop of a landscape's houses and trees: sky, clouds, ridges, meadow and lake."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEPT = 32
 
 @dataclass(frozen=True)
 class _Rows:
-    """Some rows of a picture, and the middles of their pixels."""
+    """Some rows of a picture, and the centres of their pixels."""
 
     picture: Array
     """(rows, SIDE, 3), a view that is painted on."""
@@ -43,7 +43,7 @@ class _Rows:
 
 @lru_cache(maxsize=1)
 def grid() -> tuple[Array, Array]:
-    """X and y of the middles of all pixels (SIDE, SIDE)."""
+    """X and y of all pixel centres (SIDE, SIDE)."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + np.float32(0.5)
     return x, y
 
@@ -191,7 +191,7 @@ def _meadow(picture: Array, scene: Landscape, light: Light) -> None:
 
 
 def _lake(scene: Landscape) -> Array:
-    """How much of each pixel is lake (SIDE, SIDE)."""
+    """Share of lake in each pixel (SIDE, SIDE)."""
     assert scene.lake is not None  # noqa: S101 - asked for a landscape with a lake
     rng = np.random.default_rng((*scene.seed, 6))
     top, bottom = scene.lake
@@ -201,7 +201,7 @@ def _lake(scene: Landscape) -> Array:
 
 
 def cover_with_water(picture: Array, share: Array, line: float, light: Light, mirror: float) -> None:
-    """Put water over a picture, in which shows what stands above ``line``; in place.
+    """Put water over a picture, reflecting what stands above ``line``; in place.
 
     Args:
         picture: (SIDE, SIDE, 3).

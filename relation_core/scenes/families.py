@@ -19,13 +19,13 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Parameter:
-    """What values a family's parameter has."""
+    """The values of a family's parameter."""
 
     kind: Kind = "none"
     spans: Sequence[Span] = ()
-    """Ranges that values are drawn from; of a choice, each is one value twice."""
+    """Ranges that values are drawn from; in a choice, each range is a single value."""
     held_out: Sequence[Span] = ()
-    """Ranges within them that are kept out of training."""
+    """Parts of these ranges that are kept out of training."""
     unit: str = ""
 
     def is_held_out(self, value: float) -> bool:
@@ -41,7 +41,7 @@ class Family:
     instruction: str
     """With ``{}`` for the parameter."""
     touches: frozenset[str]
-    """What it decides about the picture. Families that touch the same thing are not composed."""
+    """What it changes in the picture. Families that change the same thing are not composed."""
     of_scene: Callable[[Landscape, float], Landscape] | None = None
     of_picture: Callable[[Image.Image, float], Image.Image] | None = None
     parameter: Parameter = Parameter()
@@ -126,6 +126,6 @@ FAMILIES: tuple[Family, ...] = (
     _picture("blur", "Blur it by {}.", "detail", edits.blur, parameter=_RADII),
     _picture("frame", "Put a frame around it.", "frame", _plain(edits.frame)),
 )
-"""All families, in the order in which two of them act on one picture."""
+"""All families, in the order in which they act on a picture."""
 
 BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}

@@ -1,8 +1,8 @@
-"""What a small landscape holds: sky, sun, clouds, ridges, meadow or lake, houses, trees and a path.
+"""Small landscapes: sky, sun, clouds, ridges, meadow or lake, houses, trees and a path.
 
-The adapter sees an exemplar pair as a set: nothing in it says which picture is before and which after. So a landscape
-before an edit is always *quiet* - noon in summer, clear air, a blue sky above with the sun on the left, walls in pale
-or earthen colours - and every relation makes something that no quiet landscape shows.
+The adapter sees an exemplar pair as a set: nothing tells it which picture came first. So a landscape before an edit is
+always *quiet* - noon in summer, clear air, a blue sky above with the sun on the left, walls in pale or earthen colours
+- and every relation makes something that no quiet landscape shows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GROUNDS: tuple[Colour, ...] = ((0.44, 0.60, 0.28), (0.38, 0.55, 0.30), (0.52, 0
 _ZENITHS: tuple[Colour, ...] = ((0.30, 0.54, 0.86), (0.36, 0.60, 0.88), (0.26, 0.48, 0.80), (0.42, 0.64, 0.88))
 
 _TRIES = 100
-"""Places that are tried for trees."""
+"""Places tried for trees."""
 
 TreeKind = Literal["fir", "round", "poplar"]
 _TREES: tuple[TreeKind, ...] = ("fir", "round", "poplar")
@@ -42,7 +42,7 @@ class House:
     """A house, seen at an angle."""
 
     x: float
-    """Of its middle."""
+    """x of its middle."""
     base: float
     """y of its foot."""
     size: float
@@ -63,7 +63,7 @@ class Tree:
     """Its height."""
     kind: TreeKind
     shade: float
-    """Of its green, in [0, 1]; dark to light."""
+    """Brightness of its green, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Ridge:
     relief: float
     """Reach of the crest above and below."""
     craggy: bool
-    """Mountains, with rock and snow at the top; else wooded hills."""
+    """Whether it is mountains, with rock and snow at the top, or wooded hills."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Weather:
-    """What edits change about a whole landscape."""
+    """The properties of a whole landscape that edits change."""
 
     hour: float = 0.0
     """Noon is 0, sunset about 0.6, night 1."""
@@ -105,7 +105,7 @@ class Weather:
 
 @dataclass(frozen=True)
 class Landscape:
-    """A picture, before it is painted."""
+    """A landscape, before it is painted."""
 
     seed: tuple[int, int]
     """Of crests, clouds and textures."""
@@ -195,7 +195,7 @@ def _houses(rng: np.random.Generator, horizon: float, shore: float) -> tuple[Hou
 
 
 def _trees(rng: np.random.Generator, houses: tuple[House, ...], horizon: float, shore: float) -> tuple[Tree, ...]:
-    """Five to ten, none before a house, and four of them beside all houses, as far as there is room."""
+    """Five to ten trees, none in front of a house, and four of them clear of all houses if there is room."""
     count, trees = int(rng.integers(5, 11)), list[Tree]()
     main = _TREES[int(rng.integers(3))]
     for tries in range(_TRIES):

@@ -42,9 +42,9 @@ class Light:
     cloud_lit: Array
     cloud_shade: Array
     on_land: Array
-    """What colours of the land are multiplied by."""
+    """Factor of the land's colours."""
     air: Array
-    """What far things turn to."""
+    """The colour that distant things fade to."""
     fog: Array
     night: float
     """0 by day, 1 at night: stars and lit windows."""

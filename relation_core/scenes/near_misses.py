@@ -1,4 +1,4 @@
-"""What an edit could be mistaken for: other relations of the same picture, most of them close to it."""
+"""Relations that an edit could be mistaken for, most of them close to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TURN = 30.0
 
 
 def near_misses(relation: PaintedEdit, seed: int, count: int = 44) -> list[PaintedEdit]:
-    """Give ``count`` relations that are not this one, the nearest first.
+    """Return ``count`` other relations, the nearest first.
 
     Its parameters elsewhere (hues and angles 30, 60 and 90 degrees away), each half alone, the reverse, every other
     family alone, and each half with another family. The unedited picture is not among them.
@@ -30,7 +30,7 @@ def near_misses(relation: PaintedEdit, seed: int, count: int = 44) -> list[Paint
 
 
 def moved_values(step: Step) -> list[float]:
-    """Values of a step's parameter that a good model tells from its own; among them the reverse, where one exists."""
+    """Values of a step's parameter that a good model can tell from its own, including the reverse if one exists."""
     parameter, value = step.family.parameter, step.value
     if parameter.kind in ("hue", "angle"):
         moved = [value + sign * turn for turn in (_TURN, 2 * _TURN, 3 * _TURN) for sign in (1, -1)]
@@ -44,7 +44,7 @@ def moved_values(step: Step) -> list[float]:
 
 
 def _amounts(parameter: Parameter, value: float) -> list[float]:
-    """A third of the range away, on either side; for contrast, the other way."""
+    """Values a third of the range away on either side; for contrast, the opposite one."""
     low, high = parameter.spans[0]
     if len(parameter.spans) > 1:
         return [-value]
@@ -91,7 +91,7 @@ def _step(rng: np.random.Generator, name: str) -> Step:
 
 
 def _differs(miss: PaintedEdit, relation: PaintedEdit) -> bool:
-    """Whether a miss is of other families, or of values that moved far enough to be told."""
+    """Whether a miss has other families, or values that differ enough to be seen."""
     return miss.families != relation.families or any(
         _far(one, other) for one, other in zip(miss.steps, relation.steps, strict=True)
     )

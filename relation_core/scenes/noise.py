@@ -17,7 +17,7 @@ _SHEETS = 4
 def texture(rng: np.random.Generator, side: int, across: int, down: int) -> Array:
     """Noise (side, side) in about [-1, 1], in spots of three sizes, the largest ``across`` x ``down`` pixels.
 
-    It is cut from a sheet at a random place, which is far quicker than new noise.
+    It is cut from a sheet at a random place, which is far faster than making new noise.
     """
     sheet = _sheet(across, down, int(rng.integers(_SHEETS)))
     x, y = rng.integers(0, _SHEET - side, 2)

@@ -1,4 +1,4 @@
-"""Paints a landscape: its backdrop, its figures, and the weather before them."""
+"""Paint a landscape: its backdrop, its figures, and the weather in front of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLOOD = 92.0
 """y that a flood rises to."""
 _DROPS = 170
 _RAIN_SEED = 5
-"""Rain falls alike on all scenes, so that a source fixes its target."""
+"""Rain falls the same way in all scenes, so that a source determines its target."""
 
 
 def paint(scene: Landscape) -> Image.Image:

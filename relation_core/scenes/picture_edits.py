@@ -1,4 +1,4 @@
-"""Edits of finished pictures, of any scene: geometry, colours and detail. All keep the size of a square picture."""
+"""Edits of finished pictures: geometry, colours and detail. All keep the size of a square picture."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def turn(picture: Image.Image, degrees: float) -> Image.Image:
 
 
 def grey(picture: Image.Image) -> Image.Image:
-    """Take the colour away."""
+    """Turn grey."""
     return picture.convert("L").convert("RGB")
 
 
 def sepia(picture: Image.Image) -> Image.Image:
-    """Tone like an old photograph."""
+    """Tint like an old photograph."""
     bright = luma(_array(picture))[..., None]
     return _picture(_SEPIA_DARK + (_SEPIA_LIGHT - _SEPIA_DARK) * bright)
 

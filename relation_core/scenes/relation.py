@@ -1,4 +1,4 @@
-"""Relations between pictures: one step or two, each of a family and with its parameter."""
+"""Relations between pictures: one or two steps, each with its family and parameter."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class PaintedEdit:
 
 
 def relation_of(*steps: Step) -> PaintedEdit:
-    """A relation of steps, in the order in which they act."""
+    """Make a relation of steps, in the order in which they act."""
     return PaintedEdit(tuple(sorted(steps, key=lambda step: _ORDER.index(step.name))))
 
 
 def can_be_composed(first: Family, second: Family) -> bool:
-    """Whether two families decide different things, so that both can be seen in one picture."""
+    """Whether two families change different things, so that both can be seen in one picture."""
     return first != second and not first.touches & second.touches

@@ -40,7 +40,7 @@ class DrawnEdit:
 
     @property
     def name(self) -> str:
-        """Kind and parameter, as a folder may be called."""
+        """Kind and parameter, as a folder name."""
         return f"{self.kind}_{self.parameter}" if self.parameter else self.kind
 
 
@@ -93,7 +93,7 @@ def _darken(picture: Image.Image) -> Image.Image:
 
 
 def _with_variants() -> tuple[DrawnEdit, ...]:
-    """Edits of which there is one for every colour or shape."""
+    """Edits that exist for every colour or shape."""
     recolours = [
         DrawnEdit("recolour", name, f"Paint every object {name}.", "colour", _redrawn(partial(_recolour, colour)))
         for name, colour in LOUD.items()
@@ -138,7 +138,7 @@ def _single() -> tuple[DrawnEdit, ...]:
 
 
 HELD_OUT = ("recolour_cyan", "background_magenta")
-"""Combinations that are kept out of training; edit and colour each occur there, but not together."""
+"""Combinations kept out of training: their edit and their colour each occur there, but not together."""
 
 ALL: tuple[DrawnEdit, ...] = (*_with_variants(), *_single())
 TRAINED: tuple[DrawnEdit, ...] = tuple(relation for relation in ALL if relation.name not in HELD_OUT)

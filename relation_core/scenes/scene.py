@@ -1,8 +1,8 @@
-"""What a small scene holds: a sky, a ground, a sun, and one or two things.
+"""Small scenes: a sky, a ground, a sun, and one or two things.
 
-The adapter sees an exemplar pair as a set: nothing in it says which picture is before and which after. So a scene
-before an edit is always *quiet* - soft colours, plain shapes, small things, the ground below and the sun at the upper
-left - and every relation makes something that no quiet scene shows. Which picture is which can then be seen.
+The adapter sees an exemplar pair as a set: nothing tells it which picture came first. So a scene before an edit is
+always *quiet* - soft colours, plain shapes, small things, the ground below and the sun at the upper left - and every
+relation makes something that no quiet scene shows. That shows which picture is which.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Thing:
     x: float
     y: float
     radius: float
-    """Of a circle of about its size."""
+    """Radius of a circle of about its size."""
     hollow: bool = False
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, before it is drawn."""
+    """A scene, before it is drawn."""
 
     sky: Colour
     ground_height: float

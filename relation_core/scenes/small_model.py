@@ -1,4 +1,4 @@
-"""Where the small model lies that comes with a clone of the repository, and with the pack in ComfyUI."""
+"""The location of the small model that comes with the pack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which relations are trained on, and which are held out, and the drawing of both."""
+"""The split into relations that are trained on and held out, and random draws from both."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SPLITS: tuple[Split, ...] = ("trained", "compositions", "ranges", "families")
 HELD_OUT_SHARE = 0.2
 """Of the compositions."""
 _COMPOSED = 0.5
-"""Share of the relations drawn that have two steps."""
+"""Share of drawn relations that have two steps."""
 
 Pair = tuple[str, str]
 
 
 @lru_cache(maxsize=1)
 def compositions() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """Pairs of trained families that can be composed: those trained on, and those held out."""
+    """Pairs of trained families that can be composed, split into trained and held-out ones."""
     known = [family for family in FAMILIES if not family.held_out]
     pairs = [(first.name, second.name) for first, second in combinations(known, 2) if can_be_composed(first, second)]
     pairs.sort(key=lambda pair: blake2b("+".join(pair).encode()).digest())
@@ -47,7 +47,7 @@ def split_of(relation: PaintedEdit) -> Split:
 def draw_relation(seed: int, index: int, split: Split = "trained") -> PaintedEdit:
     """Give relation number ``index`` of a seed and a split: the same one each time.
 
-    Half of those trained on have two steps. Of the held-out ranges and families, all have one.
+    Half of the trained ones have two steps; those of held-out ranges and families have one.
     """
     rng = np.random.default_rng((seed, index, SPLITS.index(split)))
     if split == "compositions" or (split == "trained" and rng.random() < _COMPOSED):
@@ -62,7 +62,7 @@ def draw_relation(seed: int, index: int, split: Split = "trained") -> PaintedEdi
 
 
 def draw_scene(relation: PaintedEdit, seed: int, index: int) -> Landscape:
-    """Give landscape number ``index`` of a seed for a relation: the first from there on that it can be seen on."""
+    """Return the first landscape of a seed, from number ``index`` on, that the relation can be seen on."""
     scene = quiet_landscape(seed, index)
     while not relation.fits(scene):
         index += 1

@@ -1,4 +1,4 @@
-"""From exemplar tokens to what the model's blocks attend to, with gradients and without holding the adapter."""
+"""From exemplar tokens to keys and values, with gradients and without keeping the adapter in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Attended:
         return [*self.keys, *self.values]
 
     def cut_off(self) -> Attended:
-        """The same values as leaves of a graph of their own, which collect gradients."""
+        """The same values as leaves of a separate graph, which collect gradients."""
         keys, values = ([part.detach().requires_grad_() for part in parts] for parts in (self.keys, self.values))
         return Attended(keys, values, self.bias)
 
@@ -39,7 +39,7 @@ def attended_by_block(
 ) -> Attended:
     """Project tokens to keys and values, as :func:`..relation.keys_values.compute_keys_values` does, differentiably.
 
-    The matrices are constants. They are streamed from the file, here and once more when the gradient goes back.
+    The matrices are constants. They are streamed from the file, here and again in the backward pass.
 
     Args:
         tokens: (T, text_dim), on the device and in the dtype to compute in.

@@ -1,4 +1,4 @@
-"""Flow matching with a clean source beside the target: the loss that a relation is learned by.
+"""Flow matching with a clean source beside the target: the loss for learning a relation.
 
 Axes: B samples, h and w rows and columns of a latent.
 """
@@ -17,7 +17,7 @@ from ..flux.sizes import PATCH
 from .attended import Attended
 
 PIECE_TOKENS = 2048
-"""Image tokens that go through the model at once: one sample of 512x512 pixels, or many of fewer."""
+"""Image tokens in one call of the model: one sample of 512x512 pixels, or several smaller ones."""
 
 
 class Predict(Protocol):
@@ -68,7 +68,7 @@ class Samples:
 
 
 def split_samples(pairs: Sequence[LatentPair], noises: Sequence[torch.Tensor], levels: torch.Tensor) -> list[Samples]:
-    """Put samples of the same size together, as many as go through the model at once."""
+    """Group samples of the same size, as many as fit into one call of the model."""
     by_size: dict[torch.Size, list[int]] = {}
     for index, pair in enumerate(pairs):
         by_size.setdefault(pair.source.shape, []).append(index)

@@ -1,4 +1,4 @@
-"""The learning itself: one step after the other, of which every one can be the last before a pause."""
+"""The learning loop, which can pause after any step."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .settings import TuningError, TuningSettings
 LEVELS_A_PAIR = 4
 """Noise levels at which every held-out pair is measured, always with the same noise."""
 _HALF_SCALE = 1024.0
-"""Times which the loss goes back through a model in float16, whose gradients would vanish."""
+"""Factor of the loss in a model in float16, whose gradients would otherwise vanish."""
 _MOST_GROWTH = 100.0
-"""Of the tokens' root mean square; what is learned well stays far below."""
+"""Largest growth of the tokens' root mean square; good learning stays far below it."""
 
 
 class Learner:
     """Learns exemplar tokens with AdamW.
 
-    Whatever is random in a step depends on the seed and the step alone, and everything else is in :meth:`state`. So a
-    learner that goes on from a state ends where it would have ended anyway, to the last bit.
+    Random numbers depend on the seed and the step alone, and everything else is in :meth:`state`. So a learner that
+    resumes from a state gives the same result, bit for bit.
 
     Args:
         predict: the frozen model.
@@ -37,7 +37,7 @@ class Learner:
         start: (P, 2N, D) tokens to start from.
         bias: (P * 2N,) of the tokens, or None.
         pairs: what is learned from.
-        held_out: pairs that are only measured; with some, the best tokens are kept, without, the last.
+        held_out: pairs that are only measured; if there are any, the best tokens are kept, otherwise the last.
         settings: of the learning.
         device: where to compute.
         dtype: what the model computes in.
@@ -64,7 +64,7 @@ class Learner:
         self._optimizer = torch.optim.AdamW([self._tokens], weight_decay=0.0)
         self._best: torch.Tensor | None = None
         self.step = 0
-        """Steps that are done."""
+        """Steps done so far."""
         self.losses: list[float] = []
         """Of every step, on the pairs that are learned from."""
         self.checks: list[tuple[int, float]] = []
@@ -72,25 +72,25 @@ class Learner:
 
     @property
     def done(self) -> bool:
-        """Whether the last step is done."""
+        """Whether all steps are done."""
         return self.step >= self._settings.steps
 
     @property
     def tokens(self) -> torch.Tensor:
-        """What has been learned: (P, 2N, D) float32 on the CPU; with held-out pairs, the best of it."""
+        """The learned tokens, (P, 2N, D) float32 on the CPU; with held-out pairs, the best ones."""
         best = self._tokens if self._best is None else self._best
         return best.detach().to("cpu", copy=True)
 
     @property
     def best_step(self) -> int:
-        """Steps that led to :attr:`tokens`."""
+        """Steps that produced :attr:`tokens`."""
         return self.step if self._best is None else min(self.checks, key=lambda check: check[1])[0]
 
     def take_step(self) -> float:
-        """Take one step; give its loss.
+        """Take one step and return its loss.
 
         Raises:
-            TuningError: the loss or the tokens are not finite any more.
+            TuningError: the loss or the tokens are no longer finite.
         """
         if self.step == 0 and not self.checks:
             self._check()
@@ -111,15 +111,15 @@ class Learner:
         return loss
 
     def attended(self) -> Attended:
-        """Keys and values of what has been learned, without gradients."""
+        """Keys and values of the learned tokens, without gradients."""
         with torch.no_grad():
             return self._attend(self.tokens.to(self._device))
 
     def check_learned(self) -> None:
-        """Refuse a result that no learning leads to.
+        """Refuse the result of learning that diverged.
 
         Raises:
-            TuningError: the loss grew, or the tokens grew out of all measure.
+            TuningError: the loss grew, or the tokens grew too large.
         """
         part = max(1, len(self.losses) // 10)
         first, last = (sum(losses) / part for losses in (self.losses[:part], self.losses[-part:]))
@@ -134,7 +134,7 @@ class Learner:
             )
 
     def state(self) -> dict[str, Any]:
-        """All that the next steps depend on, and the curve so far."""
+        """Everything that the next steps depend on, and the curve so far."""
         return {
             "step": self.step,
             "tokens": self._tokens.detach().clone(),
@@ -145,7 +145,7 @@ class Learner:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         with torch.no_grad():
             self._tokens.copy_(state["tokens"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -159,7 +159,7 @@ class Learner:
         return attended_by_block(flat, self._weights, self._config, bias)
 
     def _backward(self) -> float:
-        """Give the tokens their gradient, and return the loss.
+        """Set the tokens' gradient and return the loss.
 
         The samples go through the model in pieces, and the adapter's matrices are streamed once for all of them.
         """
@@ -185,7 +185,7 @@ class Learner:
 
     @torch.no_grad()
     def _check(self) -> None:
-        """Measure the held-out pairs, and keep the tokens if they are the best so far."""
+        """Measure the held-out pairs and keep the tokens if they are the best so far."""
         if not self._held_out:
             return
         generator = generator_of(self._settings.seed, "held out")
@@ -204,6 +204,6 @@ class Learner:
 
 
 def _draw_pairs(count: int, size: int, generator: torch.Generator) -> list[int]:
-    """Draw ``size`` of ``count`` pairs, each as often as the others or once more."""
+    """Draw ``size`` of ``count`` pairs, all equally often to within one."""
     rounds = [torch.randperm(count, generator=generator) for _ in range(-(-size // count))]
     return [int(index) for index in torch.cat(rounds)[:size]]

@@ -1,4 +1,4 @@
-"""The pairs that a relation is learned from, and the relation that learning starts from and ends in."""
+"""The pairs that a relation is learned from, and the relations at the start and end of learning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..relation.relation import Relation, relation_of_tokens
 from .settings import TuningError
 
 _SHOWN = 4
-"""Pairs on a learned relation's small picture."""
+"""Pairs in a learned relation's thumbnail."""
 
 
 def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
@@ -26,10 +26,10 @@ def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
 
     Args:
         pairs: RGB pictures before and after.
-        what: what to call one of them.
+        what: the name of one of them.
 
     Raises:
-        TuningError: there are none, or the pictures of one differ in size or not at all.
+        TuningError: there are none, or the two pictures of a pair differ in size or are the same.
     """
     if not pairs:
         raise TuningError(f"There is no {what} to learn from; expected at least one. Give a picture before and after.")
@@ -46,13 +46,13 @@ def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
 
 
 def start_relation(encoded: Relation) -> Relation:
-    """One set of exemplar tokens, the mean of the pairs', with a picture of the first of them."""
+    """Make one set of exemplar tokens, the mean of the pairs', with a thumbnail of the first pairs."""
     mean = encoded.tokens.float().mean(0, keepdim=True).to(encoded.tokens.dtype)
     return replace(encoded, tokens=mean, pair_weights=(1.0,), thumbnails=first_pairs(encoded.thumbnails, 1))
 
 
 def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:
-    """The pairs of a relation that learning can start from.
+    """Return the pairs of a relation that learning can start from.
 
     Raises:
         RelationMismatchError: it was made with another adapter.
@@ -97,9 +97,10 @@ def learned_relation(
 
 
 def first_pairs(thumbnails: torch.Tensor, count: int) -> torch.Tensor:
-    """The first of some small pictures (P, height, width, 3) uint8, as many as are asked for.
+    """Return the requested number of thumbnails (P, height, width, 3) uint8.
 
-    One shows up to four pairs in a grid of two by two; of several each shows a pair, from the first on again.
+    A single one shows up to four pairs in a two by two grid; several show one pair each, starting over when the pairs
+    run out.
     """
     if count > 1 or len(thumbnails) == 1:
         return thumbnails[[place % len(thumbnails) for place in range(count)]]

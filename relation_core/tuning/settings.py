@@ -1,4 +1,4 @@
-"""How a relation is learned. The defaults are those of docs/tuning.md, found on the small model."""
+"""Settings of learning. The defaults were found on the small model (docs/tuning.md)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BATCH_SIZE = Bounds(1, 1024, whole=True)
 
 
 class TuningError(RelationAdapterError):
-    """A relation cannot be learned, or not from these pairs."""
+    """A relation cannot be learned from these pairs or settings."""
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """What the learning of one relation depends on, beside its pairs and the models."""
+    """Everything that learning depends on besides the pairs and the models."""
 
     steps: Annotated[int, LEARNING_STEPS] = 400
     learning_rate: Annotated[float, LEARNING_RATE] = 0.15
@@ -33,7 +33,7 @@ class TuningSettings:
     """Steps between two measurements on the pairs that are held out."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
+        """Refuse settings out of range.
 
         Raises:
             TuningError: a setting is out of its bounds.
@@ -41,5 +41,5 @@ class TuningSettings:
         check_settings(self, TuningError)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0: half a cosine from full to nothing."""
+        """The learning rate of a step, counted from 0: half a cosine, falling to 0."""
         return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / self.steps))

@@ -1,4 +1,4 @@
-"""How an exemplar picture is made ready for the vision model (the authors' ``resize_img`` and SigLIP's processor)."""
+"""Preprocessing of exemplar pictures for the vision model (the authors' ``resize_img`` and SigLIP's processor)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FITS: tuple[Fit, ...] = ("pad", "stretch")
 
 LONG_SIDE = 512
 _MAX_PADDED = 1 << 29
-"""Pixels of a padded picture: some seconds of work."""
+"""The most pixels of a padded picture, which take some seconds."""
 _BAND_PIXELS = 1 << 20
-"""Pixels of a padded picture that are held at a time."""
+"""Pixels of a padded picture held in memory at a time."""
 REGULAR_RATIOS = ((3, 4), (4, 3), (1, 1), (16, 9), (9, 16))
 
 
@@ -29,10 +29,10 @@ def pad_to_regular_ratio(picture: Image.Image) -> Image.Image:
 
 
 def resize_exemplar(picture: Image.Image, fit: Fit = "pad") -> Image.Image:
-    """Bring an exemplar to a long side of 512 pixels (bilinear), as the authors do.
+    """Resize an exemplar to a long side of 512 pixels (bilinear), as the authors do.
 
-    ``pad`` keeps the picture's proportions by padding it to a regular ratio first; ``stretch`` leaves
-    it to the vision model's square to change them.
+    ``pad`` keeps the picture's proportions by padding it to a regular ratio first; ``stretch`` lets the vision model's
+    square distort them.
 
     Raises:
         ExemplarError: the picture is so long and thin that padding it would take more than 512 megapixels.
@@ -59,16 +59,17 @@ def _padded_size(picture: Image.Image) -> tuple[int, int]:
 
 
 def _padded_rows(picture: Image.Image, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
-    """Some rows of the picture padded to ``size``."""
+    """Return some rows of the picture padded to ``size``."""
     rows = Image.new("RGB", (size[0], bottom - top), WHITE)
     rows.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2 - top))
     return rows
 
 
 def _narrowed(picture: Image.Image, size: tuple[int, int], width: int) -> Image.Image:
-    """Pad a picture to ``size`` and resize it across, some rows at a time: a thin picture's padding is large.
+    """Pad a picture to ``size`` and resize its width, some rows at a time, since a thin picture's padding is large.
 
-    Pillow resizes across first and then down, with whole numbers between, so that the pixels are those of one step.
+    Pillow resizes the width first and then the height, with whole numbers in between, so the pixels equal those of one
+    step.
     """
     narrow = Image.new("RGB", (width, size[1]), WHITE)
     offset, step = (size[1] - picture.height) // 2, max(1, _BAND_PIXELS // size[0])

@@ -20,8 +20,7 @@ class AttentionPoolingHead(torch.nn.Module):
         config: sizes of the vision model.
         operations: a namespace with ``Linear`` and ``LayerNorm``: ``torch.nn``, or the host's.
         attention: the host's attention.
-        device: where the weights are made.
-        dtype: what they are kept in.
+        device: of the weights. dtype: of the weights.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class AttentionPoolingHead(torch.nn.Module):
         self.contract = operations.Linear(config.intermediate_size, width, **place)
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Load weights under the names they have in a file below ``vision_model.head.``, all of them."""
+        """Load all weights, under their names in the file below ``vision_model.head.``."""
         in_weight, in_bias = tensors["attention.in_proj_weight"], tensors["attention.in_proj_bias"]
         state = {"probe": tensors["probe"]}
         for name, weight, bias in zip(("query", "key", "value"), in_weight.chunk(3), in_bias.chunk(3), strict=True):

@@ -52,7 +52,7 @@ SO400M = VisionConfig(
 
 @dataclass(frozen=True)
 class VisionFile:
-    """A vision model on disk, whole: its sizes and its tensors, of the trunk and of the pooling head."""
+    """A complete vision model on disk: its sizes, and the tensors of its trunk and its pooling head."""
 
     path: Path
     config: VisionConfig
@@ -65,12 +65,12 @@ class VisionFile:
 def open_vision(path: str | Path) -> VisionFile:
     """Read a SigLIP vision model with its pooling head.
 
-    Its sizes come from a Hugging Face ``config.json`` beside it where that describes the file, and are
-    those of so400m where the shapes say so.
+    Its sizes come from a Hugging Face ``config.json`` beside it if that describes the file, and are those of so400m if
+    the shapes match.
 
     Raises:
-        CheckpointError: the file is damaged, another model, without its head, of unknown sizes, or holds values
-            that are not finite (some of which attention would turn into zeros, unnoticed).
+        CheckpointError: the file is damaged, is another model, lacks the head, has unknown sizes, or holds non-finite
+        values (some of which attention would silently turn into zeros).
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
@@ -163,7 +163,7 @@ def _find_config(tensors: Mapping[str, StoredTensor], path: Path) -> VisionConfi
 
 
 def config_file(path: Path) -> Path:
-    """Where the configuration of a weights file lies, if it has one."""
+    """The path of a weights file's configuration, if it has one."""
     return path.with_name("config.json")
 
 

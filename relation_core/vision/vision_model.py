@@ -1,4 +1,4 @@
-"""What the pack needs of a vision model, whichever library runs it."""
+"""The interface of a vision model, whichever library runs it."""
 
 from __future__ import annotations
 

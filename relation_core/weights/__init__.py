@@ -1,1 +1,1 @@
-"""Weights files: reading them, recognising what they hold, and writing files that appear whole."""
+"""Weights files: reading them, recognising their contents, and writing files atomically."""

@@ -1,4 +1,4 @@
-"""Reading tensors from ``.safetensors`` and ``.bin``/``.pt`` files: only what is asked for, never running code."""
+"""Read tensors from ``.safetensors`` and ``.bin``/``.pt`` files: only those requested, and never running code."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 SUFFIXES = SAFETENSORS_SUFFIXES | PICKLE_SUFFIXES
 
 _DEEPEST = 4
-"""Dictionaries within dictionaries: the released file has two."""
+"""Levels of nested dictionaries; the released file has two."""
 _REFUSED = re.compile(r"\b(?:GLOBAL|Unsupported class) ([\w.]+)")
-"""How PyTorch words the refusal of a pickle's name."""
+"""PyTorch's wording when it refuses a name in a pickle."""
 _REMEDY = "The file is damaged or no weights file: download the original again."
 
 
@@ -38,21 +38,21 @@ class Checkpoint:
 
     path: Path
     stored: Mapping[str, StoredTensor]
-    """Not read yet. Each is read from the file as it was when it was opened, or not at all."""
+    """Not read yet. Reading one fails if the file has changed since it was opened."""
     metadata: Mapping[str, str]
     """The header's text entries (``.safetensors`` only)."""
 
     @cached_property
     def tensors(self) -> Mapping[str, torch.Tensor]:
-        """Views into the mapped file, for models too big to be held: reading one touches only its own pages."""
+        """Views into the mapped file, for models too large for memory: reading one touches only its own pages."""
         return {name: tensor.mapped() for name, tensor in self.stored.items()}
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Find the tensors of a weights file.
 
-    Nested dictionaries of a pickle are flattened with dots. Pickles are read with
-    ``weights_only=True``, so code in them is refused and never run.
+    Nested dictionaries of a pickle are flattened with dots. Pickles are read with ``weights_only=True``, so code in
+    them is refused and never run.
 
     Raises:
         CheckpointError: the file is missing, damaged, of an unknown format, holds code,
@@ -102,7 +102,7 @@ def _pickle_problem(path: Path, error: Exception) -> str:
 
 
 def _first_words(error: Exception) -> str:
-    """What an error says, without the advice around it, which may be to run the code in the file."""
+    """The message of an error without its advice, which may be to run the code in the file."""
     said = str(error)
     if isinstance(error, pickle.UnpicklingError):  # advice, the error, and where to read more, in paragraphs
         said = said.partition("\n\nCheck the documentation")[0].rpartition("\n\n")[2].rpartition("error: ")[2]
@@ -113,7 +113,7 @@ def _first_words(error: Exception) -> str:
 
 
 def _flatten(file: OpenedFile, content: object, claims: Any, records: Mapping[str, int]) -> dict[str, StoredTensor]:
-    """Name every tensor by its keys, with dots. No method is called that the file could have put in its objects."""
+    """Name every tensor by its keys, joined with dots. No method of an object from the file is called."""
     path = file.path
     tensors: dict[str, StoredTensor] = {}
     visited: set[int] = set()
@@ -156,7 +156,7 @@ def _plain(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _placed(file: OpenedFile, tensor: torch.Tensor, claim: Any, records: Mapping[str, int]) -> StoredTensor:
-    """Find where a tensor lies in the file; one that does not lie there as rows without gaps is held as it is."""
+    """Find where a tensor lies in the file; a tensor that is not contiguous rows there is kept as it is."""
     as_claimed = (
         isinstance(claim, TensorClaim)
         and claim.storage.key in records

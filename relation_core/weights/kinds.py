@@ -1,4 +1,4 @@
-"""Tells what kind of checkpoint a file is from its tensor names, so that errors can say it."""
+"""Recognise the kind of a checkpoint by its tensor names, for error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class FileKind(str, Enum):
-    """What a weights file is. The value names it in a message."""
+    """The kind of a weights file. The value is its name in messages."""
 
     XLABS_IP_ADAPTER = "an IP-Adapter of XLabs"
     IP_ADAPTER = "an IP-Adapter for Stable Diffusion"
@@ -31,11 +31,11 @@ class FileKind(str, Enum):
 
 
 class Recognised(NamedTuple):
-    """A kind of file, and how it was recognised."""
+    """A kind of file, and the evidence."""
 
     kind: FileKind
     name: str
-    """The tensor's name that shows it."""
+    """The tensor name that shows it."""
 
 
 _PATTERNS = {
@@ -54,7 +54,7 @@ _PATTERNS = {
     FileKind.TEXT_ENCODER: r"^(text_model|encoder\.block|shared)\b",
     FileKind.AUTOENCODER: r"^(encoder|decoder|first_stage_model)\.",
 }
-"""A pattern that some tensor name of each kind matches. The first kind that matches wins."""
+"""For each kind, a pattern that one of its tensor names matches. The first match wins."""
 
 _LONGEST = 100
 
@@ -70,7 +70,7 @@ def recognise(names: Iterable[str]) -> Recognised | None:
 
 
 def described(names: Iterable[str]) -> str:
-    """Say what a file with these tensors holds, for a message."""
+    """Describe the contents of a file with these tensors, for a message."""
     found = recognise(names)
     return "nothing known" if found is None else f"{found.kind} (it has {quoted(found.name)})"
 

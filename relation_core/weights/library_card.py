@@ -1,4 +1,4 @@
-"""What model libraries show of a file: words in ModelSpec's keys, and pictures as LoRA trainers keep them.
+"""Metadata that model libraries show: texts under ModelSpec's keys, and pictures in the form of LoRA trainers.
 
 Keys: https://github.com/Stability-AI/ModelSpec. ComfyUI's page reads ``modelspec.*`` and shows the thumbnail beside the
 words, its server serves the pictures of ``ssmd_cover_images``, and both pass over a file whose header is larger than
@@ -16,17 +16,17 @@ import torch
 from PIL import Image
 
 BASE_MODEL = "flux-1-dev"
-"""What adapters and relations work with."""
+"""The base model of adapters and relations."""
 MAX_COVER_BYTES = 256 << 10
-"""Of all pictures in a header, as text."""
+"""Length of all pictures in a header, as text."""
 MAX_WORDS = 4096
-"""Letters of a title or description; what is longer is cut."""
+"""Characters of a title or description; longer ones are cut."""
 JPEG_QUALITY = 88
 
 
 @dataclass(frozen=True)
 class LibraryCard:
-    """What a person writes about a file."""
+    """A person's description of a file."""
 
     title: str = ""
     description: str = ""

@@ -1,7 +1,7 @@
 """Locks between processes: files that the system unlocks when their process ends, however it ends.
 
-Not by the library ``filelock``: it leaves its file behind, and where the system has no locks it makes one that outlives
-a kill. Its versions before 3.20.1, which ComfyUI allows, empty the file that a link in the lock's place points to.
+The library ``filelock`` is not used: it leaves its file behind, and on systems without locks its lock outlives a killed
+process. Versions before 3.20.1, which ComfyUI allows, empty the target of a link in the lock's place.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ else:
     import fcntl
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""A link in the lock's place is not followed, and a pipe there does not block."""
+"""A link in the lock's place is not followed, and a pipe does not block."""
 _TRIES = 100
 _LOCK = ".relation-adapter.lock"
 _POLL = 0.1
-"""Seconds between two tries of one who waits."""
+"""Seconds between two tries while waiting."""
 _LOG = logging.getLogger(__name__)
 
 
 class BusyError(RelationAdapterError):
-    """Another process does the same work in the same folder."""
+    """Another process is doing the same work in the same folder."""
 
 
 @contextmanager
 def alone_in(folder: Path, work: str, wait: bool = False) -> Generator[None]:
-    """Keep other processes out of a folder for the block; it is made if need be. A kill lets the next one in.
+    """Keep other processes out of a folder during the block; it is made if need be. A kill releases the folder.
 
     Args:
         folder: the folder.
-        work: what is done there, such as "training".
-        wait: wait until the others are done, instead of an error.
+        work: the activity there, such as "training".
+        wait: wait until the others are done in place of an error.
 
     Raises:
         BusyError: another process is in it.

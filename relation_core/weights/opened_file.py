@@ -1,6 +1,6 @@
-"""A weights file that is open: read with calls that fail, not through a mapping that ends the process.
+"""An open weights file, read by calls that can fail rather than through a mapping that can end the process.
 
-A mapped page of a file that was cut short meanwhile kills whoever touches it (SIGBUS); a read is an error.
+Touching a mapped page of a file that has been truncated kills the process (SIGBUS); a read gives an error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OpenedFile:
 
     @property
     def size(self) -> int:
-        """Bytes that it had when it was opened."""
+        """Its size in bytes when it was opened."""
         return self._state[0]
 
     def read(self, offset: int, length: int) -> torch.Tensor:
@@ -81,7 +81,7 @@ class OpenedFile:
 
     @cached_property
     def mapped(self) -> mmap.mmap:
-        """All of it, mapped: for what is too big to be held and is not read while others may change it."""
+        """The whole file, mapped: for files too large for memory that no one changes in the meantime."""
         if self._found() != self._state:
             raise self._changed()
         return mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_COPY)

@@ -21,7 +21,7 @@ _STREAM = 5
 
 
 def zip_claims(file: OpenedFile) -> tuple[Any, Mapping[str, int]]:
-    """Read what the pickle in a zip claims, and hold it against the entries.
+    """Read the claims of the pickle in a zip, and check them against the entries.
 
     Returns:
         What :func:`.read_claims` gives, and where the values of each storage begin in the file, by its key.
@@ -67,14 +67,14 @@ def zip_claims(file: OpenedFile) -> tuple[Any, Mapping[str, int]]:
 
 
 def stream_claims(file: OpenedFile) -> tuple[Any, Mapping[str, int]]:
-    """Read what the pickles at the beginning of a file claim, and hold it against the file's size.
+    """Read the claims of the pickles at the beginning of a file, and check them against the file's size.
 
     Returns:
         What :func:`.read_claims` gives for the tensors, and no places: these files are read whole.
 
     Raises:
-        ClaimError: they claim more than the file has.
-        ValueError, IndexError, KeyError, TypeError: these are no pickles.
+        ClaimError: they claim more than the file has. ValueError, IndexError, KeyError, TypeError: these are no
+        pickles.
     """
     stream = io.BytesIO(file.read(0, min(file.size, MAX_PICKLE_BYTES)).numpy().tobytes())
     claimed: dict[str, int] = {}
@@ -92,7 +92,7 @@ def stream_claims(file: OpenedFile) -> tuple[Any, Mapping[str, int]]:
 
 
 def _check_directory(file: OpenedFile) -> None:
-    """Refuse a zip whose list of entries is too long to be read; its length stands at the file's end."""
+    """Refuse a zip whose list of entries is too long to read; its length is at the end of the file."""
     start = max(0, file.size - _ZIP_END_BYTES)
     end = file.read(start, file.size - start).numpy().tobytes()
     place = end.rfind(b"PK\x05\x06")
@@ -109,7 +109,7 @@ def _bytes_of(storage: StorageClaim) -> int:
 
 
 def _start(file: OpenedFile, entry: zipfile.ZipInfo) -> int:
-    """Where an entry's data begins: after the header before it, its name, and what pads it."""
+    """The start of an entry's data: after its header, its name and its padding."""
     header = file.read(entry.header_offset, _LOCAL_HEADER_BYTES).numpy().tobytes()
     name, extra = (int.from_bytes(header[place : place + 2], "little") for place in (26, 28))
     return entry.header_offset + _LOCAL_HEADER_BYTES + name + extra

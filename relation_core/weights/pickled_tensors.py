@@ -1,6 +1,6 @@
-"""What a pickle of tensors claims, read before anything is allocated for it and without carrying anything out.
+"""Read the claims of a pickle of tensors before anything is allocated for it, without executing it.
 
-PyTorch makes what the pickle asks for and looks at the file afterwards; some hundred bytes can ask for gigabytes.
+PyTorch allocates what the pickle asks for before it looks at the file; a few hundred bytes can ask for gigabytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import torch
 
 MAX_PICKLE_BYTES = 4 << 20
-"""Those of the largest models have some hundred thousand."""
+"""Pickles of the largest models have some hundred thousand."""
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -45,14 +45,14 @@ _HARMLESS = frozenset(
         "torch._dynamo.decorators._DimRange",
     }
 )
-"""What PyTorch carries out for a pickle, makes nothing of the size of a number in it, and is no plain tensor."""
+"""Calls that PyTorch makes for a pickle which allocate nothing by a number in it and give no plain tensor."""
 _BUILTINS_OF_PYTHON_2 = "__builtin__"
 _REBUILD = "torch._utils._rebuild_"
 _PLAIN, _QUANTIZED = ("tensor", "tensor_v2", "tensor_v3"), "qtensor"
 
 
 class ClaimError(Exception):
-    """A pickle claims what its file cannot have, or asks for what no weights need; the message says which."""
+    """A pickle claims more than its file can have, or asks for something that weights do not need."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StorageClaim:
 
     key: str
     dtype: torch.dtype | None
-    """None for a stretch of bytes, or of a kind that is not known here."""
+    """None for raw bytes, or for an unknown type."""
     numel: int
 
 
@@ -72,7 +72,7 @@ class TensorClaim:
     storage: StorageClaim
     dtype: torch.dtype | None
     offset: int
-    """In the storage, in values."""
+    """Offset in the storage, in values."""
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
@@ -86,22 +86,22 @@ class _Name:
 
 _MARK = object()
 _OTHER = object()
-"""Whatever is of no account."""
+"""Any value that does not matter."""
 
 
 def read_claims(pickle: BinaryIO, check_storage: Callable[[StorageClaim], None]) -> Any:
-    """Follow a pickle up to its end.
+    """Follow a pickle to its end.
 
     Args:
         pickle: where it begins.
         check_storage: told of every storage; it raises :class:`ClaimError` where the file cannot have it.
 
     Returns:
-        Its dictionaries, with a :class:`TensorClaim` for each plain tensor; whatever else is in it is of no account.
+        Its dictionaries, with a :class:`TensorClaim` for each plain tensor; other values do not matter.
 
     Raises:
-        ClaimError: it claims what cannot be.
-        ValueError, IndexError, KeyError, TypeError: it is no pickle, or a broken one.
+        ClaimError: its claims are impossible. ValueError, IndexError, KeyError, TypeError: it is not a pickle, or is
+        damaged.
     """
     reader = _Reader(check_storage)
     for opcode, argument, _ in pickletools.genops(pickle):
@@ -112,7 +112,7 @@ def read_claims(pickle: BinaryIO, check_storage: Callable[[StorageClaim], None])
 
 
 class _Reader:
-    """A machine for the instructions that PyTorch's own reader has, and which makes nothing."""
+    """A machine for the instructions of PyTorch's own reader, which allocates nothing."""
 
     def __init__(self, check_storage: Callable[[StorageClaim], None]) -> None:
         self.stack: list[Any] = []

@@ -19,7 +19,7 @@ from .opened_file import OpenedFile
 from .stored_tensor import StoredTensor
 
 MAX_HEADER_BYTES = 16 << 20
-"""The format allows 100 MB, which are gigabytes once parsed. Headers of the largest models have less than 1."""
+"""The format allows 100 MB, which take gigabytes once parsed. Headers of the largest models have less than 1 MB."""
 _METADATA = "__metadata__"
 _ALIGNMENT = 8
 _DTYPES = {
@@ -53,10 +53,10 @@ _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
-    """Read a file's header and hold it against the file.
+    """Read a file's header and check it against the file.
 
     Returns:
-        The tensors by name, of which nothing is read yet, and the metadata.
+        The tensors by name, not read yet, and the metadata.
 
     Raises:
         CheckpointError: the file is missing, no regular file, or not whole; the message says why.
@@ -75,7 +75,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredTensor], dict[str, str
 
 
 def safetensors_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> bytes:
-    """Make the beginning of a file whose tensors follow in the order of their names, aligned."""
+    """Make the beginning of a file, which its tensors follow in the order of their names, aligned."""
     entries: dict[str, object] = {_METADATA: dict(metadata)}
     start = 0
     for name in sorted(tensors):
@@ -91,7 +91,7 @@ def safetensors_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[st
 
 
 def sorted_metadata(file: bytes) -> bytes:
-    """Sort the metadata of a file as the library writes it, which leaves their order to chance."""
+    """Sort the metadata of a file that the library wrote, which leaves their order to chance."""
     size = int.from_bytes(file[:8], "little")
     entries: dict[str, Any] = json.loads(file[8 : 8 + size])
     metadata: dict[str, str] = entries.pop(_METADATA, {})
@@ -106,7 +106,7 @@ def _header(entries: Mapping[str, object]) -> bytes:
 
 
 class _BrokenError(Exception):
-    """What is wrong with a file."""
+    """Describe what is wrong with a file."""
 
 
 def _header_length(file: OpenedFile) -> int:

@@ -1,4 +1,4 @@
-"""Tensors in a file, of which only what is asked for is read."""
+"""Tensors in a file, read only as far as requested."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .opened_file import OpenedFile
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that lies in a file as rows without gaps, or is held as it was read."""
+    """A tensor that lies in a file as contiguous rows, or is kept in memory as it was read."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
     file: OpenedFile
     offset: int
-    """In the file, in bytes."""
+    """Offset in the file, in bytes."""
     held: torch.Tensor | None = None
-    """The tensor, where the file does not have it as rows."""
+    """The tensor itself, if the file does not have it as rows."""
 
     @property
     def ndim(self) -> int:
@@ -29,7 +29,7 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its values."""
+        """Size of its values in bytes."""
         return self.numel() * self.dtype.itemsize
 
     def numel(self) -> int:
@@ -47,7 +47,7 @@ class StoredTensor:
         return self.file.read(self.offset, self.nbytes).view(self.dtype).reshape(self.shape)
 
     def __getitem__(self, rows: slice) -> torch.Tensor:
-        """Read some rows, which are counted as in a tensor.
+        """Read some rows, indexed as in a tensor.
 
         Raises:
             CheckpointError: the file was changed since it was opened.
@@ -62,7 +62,7 @@ class StoredTensor:
         return self.file.read(self.offset + start * row, shape[0] * row).view(self.dtype).reshape(shape)
 
     def mapped(self) -> torch.Tensor:
-        """A view into the mapped file: no memory is taken, but a file that is cut short meanwhile ends the process."""
+        """Return a view into the mapped file: it takes no memory, but if the file is truncated, the process ends."""
         if self.held is not None:
             return self.held
         if not self.nbytes:
