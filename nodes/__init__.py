@@ -1,4 +1,4 @@
-"""The nodes: glue between ComfyUI and :mod:`relation_core`, one file a concern."""
+"""The nodes: glue between ComfyUI and :mod:`relation_core`, one file per concern."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .tune_relation import TuneRelation
 
 
 class RelationAdapterExtension(ComfyExtension):
-    """What ComfyUI gets from this pack."""
+    """The extension that ComfyUI loads."""
 
     async def on_load(self) -> None:
         """Register the pack's model folder."""
         register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """List the nodes, in the order of the work."""
+        """List the nodes, in the order of use."""
         return [
             LoadRelationAdapter,
             RelationExemplarEncode,

@@ -90,7 +90,7 @@ class ApplyRelationAdapter(io.ComfyNode):
 
 
 def _strength(name: str, tooltip: str, optional: bool = False) -> io.Float.Input:
-    """An input for a strength; one that may be left out is advanced."""
+    """Make an input for a strength; an optional one is advanced."""
     return io.Float.Input(
         name,
         optional=optional,
@@ -104,5 +104,5 @@ def _strength(name: str, tooltip: str, optional: bool = False) -> io.Float.Input
 
 
 def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
-    """An input for a place in sampling."""
+    """Make an input for a point in sampling."""
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)

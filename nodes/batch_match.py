@@ -1,8 +1,8 @@
-"""Whether the latents of a run are those that a batch of sources or masks was made for.
+"""Check that the latents of a run match a batch of sources or masks.
 
-ComfyUI binds the two by counting: of too many sources it drops the last, and too few it repeats. So a latent that
-was picked from a batch, or split off it, would get another picture's source. What tells its place is what it holds
-(a source's own latent), and its noise: a picked latent keeps the noise of the place that it was picked from.
+ComfyUI matches the two by position: it drops surplus sources and repeats missing ones. So a latent that was picked or
+split from a batch would get another picture's source. Two things reveal a latent's place: its content (a source's own
+latent) and its noise, since a picked latent keeps the noise of its old place.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from ..relation_core.errors import BatchMismatchError
 from .source_conditioning import Conditions, SourceBatch, source_batches
 
 MAX_DRAWS = 192
-"""Rows of noise that are searched for a latent's own: Latent From Batch picks from the first 126."""
+"""Rows of noise that are searched for a latent's noise: Latent From Batch picks from the first 126."""
 
 
 def check_batches(
     conditions: Conditions, masks: int, latent: torch.Tensor, noise: torch.Tensor, seed: int | None
 ) -> None:
-    """Refuse a run whose latents are not, in their order, those of its sources and masks.
+    """Refuse a run whose latents are not those of its sources and masks, in the same order.
 
     Args:
         conditions: the guider's.
-        masks: number of masks, one for every picture, or 1.
-        latent: (B, channels, height, width), as it comes into the run.
+        masks: number of masks, one per picture, or 1.
+        latent: (B, channels, height, width), as given to the run.
         noise: likewise.
         seed: of the noise, or None.
 
     Raises:
-        BatchMismatchError: they are not, or nothing shows whether they are.
+        BatchMismatchError: they do not match, or it cannot be told whether they do.
     """
     sources = list(source_batches(conditions))
     counts = {batch.pictures: "source pictures" for batch in sources}
@@ -65,10 +65,10 @@ _REMEDY = (
 
 
 def _shown_in_order(batch: SourceBatch, latent: torch.Tensor) -> bool:
-    """Whether every latent is its own source's.
+    """Whether every latent belongs to its source.
 
     Raises:
-        BatchMismatchError: one is another source's.
+        BatchMismatchError: one belongs to another source.
     """
     own = batch.latents.to(latent)
     if own.shape[1:] != latent.shape[1:]:
@@ -86,9 +86,9 @@ def _shown_in_order(batch: SourceBatch, latent: torch.Tensor) -> bool:
 
 
 def _noise_places(noise: torch.Tensor, seed: int | None) -> list[int] | None:
-    """Places in a batch that the noise of every latent was drawn for, as ``comfy.sample.prepare_noise`` draws it.
+    """Find the batch place of every latent's noise, as ``comfy.sample.prepare_noise`` draws it.
 
-    None where they cannot be told: the noise is another's, or one for all.
+    None if it cannot be told: the noise is of another kind, or the same for all.
     """
     if seed is None:
         return None

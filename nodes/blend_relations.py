@@ -10,7 +10,7 @@ from .sockets import CATEGORY, RelationSocket
 
 
 class BlendRelations(io.ComfyNode):
-    """Make one relation of two."""
+    """Combine two relations into one."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -8,7 +8,7 @@ from ..relation_core.errors import ModelMismatchError
 
 
 def refuse_capture(query: torch.Tensor) -> None:
-    """Refuse to be captured: called by hooks of blocks with the block's query.
+    """Refuse to be captured; the hooks of blocks call this with the block's query.
 
     Raises:
         ModelMismatchError: the block is being captured.
@@ -22,5 +22,5 @@ def refuse_capture(query: torch.Tensor) -> None:
 
 
 def captures(query: torch.Tensor) -> bool:
-    """Say whether what is computed with this tensor now goes into a CUDA graph."""
+    """Whether computations with this tensor are being captured in a CUDA graph."""
     return query.is_cuda and torch.cuda.is_current_stream_capturing()

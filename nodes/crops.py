@@ -1,6 +1,6 @@
-"""Parts of the picture that ComfyUI samples apart: areas of the conditioning, and bounds of its masks.
+"""Parts of the picture that ComfyUI samples separately: areas of the conditioning, and bounds of its masks.
 
-An area is ComfyUI's: sizes, then offsets, in latent pixels; more axes may follow the first two.
+Areas have ComfyUI's form: sizes, then offsets, in latent pixels, possibly with further axes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 
 def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
-    """Where the part that the host samples for an entry lies in the picture, in tokens; None for all of it.
+    """Return where the host's part for an entry lies in the picture, in tokens; None for the whole picture.
 
     Args:
         entry: with an area that :func:`aligned` gave, or none.
@@ -33,12 +33,12 @@ def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
 
 
 def aligned(entry: Entry, latent: torch.Tensor, patch: int) -> Entry:
-    """Let the host sample whole tokens for an entry, and use what it used before: its area and weights stay.
+    """Let the host sample whole tokens for an entry. The area and weights that it then uses stay the same.
 
-    An area that begins or ends within a token makes other tokens of the same picture than the source's.
+    An area that begins or ends inside a token would cut the picture into other tokens than the source's.
 
     Args:
-        entry: of the conditioning; it is left as it is.
+        entry: of the conditioning; it is not changed.
         latent: (B, channels, rows, columns), of the shape that is sampled.
         patch: side of a token in latent pixels.
     """
@@ -63,7 +63,7 @@ def token_shares(mask: torch.Tensor, window: Window | None, grid: Grid) -> torch
 
     Args:
         mask: (B, 1, height, width).
-        window: where the target lies in the picture; None where it is all of it.
+        window: where the target lies in the picture; None for the whole picture.
         grid: the target's rows and columns of tokens.
 
     Returns:
@@ -76,6 +76,6 @@ def token_shares(mask: torch.Tensor, window: Window | None, grid: Grid) -> torch
 
 
 def _bounds(area: Any, size: Grid) -> tuple[Grid, Grid]:
-    """First row and column of an area, and the ones after its last, as ``comfy.samplers.get_area_and_mult`` cuts it."""
+    """Return an area's first row and column and those after its last, as ``comfy.samplers.get_area_and_mult`` does."""
     top, left = area[len(area) // 2 :][:2]
     return (top, left), (top + min(area[0], size[0] - top), left + min(area[1], size[1] - left))

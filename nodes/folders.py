@@ -1,4 +1,4 @@
-"""Where weights lie in ComfyUI's folders."""
+"""The folders of weights in ComfyUI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELATIONS = "relations"
 
 
 def register_folders() -> None:
-    """Add ``models/relation_adapter`` and ``models/relations`` beside whatever folders are set for them.
+    """Add ``models/relation_adapter`` and ``models/relations`` to the folders that are configured for them.
 
     Only weights files are listed.
     """
@@ -31,12 +31,12 @@ def register_folders() -> None:
 
 
 def saved_relations_folder() -> Path:
-    """Where relations are saved."""
+    """The folder in which relations are saved."""
     return Path(folder_paths.get_output_directory()) / RELATIONS
 
 
 def released_adapter() -> Path:
-    """Where the released adapter is, or where it is to be downloaded to."""
+    """The path of the released adapter, whether it is there or still to be downloaded."""
     found = folder_paths.get_full_path(ADAPTERS, ADAPTER_FILE)
     return Path(found) if found else Path(folder_paths.get_folder_paths(ADAPTERS)[0]) / ADAPTER_FILE
 
@@ -47,7 +47,7 @@ def find_file(folder: str, name: str, remedy: str) -> Path:
     Args:
         folder: ComfyUI's name of the folders.
         name: the file's.
-        remedy: what to do if it is not there, as sentences.
+        remedy: what to do if it is missing, in whole sentences.
 
     Raises:
         CheckpointError: it is not there; the message names the folders.
@@ -60,13 +60,13 @@ def find_file(folder: str, name: str, remedy: str) -> Path:
 
 
 def find_download(folder: str, name: str, address: str, entry: str | None = None) -> Path:
-    """Find a file that is published somewhere.
+    """Find a file that can be downloaded.
 
     Args:
         folder: ComfyUI's name of the folders.
         name: the file's.
         address: where it is published.
-        entry: of the same menu, if one downloads it.
+        entry: the menu entry that downloads it, if there is one.
 
     Raises:
         CheckpointError: it is not there; the message says where to get it.
@@ -77,7 +77,7 @@ def find_download(folder: str, name: str, address: str, entry: str | None = None
 
 @contextmanager
 def published_at(address: str) -> Generator[None]:
-    """Let what is said of a wrong file tell where the right one is."""
+    """Add the right file's address to errors about a wrong file."""
     try:
         yield
     except CheckpointError as error:
@@ -96,10 +96,10 @@ def find_relation(name: str) -> Path:
 
 
 def file_state(path: Path) -> tuple[str, int, int, int, int]:
-    """What changes when a file is replaced, for ComfyUI's cache.
+    """Return values that change when a file is replaced, for ComfyUI's cache.
 
-    A copy can bring its old time of modification along. The time of the last change to the file's entry, which a
-    Unix system sets by itself, and the file's number tell it all the same.
+    A copied file can keep its old modification time, so the inode number counts too, and the time of the inode's last
+    change, which Unix systems set themselves.
     """
     state = path.stat()
     return str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino

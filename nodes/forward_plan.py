@@ -1,4 +1,4 @@
-"""What the relation does in one call of the model, decided before the blocks run.
+"""The plan of one call of the model, made before its blocks run.
 
 Axes: B rows of the batch. A grid is rows and columns of tokens.
 """
@@ -25,7 +25,7 @@ class Sources:
     tokens: list[tuple[slice, Grid]]
     """The tokens and the grid of every source, counted from the first image token."""
     window: Window | None
-    """Where the target lies in the picture; None where it is all of it."""
+    """Where the target lies in the picture; None for the whole picture."""
 
 
 @dataclass
@@ -39,9 +39,9 @@ class ForwardPlan:
     target: Grid
     sources: list[Sources]
     mask: torch.Tensor | None
-    """(B or 1, image tokens, 1): share of the relation that every image token takes."""
+    """(B or 1, image tokens, 1): how much of the relation every image token gets."""
     results: list[torch.Tensor] = field(default_factory=list)
-    """What the running block takes from the exemplars, one for every slice of ``positive``: (B, L, H * d)."""
+    """What the running block adds from the exemplars, for every slice of ``positive``: (B, L, H * d)."""
     reached: bool = False
     """Whether the model called the hooks."""
 
@@ -62,14 +62,14 @@ def plan_forward(
         x: (B, channels, height, width), the noisy latents of all conditioning entries.
         references: reference latents, each of B rows.
         patch: side of a token in latent pixels.
-        places: for every entry, its list's place among those that the guider runs (0 is the positive one).
+        places: for every entry, the place of its list among those that the guider runs (0 is the positive one).
         entries: for every entry, its id.
-        prompts: what is known of the ids.
+        prompts: what is known about these ids.
         mask: (masks, height, width) over the whole picture, or None.
         active: whether the relation acts at this noise level.
 
     Raises:
-        ModelMismatchError: the model is called on a part of the picture that nothing tells the place of.
+        ModelMismatchError: the model is called on a part of the picture whose place is unknown.
     """
     grids = [_grid(latent, patch) for latent in (x, *references)]
     windows = [prompts.window_of(entry) for entry in entries]

@@ -1,4 +1,4 @@
-"""A model's weights as constants of a gradient, without a copy of the model."""
+"""Treat a model's weights as constants in autograd, without copying the model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.overrides import TorchFunctionMode
 
 
 class FrozenWeights(TorchFunctionMode):
-    """Lets autograd pass through a model that ComfyUI loaded, and leaves the model as it is.
+    """Lets autograd pass through a model that ComfyUI loaded, without changing the model.
 
     ComfyUI loads models in inference mode, and autograd refuses to save their weights. While this mode is on, every
-    function gets a view of the weight's own memory in place of the weight: a new tensor that is no inference tensor and
-    needs no gradient. Nothing is copied but for the case below, and no module is touched.
+    function gets a view of the weight's memory in place of the weight: a new tensor that is not an inference tensor and
+    needs no gradient. Nothing is copied except in the case below, and no module is touched.
 
-    A layer norm reads a copy where gradients flow, since the host's blocks add to what it has read.
+    A layer norm reads a copy where gradients flow, since the host's blocks change its input in place.
 
     Args:
-        copy_cast: copy what a linear layer gets in place of its own weight. Where a part of the model lies elsewhere,
-            ComfyUI brings weights in through buffers that it uses again before the gradient comes back. The copies of
-            one block are held at a time.
+        copy_cast: copy the weight that a linear layer gets in place of its own. If a part of the model is offloaded,
+        ComfyUI loads weights through buffers that it reuses before the backward pass. The copies of one block are held
+        at a time.
     """
 
     def __init__(self, copy_cast: bool = False) -> None:
@@ -36,7 +36,7 @@ class FrozenWeights(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call a function of PyTorch with constants in place of weights."""
+        """Call a PyTorch function with constants in place of weights."""
         kwargs = kwargs or {}
         if torch.is_inference_mode_enabled() or getattr(func, "__name__", "") in ("__get__", "__set__"):
             return func(*args, **kwargs)
@@ -51,7 +51,7 @@ class FrozenWeights(TorchFunctionMode):
 def _constant(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         if type(value) is not torch.nn.Parameter and type(value) is not torch.Tensor:
-            return value  # GGUF's and quantised tensors make plain ones of their own
+            return value  # GGUF and quantised tensors are converted by their own code
         if value.is_inference():
             view = torch.empty(0, dtype=value.dtype, device=value.device)
             return view.set_(value.untyped_storage(), value.storage_offset(), value.size(), value.stride())
@@ -62,5 +62,5 @@ def _constant(value: Any) -> Any:
 
 
 def _kept(value: Any) -> Any:
-    """A copy of a weight that was brought in for one call; a module's own weight, or no weight, as it is."""
+    """Copy a weight that was loaded for one call; return a module's own weight, or None, as it is."""
     return value.clone() if type(value) is torch.Tensor and not value.requires_grad else value

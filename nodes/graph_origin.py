@@ -1,4 +1,4 @@
-"""What a graph says of where a node's input comes from."""
+"""Find where a node's input comes from in the graph."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MODEL_NAMES = ("unet_name", "ckpt_name", "model_name", "model_path")
-"""Inputs by which loaders name a base model's file."""
+"""Names of the loaders' inputs for a base model's file."""
 TEXT_NAMES = ("text", "t5xxl", "clip_l", "prompt")
-"""Inputs by which encoders take a prompt."""
+"""Names of the encoders' inputs for a prompt."""
 
 
 def upstream_text(prompt: Mapping[str, Any] | None, node: str | None, start: str, names: Iterable[str]) -> str:
-    """Find the nearest text of some names upstream of a node's input; empty if there is none.
+    """Find the nearest text under some input names, upstream of a node's input; empty if there is none.
 
     Args:
-        prompt: the graph in API form; None where the host gives none.
+        prompt: the graph in API form; None if the host gives none.
         node: the node's id in it.
         start: the input's name.
         names: inputs to look for, the best first.

@@ -11,11 +11,11 @@ def host_attention(
 ) -> torch.Tensor:
     """Attend with the backend that ComfyUI was started with.
 
-    On a CPU in float32 it is PyTorch's fused attention whatever ComfyUI was started with: its default there
-    writes the logits to memory in pieces, and takes twice as long for the few keys of exemplars.
+    On a CPU in float32 this is always PyTorch's fused attention: ComfyUI's default there writes the logits to memory in
+    pieces, and takes twice as long for the few keys of exemplars.
 
-    The call names neither the attention that a model prefers nor hands its tensors over in containers, which newer
-    hosts let their kernels use up: the block still needs its query.
+    The call neither names the model's preferred attention nor passes tensors in containers, which newer hosts allow
+    kernels to consume: the block still needs its query.
     """
     if q.device.type == "cpu" and q.dtype == torch.float32:
         return attention_pytorch(q, k, v, heads, mask=mask, skip_reshape=True)

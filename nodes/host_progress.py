@@ -1,4 +1,4 @@
-"""ComfyUI's progress bar and interrupt button as the core's progress."""
+"""The core's progress, shown by ComfyUI's progress bar and stopped by its interrupt button."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import comfy.utils
 
 
 class HostProgress:
-    """Shows progress on the node that runs, and stops it where the user asks for that."""
+    """Shows progress on the running node, and stops it when the user interrupts."""
 
     def __init__(self) -> None:
         self._bar = comfy.utils.ProgressBar(0)
 
     def start(self, total: int) -> None:
-        """Begin the bar anew."""
+        """Restart the bar."""
         self._bar = comfy.utils.ProgressBar(total)
 
     def step(self) -> None:
@@ -23,7 +23,7 @@ class HostProgress:
 
 
 class HostByteProgress:
-    """Shows a download on the node that runs, and stops it where the user asks for that."""
+    """Shows a download on the running node, and stops it when the user interrupts."""
 
     def __init__(self) -> None:
         self._bar = comfy.utils.ProgressBar(1)

@@ -13,7 +13,7 @@ from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, Rel
 
 
 class LoadRelation(io.ComfyNode):
-    """Bring a saved relation back."""
+    """Load a saved relation."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -42,7 +42,7 @@ class LoadRelation(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, relation_name: str | None) -> bool | str:
-        """Name the folders in which a file was not found; a name that another node will bring is None until then."""
+        """Report a missing file with its folders; a name that another node provides is None until the run."""
         try:
             if relation_name is not None:
                 find_relation(relation_name)
@@ -52,7 +52,7 @@ class LoadRelation(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, relation_name: str | None, **_: object) -> object:
-        """Load again when the file was replaced."""
+        """Reload when the file was replaced."""
         return None if relation_name is None else file_state(find_relation(relation_name))
 
     @classmethod

@@ -19,11 +19,11 @@ from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
 from .vision_tower import VisionTower, load_vision_tower
 
 DOWNLOAD = f"download {ADAPTER_FILE} (5.3 GB)"
-"""The entry that fetches the released adapter, unless it is there. Nothing else here touches the network."""
+"""The menu entry that downloads the released adapter if it is missing. Nothing else here uses the network."""
 
 
 class LoadRelationAdapter(io.ComfyNode):
-    """Open an adapter file and the vision model it sees through."""
+    """Open an adapter file and its vision model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -60,7 +60,7 @@ class LoadRelationAdapter(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, adapter_name: str | None, vision_name: str | None) -> bool | str:
-        """Name the folder and the address of a file that is not there."""
+        """Report a missing file with its folder and address."""
         try:
             _file_states(adapter_name, vision_name)
         except RelationAdapterError as error:
@@ -69,12 +69,12 @@ class LoadRelationAdapter(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, adapter_name: str | None, vision_name: str | None) -> object:
-        """Load again when a file was replaced, and always when one is to be downloaded."""
+        """Reload when a file was replaced, and always when one is to be downloaded."""
         return _file_states(adapter_name, vision_name)
 
     @classmethod
     def execute(cls, adapter_name: str, vision_name: str) -> io.NodeOutput:
-        """Open both files, the vision model first: what is wrong with it shows before a long download."""
+        """Open both files, the vision model first, so that its errors show before a long download."""
         vision = _load_vision(vision_name)
         return io.NodeOutput(LoadedRelationAdapter(_open_adapter(adapter_name), vision))
 
@@ -92,11 +92,11 @@ def _open_adapter(name: str) -> RelationAdapter:
 
 
 def _file_states(adapter_name: str | None, vision_name: str | None) -> list[object]:
-    """Find both files; a name that another node will bring is None until then, and passed over."""
+    """Find both files; a name that another node provides is None until the run, and skipped."""
     states: list[object] = []
     if adapter_name == DOWNLOAD:
         file = released_adapter()
-        states.append(file_state(file) if file.exists() else time.time_ns())  # which never comes again
+        states.append(file_state(file) if file.exists() else time.time_ns())  # a value that is never repeated
     elif adapter_name is not None:
         states.append(file_state(find_download(ADAPTERS, adapter_name, ADAPTER_ADDRESS, DOWNLOAD)))
     if vision_name is not None:
@@ -105,6 +105,6 @@ def _file_states(adapter_name: str | None, vision_name: str | None) -> list[obje
 
 
 def _vision_states(path: Path) -> list[object]:
-    """Of the file, and of the configuration that may lie beside it and gives its sizes."""
+    """The states of the file and of the configuration beside it, if there is one, which gives its sizes."""
     config = config_file(path)
     return [file_state(path), file_state(config) if config.exists() else None]

@@ -21,7 +21,7 @@ MAX_INDEX = 2**31 - 1
 
 
 class LoadRelationSample(io.ComfyNode):
-    """Bring one sample of a run-ready dataset into a workflow."""
+    """Load one sample of a run-ready dataset."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -60,10 +60,10 @@ class LoadRelationSample(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset: str | None, index: int | None) -> object:
-        """Load again when the file or one of its pictures was replaced.
+        """Reload when the file or one of its pictures was replaced.
 
-        It always does where another node brings an input, which is None until then, and where something is wrong,
-        which only :meth:`execute` can say.
+        It always reloads if another node provides an input, which is None until the run, and if something is wrong,
+        which only :meth:`execute` can report.
         """
         if dataset is None or index is None:
             return time.time_ns()
@@ -100,7 +100,7 @@ def _datasets() -> list[str]:
 
 
 def _file(dataset: str) -> Path:
-    if dataset not in _datasets():  # a name that comes from another node was checked by nobody
+    if dataset not in _datasets():  # a name from another node has not been checked
         raise DatasetError(
             f"There is no dataset '{dataset}' in {folder_paths.get_input_directory()}. Put the .jsonl file there, or "
             "in a folder in it, with its pictures at the paths that it lists, and press R to refresh."

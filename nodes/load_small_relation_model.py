@@ -17,7 +17,7 @@ from .vision_tower import load_vision_tower
 
 
 class LoadSmallRelationModel(io.ComfyNode):
-    """Load the small model that comes with the pack; its files stand in no other node's list."""
+    """Load the small model that comes with the pack; no other node lists its files."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -44,7 +44,7 @@ class LoadSmallRelationModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls) -> object:
-        """Load again when the pack was updated."""
+        """Reload when the pack was updated."""
         return [file_state(file) for file in _files() if file.is_file()]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Whether a model is one that the relation can act on."""
+"""Check that the relation can act on a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..relation_core.errors import ModelMismatchError
 
 
 def check_model(model: Any, config: RelationConfig) -> None:
-    """Refuse a model (a ``ModelPatcher``) that an adapter of these sizes was not made for.
+    """Refuse a model (a ``ModelPatcher``) that does not fit an adapter of these sizes.
 
     Raises:
         ModelMismatchError: it is not a FLUX.1, or its blocks, heads or widths differ from the adapter's.
@@ -29,7 +29,7 @@ def check_model(model: Any, config: RelationConfig) -> None:
 
 
 def flux_sizes(model: Any) -> dict[str, Any]:
-    """The sizes of a FLUX.1 (a ``ModelPatcher``) under ComfyUI's names.
+    """Return the sizes of a FLUX.1 (a ``ModelPatcher``) under ComfyUI's names.
 
     Raises:
         ModelMismatchError: it is another kind of model.
@@ -43,7 +43,7 @@ def flux_sizes(model: Any) -> dict[str, Any]:
 
 
 def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) -> None:
-    """Refuse reference latents beside channels that are joined to the noise: ComfyUI gives references none.
+    """Refuse reference latents in a model that takes extra channels: ComfyUI gives references none.
 
     Raises:
         ModelMismatchError: there are both.
@@ -56,12 +56,12 @@ def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) ->
 
 
 def check_whole(x: torch.Tensor, entries: int, latent: torch.Size | None) -> None:
-    """Refuse a call of the model on a part of what is sampled: where the part lies is not known.
+    """Refuse a call of the model on a part of the sampled latent, since the part's place is unknown.
 
     Args:
-        x: (entries * B, channels, rows, columns), what the model is called on.
+        x: (entries * B, channels, rows, columns), the model's input.
         entries: of the conditioning, side by side in the batch.
-        latent: (B, channels, rows, columns), what is sampled; None where that is not known.
+        latent: (B, channels, rows, columns), the sampled latent's shape; None if it is not known.
 
     Raises:
         ModelMismatchError: it is a part.
@@ -77,7 +77,7 @@ def check_whole(x: torch.Tensor, entries: int, latent: torch.Size | None) -> Non
 
 
 def unreached(model: Any) -> ModelMismatchError:
-    """Say that a model (a ``BaseModel``) never called our hooks."""
+    """Make the error for a model (a ``BaseModel``) that never called our hooks."""
     kind = type(model.diffusion_model)
     return ModelMismatchError(
         f"This model ({kind.__module__}.{kind.__name__}) does not call ComfyUI's attention patches, so the relation "
@@ -87,6 +87,6 @@ def unreached(model: Any) -> ModelMismatchError:
 
 
 def compute_dtype(model: Any) -> torch.dtype | None:
-    """What a model (a ``ModelPatcher``) computes in; None where that is no plain float."""
+    """Return the dtype that a model (a ``ModelPatcher``) computes in; None if it is not a plain float."""
     dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
     return dtype if dtype in FLOAT_DTYPES else None

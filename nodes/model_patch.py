@@ -91,7 +91,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _GuiderWrapper:
-    """Checks that the latents are those that sources and masks were made for."""
+    """Checks that the latents match the sources and masks."""
 
     masks: int
 
@@ -114,7 +114,7 @@ class _GuiderWrapper:
 
 @dataclass(frozen=True)
 class _SamplerWrapper:
-    """Reads the conditioning before it is taken apart into batches."""
+    """Reads the conditioning before it is split into batches."""
 
     key: str
 
@@ -128,7 +128,7 @@ class _SamplerWrapper:
 
 @dataclass(frozen=True)
 class ModelWrapper:
-    """Plans a forward, and finds out whether the model calls the hooks at all."""
+    """Plans a forward, and checks that the model calls the hooks at all."""
 
     key: str
     percents: tuple[float, float]
@@ -148,7 +148,7 @@ class ModelWrapper:
         """Run a forward with its plan."""
         model = executor.class_obj
         options = dict(transformer_options or {})
-        run: _Run | None = options.pop(self.key, None)  # None where a model is called outside of any sampler
+        run: _Run | None = options.pop(self.key, None)  # None if the model is called outside of a sampler
         references = kwargs.get("ref_latents") or []
         check_room(c_concat, references)
         places = options.get("cond_or_uncond", [0])
@@ -201,19 +201,19 @@ class PositionsPatch:
 
 @dataclass(frozen=True)
 class _AttentionPatch:
-    """Lets a block's query look at the exemplars."""
+    """Lets a block's query attend to the exemplars."""
 
     key: str
     home: KeysValues
-    """As the relation has them, and shared with it where the dtype is the same."""
+    """The relation's own, shared with it if the dtype is the same."""
     resident: KeysValues
-    """Where the model is."""
+    """A copy on the model's device."""
     bias: torch.Tensor | None
     strengths: dict[str, float]
     first_single: int
 
     def to(self, target: torch.device | torch.dtype) -> _AttentionPatch:
-        """Follow the model to a device. A dtype is the one its weights are stored in, which says nothing here."""
+        """Follow the model to a device. A dtype is that of the stored weights, which does not matter here."""
         if isinstance(target, torch.dtype):
             return self
         return replace(self, resident=self.home.to(target))
@@ -246,7 +246,7 @@ def attend(
     first_single: int,
     attention: AttentionFunction,
 ) -> None:
-    """Let a block's query (B, H, L, d) look at exemplar tokens; :class:`OutputPatch` adds what it takes."""
+    """Let a block's query (B, H, L, d) attend to exemplar tokens; :class:`OutputPatch` adds the result."""
     kind = extra_options["block_type"]
     index = extra_options["block_index"] + (first_single if kind == "single" else 0)
     # All are there already, but for a second GPU or a compute dtype that was set after our node.
@@ -258,7 +258,7 @@ def attend(
 
 @dataclass(frozen=True)
 class OutputPatch:
-    """Adds what the exemplars said to the block's attention."""
+    """Adds the exemplars' share to the block's attention."""
 
     key: str
     strengths: dict[str, float]
@@ -289,7 +289,7 @@ def plan_of(key: str) -> ForwardPlan:
     """Give the plan that a patch made for the running forward.
 
     Raises:
-        ModelMismatchError: the model was called past the host's own way to it.
+        ModelMismatchError: the model was called without ``apply_model``.
     """
     plans = _PLANS.get()
     if key not in plans:

@@ -1,4 +1,4 @@
-"""Gradient checkpointing that checks what it computes again."""
+"""Gradient checkpointing that checks its recomputation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Compute = Callable[..., tuple[torch.Tensor, ...]]
 
 
 def recomputed(compute: Compute, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Compute tensors now, and once more when the gradient comes back; only the inputs are held in between.
+    """Compute tensors now and again in the backward pass; only the inputs are held in between.
 
-    Unlike PyTorch's own checkpointing without reentrance, autograd checks the second computation as any other: where
-    something that the gradient needs is changed in place, it raises, and never takes the changed value.
+    Unlike PyTorch's non-reentrant checkpointing, autograd checks the second computation like any other: if something
+    that the gradient needs is changed in place, it raises rather than using the changed value.
 
     Args:
-        compute: gives the outputs for the inputs, the same ones each time, and changes no input. Gradients reach the
+        compute: returns the outputs for the inputs, the same each time, and changes no input. Gradients reach the
             inputs and nothing else.
         inputs: at least one of them needs a gradient.
     """

@@ -12,7 +12,7 @@ from .sockets import CATEGORY
 
 
 class RelationEmptyPrompt(io.ComfyNode):
-    """Give a model that knows no text the absence of it."""
+    """Make the empty prompt of a model trained without text."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -42,7 +42,7 @@ class RelationEmptyPrompt(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any) -> io.NodeOutput:
-        """Read the widths off the model."""
+        """Read the widths from the model."""
         sizes = flux_sizes(model)
         text, pooled = empty_prompt(sizes["context_in_dim"], sizes["vec_in_dim"] or 0)  # a Flux may take no pooled text
         return io.NodeOutput([[text, {"pooled_output": pooled}]])

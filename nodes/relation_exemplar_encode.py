@@ -89,7 +89,7 @@ class RelationExemplarEncode(io.ComfyNode):
 
 
 def _compute_dtype() -> torch.dtype:
-    """The dtype that ComfyUI computes a Flux in on this machine, as it was started."""
+    """The dtype in which this ComfyUI computes a Flux."""
     device = comfy.model_management.get_torch_device()
     supported = [torch.bfloat16, torch.float16, torch.float32]
     stored = comfy.model_management.unet_dtype(device, supported_dtypes=supported)

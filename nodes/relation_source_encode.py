@@ -15,7 +15,7 @@ from .source_conditioning import with_source
 
 
 class RelationSourceEncode(io.ComfyNode):
-    """Put the source picture in the conditioning."""
+    """Add the source picture to the conditioning."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -69,7 +69,7 @@ class RelationSourceEncode(io.ComfyNode):
     def execute(
         cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float = 1.0
     ) -> io.NodeOutput:
-        """Encode the source, and once more smaller where that is asked for."""
+        """Encode the source, and a smaller copy if requested."""
         height, width = image.shape[1:3]
         full = source_size(width, height, long_side)
         small = source_size(width, height, long_side, source_scale)

@@ -16,7 +16,7 @@ from .sockets import CATEGORY, RelationSocket
 
 
 class SaveRelation(io.ComfyNode):
-    """Keep a relation as a file."""
+    """Save a relation to a file."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

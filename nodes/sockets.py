@@ -1,4 +1,4 @@
-"""The types that travel between the nodes."""
+"""The types of the connections between nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RelationSocket = io.Custom("RELATION")
 
 @dataclass(frozen=True)
 class LoadedRelationAdapter:
-    """An adapter and the vision model that it sees exemplars through."""
+    """An adapter and its vision model."""
 
     adapter: RelationAdapter
     vision: VisionTower

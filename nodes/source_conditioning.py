@@ -1,4 +1,4 @@
-"""The source picture as a reference latent in ComfyUI's conditioning, told apart from others."""
+"""The source picture as a marked reference latent in ComfyUI's conditioning."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..relation_core.flux.positions import Window
 from .crops import aligned, window_of
 
 _SOURCES = "relation_sources"
-"""Conditioning key: places in ``reference_latents`` that hold a source of ours."""
+"""Conditioning key: the places of our sources in ``reference_latents``."""
 _LATENTS = "relation_source_latents"
 """Conditioning key: for each of these places, the source at the size of the latent to be sampled."""
 
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Sources of one entry, and what their own latents are."""
+    """Sources of one entry, with their own latents."""
 
     pictures: int
     latents: torch.Tensor
@@ -33,7 +33,7 @@ def with_source(conditioning: list[Any], source: torch.Tensor, latent: torch.Ten
     Args:
         conditioning: ComfyUI's.
         source: (B, channels, height, width), what the model sees.
-        latent: (B, channels, height, width), the same pictures at the size they are sampled at.
+        latent: (B, channels, height, width), the same pictures at the sampled size.
     """
     marked = []
     for embedding, values in conditioning:
@@ -47,39 +47,39 @@ def with_source(conditioning: list[Any], source: torch.Tensor, latent: torch.Ten
 
 
 Conditions = dict[str, list[dict[str, Any]] | None]
-"""A guider's conditioning: a list of entries for every name, such as ``positive``."""
+"""A guider's conditioning: a list of entries per name, such as ``positive``."""
 
 
 @dataclass
 class Prompts:
-    """What a guider's conditioning says about its entries, by the ids that ComfyUI gives them."""
+    """What a guider's conditioning says about its entries, by ComfyUI's ids."""
 
     negative: set[uuid.UUID] = field(default_factory=set)
     sources: dict[uuid.UUID, tuple[int, ...]] = field(default_factory=dict)
     windows: dict[uuid.UUID, Window] = field(default_factory=dict)
     latent: torch.Size | None = None
-    """(B, channels, rows, columns) that is sampled; None where a model is called outside of any sampler."""
+    """(B, channels, rows, columns) of the sampled latent; None if the model is called outside of a sampler."""
 
     def is_negative(self, entry: uuid.UUID | None, place: int) -> bool:
-        """Whether an entry is negative; without an id, only the first place in the host's list is positive."""
+        """Whether an entry is negative; without an id, only the first one in the host's list is positive."""
         return place != 0 if entry is None else entry in self.negative
 
     def sources_of(self, entry: uuid.UUID | None, references: int) -> tuple[int, ...]:
-        """Places of our sources among the reference latents; where nothing is marked, every reference is a source."""
+        """Return the places of our sources among the references: of every reference if nothing is marked."""
         if not self.sources:
             return tuple(range(references))
         return () if entry is None else self.sources.get(entry, ())
 
     def window_of(self, entry: uuid.UUID | None) -> Window | None:
-        """Where the part that is sampled for a positive entry lies in the picture; None for all of it."""
+        """Return where the sampled part of a positive entry lies in the picture; None for the whole picture."""
         return None if entry is None else self.windows.get(entry)
 
 
 def prepare_entries(conditions: Conditions, latent: torch.Tensor, patch: int) -> None:
-    """Make a guider's conditioning ready for a run, once the host has resolved areas.
+    """Prepare a guider's conditioning for a run, once the host has resolved areas.
 
-    Entries that the host made by copying get ids of their own: for every area of the positive prompt it
-    copies the entry, id and all, to the negative one. Areas of positive entries get whole tokens.
+    Entries that the host copied get new ids: for every area of the positive prompt, it copies the entry with its id to
+    the negative one. Areas of positive entries get whole tokens.
 
     Args:
         conditions: the guider's; its lists are changed, its entries are not.
@@ -107,7 +107,7 @@ def read_prompts(conditions: Conditions) -> Prompts:
 
 
 def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int) -> Prompts:
-    """Read what :func:`prepare_entries` made ready, and where in the picture each entry is sampled."""
+    """Read what :func:`prepare_entries` prepared, and where in the picture each entry is sampled."""
     prompts, size = read_prompts(conditions), (latent.shape[-2], latent.shape[-1])
     prompts.latent = latent.shape
     for entry in (entry for entries in conditions.values() for entry in entries or ()):
@@ -117,7 +117,7 @@ def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int
 
 
 def source_batches(conditions: Conditions) -> Iterator[SourceBatch]:
-    """Find every source that holds more pictures than one; where nothing is marked, every reference is a source."""
+    """Find every source with more than one picture; if nothing is marked, every reference is a source."""
     entries = [entry for listed in conditions.values() for entry in listed or ()]
     marked = any(_SOURCES in entry for entry in entries)
     for entry in entries:

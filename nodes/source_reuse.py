@@ -1,4 +1,4 @@
-"""Reuse of the source's keys and values inside ComfyUI's Flux (:mod:`relation_core.flux.source_reuse`).
+"""Source reuse inside ComfyUI's Flux (:mod:`relation_core.flux.source_reuse`).
 
 ==========================  ==========================================================================
 sampling is prepared        the host hears how much memory the kept keys take
@@ -9,8 +9,8 @@ model wrapper               once a forward: hangs the two patches below behind a
 ``attn1_patch``             every block: the source's keys and values are kept, or put back
 ==========================  ==========================================================================
 
-The patches come last, whatever the order of the nodes: others see the query before rotary embedding, as without us.
-What a run keeps is known to that run's options alone. Axes: B rows of the batch, H heads, L tokens, d head width.
+The patches come last, whatever the order of the nodes, so that others still see the query before rotary embedding.
+Only the run's own options refer to what it keeps. Axes: B rows of the batch, H heads, L tokens, d head width.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def reuse_source(model: Any, refresh_every: int) -> None:
 
 
 def computed(tokens: torch.Tensor) -> torch.Tensor:
-    """Of a value for every image token (B, L, ...), those of the tokens that the running forward computes."""
+    """Select, from one value per image token (B, L, ...), those of the tokens that the running forward computes."""
     forward = _FORWARD.get()
     if forward is None or forward.source is None or forward.kept is None:
         return tokens
@@ -64,9 +64,9 @@ def computed(tokens: torch.Tensor) -> torch.Tensor:
 
 
 def refresh_where_changed(value: Hashable) -> None:
-    """Say what the source of the running forward depends on: it is reused only where that is as it was.
+    """Name what the source of the running forward depends on: it is reused only while that stays the same.
 
-    Called by patches at ``post_input``.
+    ``post_input`` patches call this.
     """
     forward = _FORWARD.get()
     if forward is not None:
@@ -91,11 +91,11 @@ class _Forward:
     entries: tuple[Any, ...]
     """The conditioning entries that it computes."""
     setting: Hashable
-    """What else the source's keys depend on."""
+    """Everything else that the source's keys depend on."""
     source: SourceTokens | None = None
-    """The source in the image stream; None where there is none to reuse."""
+    """The source in the image stream; None if there is none to reuse."""
     kept: Mapping[Hashable, SourceKeysValues] | None = None
-    """What is reused; None where everything is computed."""
+    """What is reused; None if everything is computed."""
     recorded: dict[Hashable, SourceKeysValues] = field(default_factory=dict)
 
     @property
@@ -104,14 +104,14 @@ class _Forward:
         return self.entries, self.setting, self.source
 
     def sources(self, references: int) -> set[int]:
-        """Places of the references that are a source in every entry."""
+        """Return the places of the references that are a source in every entry."""
         marked = [set(self.run.prompts.sources_of(entry, references)) for entry in self.entries]
         return set.intersection(*marked)
 
 
 @dataclass(frozen=True)
 class _SamplerWrapper:
-    """Gives a run its memory, and takes it away."""
+    """Gives a run its memory, and removes it afterwards."""
 
     refresh_every: int
 
@@ -146,7 +146,7 @@ def _apply_model(
     transformer_options: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> torch.Tensor:
-    """Run a forward with our patches behind all others, and keep the source if all blocks computed it."""
+    """Run a forward with our patches after all others, and keep the source if all blocks computed it."""
     options = dict(transformer_options or {})
     run: _Run | None = options.pop(_KEY, None)
     if run is None or not kwargs.get("ref_latents"):
@@ -173,14 +173,14 @@ def _apply_model(
 
 @torch.compiler.disable
 def _cut_source(args: dict[str, Any]) -> dict[str, Any]:
-    """Take the source out of the image stream, where its keys and values are kept."""
+    """Remove the source from the image stream if its keys and values are kept."""
     forward = _FORWARD.get()
     if forward is None:
         return args
     forward.run.reached = True
     img, ids, options = args["img"], args["img_ids"], args["transformer_options"]
     counts = options.get("reference_image_num_tokens", [])
-    if ids is None or ids.shape[1] != img.shape[1]:  # another patch has cut the stream already
+    if ids is None or ids.shape[1] != img.shape[1]:  # another patch has already cut the stream
         return args
     ours = forward.sources(len(counts))
     forward.source = source_tokens(img.shape[1], counts, ours)
@@ -189,7 +189,7 @@ def _cut_source(args: dict[str, Any]) -> dict[str, Any]:
     forward.kept = forward.run.memory.recall(forward.call)
     if forward.kept is None:
         return args
-    # The dictionary is this forward's own, and later patches count the stream's references by it.
+    # The dictionary belongs to this forward, and later patches count the stream's references by it.
     options["reference_image_num_tokens"] = [count for place, count in enumerate(counts) if place not in ours]
     return {**args, "img": forward.source.without(img, 1), "img_ids": forward.source.without(ids, 1)}
 
@@ -204,7 +204,7 @@ def _attend_to_source(
     *,
     extra_options: dict[str, Any],
 ) -> dict[str, Any]:
-    """Keep a block's keys and values (B, H, L, d) of the source, or put back those that are kept."""
+    """Keep a block's keys and values (B, H, L, d) of the source, or put the kept ones back."""
     forward = _FORWARD.get()
     if forward is None or forward.source is None:
         return {}
@@ -228,7 +228,7 @@ def _attend_to_source(
 
 
 class _KeptMemory(ControlBase):
-    """What the host takes for a control without a model: it needs memory while sampling."""
+    """An object that the host treats as a control without a model: it needs memory while sampling."""
 
     def __init__(self, size: float) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ class _KeptMemory(ControlBase):
 def _prepare_sampling(
     executor: Callable[..., Any], model: Any, noise_shape: Any, conds: dict[str, Any], *args: Any, **kwargs: Any
 ) -> Any:
-    """Let the host make room for what will be kept, while it loads the models."""
+    """Let the host make room for the kept keys and values while it loads the models."""
     size = _kept_bytes(model, noise_shape[0], conds)
     counted = {**conds, _KEY: [{"control": _KeptMemory(size)}]} if size else conds
     real_model, _, models = executor(model, noise_shape, counted, *args, **kwargs)
@@ -250,7 +250,7 @@ def _prepare_sampling(
 
 
 def _kept_bytes(model: Any, batch: int, conds: dict[str, Any]) -> int:
-    """Memory of the keys and values that a run keeps of all its sources."""
+    """Compute the memory of the keys and values that a run keeps of all its sources."""
     prompts, sizes, tokens = read_prompts(conds), flux_sizes(model), 0
     side = sizes["patch_size"]
     for entry in (entry for entries in conds.values() for entry in entries or ()):

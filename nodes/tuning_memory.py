@@ -1,4 +1,4 @@
-"""How much memory learning a relation takes beside the weights."""
+"""The memory that learning a relation takes besides the weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from ..relation_core.tuning.flow import PIECE_TOKENS, LatentPair
 
 _WITHIN = 50
-"""Vectors of the model's width that a token's way through one block leaves for the gradient."""
+"""Vectors of the model's width that one token leaves for the backward pass in one block."""
 
 
 def learning_bytes(sizes: dict[str, Any], pairs: list[LatentPair], text: int, tokens: int, item: int) -> int:
-    """Bytes that learning holds at its height.
+    """Compute the peak memory of learning, in bytes.
 
-    They are what goes into every block, all of one block's activations, one block's weights where they are cast, and
-    the keys and values of the exemplars with their gradients.
+    It is the input of every block, all activations of one block, one block's weights if they are cast, and the
+    exemplars' keys and values with their gradients.
 
     Args:
         sizes: of the Flux, under ComfyUI's names.
@@ -29,6 +29,6 @@ def learning_bytes(sizes: dict[str, Any], pairs: list[LatentPair], text: int, to
         samples = max(1, PIECE_TOKENS // pair.tokens)
         most = max(most, samples * (pair.tokens + text))
     activations = most * width * (blocks + _WITHIN)
-    weights = int(width * width * 2 * (10 + 2 * sizes["mlp_ratio"]))  # of a double block, the largest
+    weights = int(width * width * 2 * (10 + 2 * sizes["mlp_ratio"]))  # of a double block, which is the largest
     exemplars = 4 * blocks * tokens * width
     return item * (activations + weights + exemplars)

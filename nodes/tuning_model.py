@@ -1,4 +1,4 @@
-"""ComfyUI's Flux as a relation is learned through it: frozen, on its device, and left as it was."""
+"""ComfyUI's Flux for learning a relation: frozen, on its device, and unchanged afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .tuning_memory import learning_bytes
 from .tuning_patch import attending_to, register_learning
 
 _UNTAUGHT = ("reference_latents", "area", "mask", "control", "hooks", "gligen", "start_percent", "end_percent", "model")
-"""Conditioning keys whose meaning depends on a picture or on a moment of sampling."""
+"""Conditioning keys that depend on a picture or on a point in sampling."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class HostPredict:
     options: dict[str, Any]
     frozen: FrozenWeights
     memory: float
-    """Bytes that learning takes beside the weights."""
+    """Bytes that learning takes besides the weights."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model computes on."""
         return self.patcher.load_device
 
     def load(self) -> None:
-        """Bring the model to its device, or back to it."""
+        """Load the model onto its device, again if need be."""
         comfy.model_management.load_models_gpu([self.patcher], memory_required=self.memory)
 
     def __call__(
@@ -65,10 +65,10 @@ class HostPredict:
 
 @contextmanager
 def learning_model(model: Any, conditioning: list[Any], pairs: list[LatentPair], tokens: int) -> Generator[HostPredict]:
-    """Give a model (a ``ModelPatcher``) to learn through, outside of inference mode; nothing of it is changed.
+    """Yield a model (a ``ModelPatcher``) to learn through, outside of inference mode; it is not changed.
 
     Args:
-        model: checked to be one that the adapter fits.
+        model: must already be checked to fit the adapter.
         conditioning: the prompt.
         pairs: what is learned from.
         tokens: exemplar tokens that are learned.
@@ -112,7 +112,7 @@ def _check_conditioning(conditioning: list[Any]) -> None:
 
 
 def _partly_elsewhere(patched: Any) -> bool:
-    """Whether ComfyUI brings weights in as they are needed."""
+    """Whether ComfyUI loads weights as they are needed."""
     dynamic = getattr(patched, "is_dynamic", None)
     elsewhere = any(part.device != patched.load_device for part in patched.model.diffusion_model.parameters())
     return elsewhere or bool(dynamic and dynamic())

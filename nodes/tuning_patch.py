@@ -34,7 +34,7 @@ from .recomputed import recomputed
 
 _Block = Callable[[dict[str, Any]], dict[str, Any]]
 _LARGE = 100_000_000
-"""Parameters from which on a model's activations are computed again rather than held."""
+"""Parameters above which a model's activations are recomputed rather than held."""
 
 
 def register_learning(model: Any, frozen: FrozenWeights) -> None:
@@ -64,14 +64,14 @@ class LearningCall:
     """One call of the model."""
 
     attended: Attended | None
-    """What its blocks attend to."""
+    """The tokens that its blocks attend to."""
     reached: bool = False
     """Whether the model called the hooks."""
 
 
 @contextmanager
 def attending_to(attended: Attended | None) -> Generator[LearningCall]:
-    """Say what the blocks attend to in the calls of the model within."""
+    """Set what the blocks attend to in the calls of the model in this block."""
     call = LearningCall(attended)
     token = _CALL.set(call)
     try:
@@ -81,12 +81,12 @@ def attending_to(attended: Attended | None) -> Generator[LearningCall]:
 
 
 _CALL: ContextVar[LearningCall] = ContextVar("relation_adapter_learning")
-"""The running call. What is computed again in the backward pass finds it in the context of its forward."""
+"""The running call. Recomputation in the backward pass runs in the context of its forward."""
 
 
 @dataclass(frozen=True)
 class _LearnedAttention:
-    """Lets a block's query look at the tokens that are being learned."""
+    """Lets a block's query attend to the tokens that are being learned."""
 
     key: str
     first_single: int
@@ -111,19 +111,19 @@ class _LearnedAttention:
 
 @dataclass(frozen=True)
 class _LearningBlock:
-    """Runs a block with gradients; of a large model so that only what goes into it is held until they come back."""
+    """Runs a block with gradients; in a large model, only its inputs are held until the backward pass."""
 
     block: torch.nn.Module
     place: int
     """Among all blocks."""
     run: Callable[[torch.nn.Module, dict[str, Any]], dict[str, Any]]
     replaced: Callable[[dict[str, Any], dict[str, _Block]], dict[str, Any]] | None
-    """Another node's replacement of the block, which goes on replacing it."""
+    """Another node's replacement of the block, which stays in place."""
     frozen: FrozenWeights
     large: bool
 
     def __call__(self, args: dict[str, Any], _: dict[str, _Block]) -> dict[str, Any]:
-        # The host changes its options from block to block, and binds its own way to the block late.
+        # The host changes its options from block to block, and binds its call of the block late.
         given: dict[str, Any] = {**args, "transformer_options": dict(args["transformer_options"])}
         names = [name for name in ("img", "txt") if name in given]
         attended = _CALL.get().attended
@@ -142,7 +142,7 @@ class _LearningBlock:
         count = self.place + 1
         own = Attended([keys] * count, [values] * count, attended.bias)
         call = _CALL.get()
-        with attending_to(own) as again, self.frozen:  # in the backward pass, neither is on any more
+        with attending_to(own) as again, self.frozen:  # neither is active in the backward pass
             out = self._computed({**args, **dict(zip(names, streams, strict=True))})
         call.reached |= again.reached
         return tuple(out[name] for name in names)

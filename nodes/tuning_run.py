@@ -1,4 +1,4 @@
-"""The learning of a relation inside ComfyUI: its steps, its progress, its previews."""
+"""Learning a relation inside ComfyUI: steps, progress and previews."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PREVIEW_EVERY, _PREVIEW_STEPS, _PREVIEW_SIDE = 25, 6, 512
 
 @dataclass(frozen=True)
 class LearnedTokens:
-    """What a learning leads to."""
+    """The result of learning."""
 
     tokens: torch.Tensor
     """(P, 2N, D) float32 on the CPU."""
@@ -40,10 +40,10 @@ def learn(
     pairs: list[LatentPair],
     settings: TuningSettings,
 ) -> LearnedTokens:
-    """Learn tokens through a model (a ``ModelPatcher``), which stays as it is.
+    """Learn tokens through a model (a ``ModelPatcher``), which is not changed.
 
     Raises:
-        TuningError: the conditioning is no plain prompt, or the loss diverges.
+        TuningError: the conditioning is not a plain prompt, or the loss diverges.
         ModelMismatchError: the model does not call the hooks.
     """
     bar = comfy.utils.ProgressBar(settings.steps)
@@ -73,10 +73,10 @@ def learn(
 
 @torch.inference_mode()
 def _preview(predict: HostPredict, learner: Learner, vae: Any, pair: LatentPair, seed: int) -> Image.Image:
-    """Edit the first pair's picture with what has been learned so far."""
+    """Edit the first pair's picture with the tokens learned so far."""
     source = pair.source[None].to(predict.device)
     noise = torch.randn(source.shape, generator=generator_of(seed, "preview")).to(predict.device)
     latent = draw_edit(predict, source, noise, _PREVIEW_STEPS, learner.attended())
     picture = vae.decode(predict.patcher.model.process_latent_out(latent))
-    predict.load()  # the autoencoder may have taken its place
+    predict.load()  # the autoencoder may have displaced it
     return to_pil(picture)[0]
