@@ -22,7 +22,7 @@ GROUPS: dict[str, str] = {
     "tune": "learn a relation from a few pairs of pictures before and after an edit",
     "weights": "download, convert and identify weights files",
 }
-"""Help of every group of commands. Group ``x`` is the module ``relation_tools.commands.x``, imported on use."""
+"""Help text of every command group. Group ``x`` is the module ``relation_tools.commands.x``, imported on use."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
         drop_output()
         return BROKEN_PIPE
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Names for what files hold, so that a result is never taken for one of other contents."""
+"""Fingerprints of files, so that a result is never taken for one made from other contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of a folder, and what in it is passed over."""
+"""The pictures of a folder, and the files that are skipped."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PictureListing:
-    """What lies in a folder, in the order of names; its folders and hidden files are left alone."""
+    """The files of a folder, sorted by name; folders and hidden files are ignored."""
 
     pictures: tuple[Path, ...]
-    """Files whose names end as those of pictures that can be read."""
+    """Files with the extension of a readable picture."""
     others: tuple[Path, ...]
-    """All other files, and what is no regular file."""
+    """All other files, and entries that are not regular files."""
 
 
 def list_pictures(folder: Path) -> PictureListing:
-    """Look into a folder.
+    """List a folder.
 
     Raises:
         OSError: it cannot be read.
@@ -39,7 +39,7 @@ def list_pictures(folder: Path) -> PictureListing:
 
 
 def warn_of_others(others: Sequence[Path]) -> None:
-    """Say which files are passed over, and how many of each kind."""
+    """Report which files are skipped, and how many of each kind."""
     if not others:
         return
     kinds = Counter(path.suffix.lower() or "no ending" for path in others)

@@ -1,4 +1,4 @@
-"""What a command meets around it: streams that are closed, full or of another encoding, and requests to end."""
+"""The environment of a command: streams that are closed, full or of another encoding, and termination signals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 BROKEN_PIPE = 141
-"""The exit status of a program that the system ends since nobody reads what it writes."""
+"""Exit status of a program whose output pipe was closed."""
 _REQUESTS = ("SIGTERM", "SIGHUP")
 
 
 def prepare_streams() -> None:
-    """Let output that its encoding has no letters for appear as escapes, and a closed stream fail as a full one."""
+    """Show characters that the encoding lacks as escapes, and let a closed stream fail like a full one."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where it was closed
         sys.stdout = _closed(os.O_RDONLY)  # writing to it fails
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
@@ -29,7 +29,7 @@ def prepare_streams() -> None:
 
 
 def drop_output() -> None:
-    """Forget what is not written yet, so that the interpreter does not try again at its end."""
+    """Drop unwritten output, so that the interpreter does not try again at exit."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -38,10 +38,10 @@ def drop_output() -> None:
 
 @contextmanager
 def ending_cleanly() -> Generator[None]:
-    """Treat requests to end like Ctrl-C in the block, unless they are ignored, as under ``nohup``.
+    """Treat termination signals like Ctrl-C in the block, unless they are ignored, as under ``nohup``.
 
     Raises:
-        KeyboardInterrupt: there was one.
+        KeyboardInterrupt: one arrived.
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:

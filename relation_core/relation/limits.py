@@ -15,9 +15,9 @@ from ..settings.bounds import WEIGHT, check_number
 MAX_PAIRS = 64
 MAX_THUMBNAIL_SIDE = 1024
 MAX_VALUES = 1 << 28
-"""Values of all tokens; 64 pairs of the released adapter have a quarter of them."""
+"""Values in all tokens together, four times as many as 64 pairs of the released adapter have."""
 MAX_TOKEN = 65_504.0
-"""What float16 holds. Tokens are about 1; the squares of far larger ones overflow, which would make keys of 0."""
+"""The largest float16. Tokens are about 1; the squares of far larger ones overflow, which would make keys of 0."""
 
 
 class _Sized(Protocol):
@@ -49,7 +49,7 @@ def size_problem(tokens: _Sized, weights: _Sized, thumbnails: _Sized) -> str | N
 
 
 def value_problem(tokens: torch.Tensor, pair_weights: Sequence[float]) -> str | None:
-    """Say what is wrong with a relation's values."""
+    """Describe what is wrong with a relation's values."""
     largest = float(tokens.abs().max())
     if not math.isfinite(largest):
         return "its tokens are not all finite"
@@ -60,7 +60,7 @@ def value_problem(tokens: torch.Tensor, pair_weights: Sequence[float]) -> str | 
 
 
 def check_weight(weight: float) -> None:
-    """Refuse a pair weight that has no meaning.
+    """Refuse an invalid pair weight.
 
     Raises:
         ExemplarError: it is negative, NaN or infinite.

@@ -24,7 +24,7 @@ class _Bar:
 
 @contextmanager
 def progress_bar(what: str, extra: str) -> Generator[Progress]:
-    """Show how far the work in the block is."""
+    """Show the progress of the work in the block."""
     tqdm = require("tqdm", "tqdm", extra)
     with tqdm.tqdm(desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
         yield _Bar(bar)
@@ -45,7 +45,7 @@ def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
 
 @contextmanager
 def loss_bar(total: int, done: int, extra: str) -> Generator[Callable[[float], None]]:
-    """Show steps, the loss of the last one and the time left; ``done`` steps are behind already."""
+    """Show the steps, the last one's loss and the remaining time; ``done`` steps have been taken before."""
     tqdm = require("tqdm", "tqdm", extra)
     with tqdm.tqdm(total=total, initial=done, desc="learn", unit="step", smoothing=0.05, dynamic_ncols=True) as bar:
 

@@ -1,4 +1,4 @@
-"""``python -m relation_tools encode``: what exemplar pairs show, as a relation file."""
+"""``python -m relation_tools encode``: a relation file from exemplar pairs."""
 
 from __future__ import annotations
 

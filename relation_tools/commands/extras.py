@@ -10,7 +10,7 @@ from types import ModuleType
 from relation_core.errors import RelationAdapterError
 
 LEAST = {"diffusers": "0.42", "transformers": "4.56"}
-"""Oldest versions that work, by the name on PyPI; ``pyproject.toml`` has the same."""
+"""Oldest versions that work, by name on PyPI, as in ``pyproject.toml``."""
 
 
 class MissingLibraryError(RelationAdapterError):
@@ -43,7 +43,7 @@ def _installed(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return ""  # a folder on the path, perhaps
+        return ""  # perhaps a folder on the path
 
 
 def _check(package: str, found: str, extra: str) -> None:

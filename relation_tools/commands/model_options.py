@@ -10,11 +10,11 @@ from relation_core.settings.bounds import LORA_STRENGTH
 from .number_option import NumberOption
 
 LIBRARIES = ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft")
-"""What the headless engine is made of."""
+"""The models of the headless engine."""
 
 
 def add_models(group: Any) -> None:
-    """Add what names the models of an edit, and where and in what they compute."""
+    """Add the options for an edit's models, their device and their dtype."""
     for name, required, what in (
         ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
         ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
@@ -38,7 +38,7 @@ def add_models(group: Any) -> None:
 
 
 def add_computing(group: Any) -> None:
-    """Add where and in what models compute."""
+    """Add the options for device and dtype."""
     group.add_argument("--device", default="auto", help="cuda, cuda:1, mps or cpu (the best available)")
     group.add_argument(
         "--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto", help="(float32 on a CPU)"
@@ -46,7 +46,7 @@ def add_computing(group: Any) -> None:
 
 
 def add_fit(group: Any) -> None:
-    """Add how an exemplar becomes the vision model's square."""
+    """Add the option for how an exemplar is fitted to the vision model's square."""
     group.add_argument(
         "--fit", choices=("pad", "stretch"), default="pad", help="how an exemplar is made square (%(default)s)"
     )

@@ -28,7 +28,7 @@ TRAIN, TEST, SUMMARY = "train.jsonl", "test.jsonl", "build.json"
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How samples are drawn; the defaults are the numbers in the name of the authors' script."""
+    """Options for drawing samples; the defaults are the numbers in the name of the authors' script."""
 
     per_task: Annotated[int, COUNT] = 2000
     """Most training samples of a task."""
@@ -46,7 +46,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build made."""
+    """The result of a build."""
 
     pictures: int
     tasks: int
@@ -68,8 +68,8 @@ def build(
 ) -> BuildSummary:
     """Make ``out`` a run-ready dataset of the paired dataset ``pairs``.
 
-    The result depends on the dataset's content and the options alone. Killed at any moment, the same call goes on
-    where it stopped; ``build.json`` is written last.
+    The result depends on the dataset's content and the options alone. After a kill, the same call resumes;
+    ``build.json`` is written last.
 
     Args:
         pairs: a folder as on the hub (``<task>/Group1/`` with a ``labels.json``), or a ``.jsonl`` or ``.json`` file.

@@ -1,4 +1,4 @@
-"""Looks into the pictures of a run-ready dataset, each once, several at a time."""
+"""Decode the pictures of a run-ready dataset, each once, several at a time."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class PairEntry:
 
 
 def dataset_folder(pairs: Path) -> Path:
-    """Give the folder that pictures are named relative to."""
+    """Return the folder that picture names are relative to."""
     return pairs if pairs.is_dir() else pairs.parent
 
 
@@ -125,7 +125,7 @@ def _text(fields: dict[str, Any], key: str) -> str:
 
 
 def _inside(folder: PurePosixPath, name: str) -> str:
-    """Resolve a picture's name lexically: links are followed, but no name may climb out of the dataset."""
+    """Resolve a picture's name lexically: links are followed, but no name may leave the dataset."""
     parts = list(folder.parts)
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name):
         raise _BrokenEntryError(f"'{PICTURE}' is an absolute path; expected one relative to the file", name)

@@ -1,4 +1,4 @@
-"""Chooses the pictures that are kept for testing, so that none of them, under any name, is trained on."""
+"""Choose test pictures, so that none of them is trained on under any name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST = 2
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a picture shows: its place in the dataset, and digests of its halves' pixels."""
+    """A picture's place in the dataset, and digests of its halves' pixels."""
 
     number: int
     task: str
@@ -26,8 +26,8 @@ class Contents:
 def hold_out(pictures: Sequence[Contents], per_task: int, seed: int) -> set[int]:
     """Choose up to ``per_task`` pictures of every task; return their numbers.
 
-    Pictures that share a half, in one task or in several, are kept together on one side. A task gets fewer where it
-    would be left with too few to train on, or where its pictures cannot be told apart in this way.
+    Pictures that share a half, in one task or several, stay on the same side. A task gets fewer if it would keep too
+    few for training, or if its pictures cannot be separated this way.
     """
     groups = _groups(pictures)
     members: dict[int, list[Contents]] = defaultdict(list)
@@ -56,7 +56,7 @@ def _room(pictures: int, per_task: int) -> int:
 
 
 def _groups(pictures: Iterable[Contents]) -> dict[int, int]:
-    """Map every picture to the lowest number among those it shares a half with, directly or by way of others."""
+    """Map every picture to the lowest number among those it shares a half with, directly or through others."""
     parents: dict[int, int] = {}
 
     def find(number: int) -> int:

@@ -56,8 +56,8 @@ class LandscapeOptions:
 def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progress: Progress) -> int:
     """Draw ``scenes/``, ``edited/`` and ``train.jsonl``; give the number of samples.
 
-    Nothing but pictures is drawn for the models that are pretrained on them. The same options give the same files, and
-    a killed call goes on: what is there is not drawn again.
+    The models that are pretrained on them need pictures alone. The same options give the same files, and after a kill
+    the same call resumes.
 
     Raises:
         DatasetError: ``out`` cannot be written.

@@ -1,4 +1,4 @@
-"""Names of files and folders that every file system takes."""
+"""File and folder names that are valid on every file system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def portable_name(text: str) -> str:
 
 
 class UniqueNames:
-    """Gives names that differ even where case does not count; the same calls in the same order give the same names."""
+    """Makes names that differ even without case; the same calls in the same order give the same names."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

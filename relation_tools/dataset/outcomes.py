@@ -1,4 +1,4 @@
-"""What became of the pictures that a build split, and the record of it that survives a kill."""
+"""Outcomes of the pictures that a build split, recorded so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relation_core.weights.atomic import write_whole
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
-"""Counted up when the halves of the same picture come out differently, so that no old record is taken for a new one."""
+"""Increased when the same picture gives other halves, so that old records are not reused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SplitJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a picture: ``error``, or two files and what is in them."""
+    """The outcome for a picture: ``error``, or two files and their contents."""
 
     error: str = ""
     notes: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a build reads, writes, and keeps what it needs to go on after a kill."""
+    """The folders that a build reads, writes, and resumes from."""
 
     pairs: Path
     out: Path
@@ -120,7 +120,7 @@ def _length(path: Path) -> int:
 
 
 def _key(chunk: Sequence[SplitJob], folders: Folders) -> str:
-    """Hash all that the outcomes of a chunk depend on: names, and lengths and times of the pictures."""
+    """Hash everything that a chunk's outcomes depend on: the pictures' names, lengths and times."""
     key = blake2b(str(_FORMAT).encode(), digest_size=16)
     for job in chunk:
         try:

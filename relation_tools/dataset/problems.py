@@ -1,4 +1,4 @@
-"""What a build tells about its input: entries it could not use, and entries it used with a remark."""
+"""A build's findings about its input: entries it could not use, and entries it used with a remark."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Kind = Literal["broken", "duplicate", "note"]
 class Problem:
     """One finding.
 
-    ``broken`` and ``duplicate`` entries are left out of the run-ready dataset; a ``note`` is a remark on an entry,
-    or on a whole task, that is in it.
+    ``broken`` and ``duplicate`` entries are left out of the run-ready dataset; a ``note`` is a remark on an entry, or
+    on a whole task, that is in it.
     """
 
     kind: Kind
@@ -24,5 +24,5 @@ class Problem:
     reason: str
 
     def record(self) -> dict[str, str]:
-        """Give the finding as it stands in ``problems.jsonl``."""
+        """Return the finding in the form of ``problems.jsonl``."""
         return asdict(self)

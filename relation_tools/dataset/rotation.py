@@ -12,8 +12,8 @@ Item = TypeVar("Item")
 def shuffled(items: Iterable[Item], name: Callable[[Item], str], *key: object) -> list[Item]:
     """Order items by a hash of the key and their names.
 
-    Other than a random generator, the order does not hang on Python's version or on how the items came in, and an item
-    that is added or taken away leaves the order of the others alone.
+    Unlike a random generator's, the order does not depend on Python's version or the input order, and adding or
+    removing an item does not change the order of the others.
     """
     salt = "\0".join(map(str, key)).encode()
     return sorted(items, key=lambda item: blake2b(salt + b"\0" + name(item).encode(), digest_size=16).digest())
@@ -23,8 +23,8 @@ def rotation(count: int, limit: int | None, seed: object) -> Iterator[tuple[int,
     """Yield ordered pairs (exemplar, source) of different numbers below ``count``, each pair once.
 
     Round after round, every picture is the exemplar of the one a fixed distance after it; each round has another
-    distance, in an order given by the seed. So every picture is exemplar, and source, equally often within one,
-    wherever ``limit`` stops.
+    distance, in an order given by the seed. So, wherever ``limit`` stops, pictures serve as exemplar, and as source,
+    equally often to within one.
     """
     left = count * (count - 1) if limit is None else min(limit, count * (count - 1))
     for distance in shuffled(range(1, count), str, seed, "distance"):

@@ -1,4 +1,4 @@
-"""Splits all pictures of a dataset into halves on disk, in several processes, resumably."""
+"""Split all pictures of a dataset into halves on disk, in several processes, resumably."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .halves import Halves, split_halves
 from .outcomes import Folders, Outcome, SplitJob, record_chunk, recorded_chunk
 
 CHUNK = 64
-"""Pictures whose outcomes are recorded together; a killed build does at most so many a process again."""
+"""Pictures whose outcomes are recorded together: the most that each process repeats after a kill."""
 
 
 def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progress: Progress) -> list[Outcome]:
@@ -39,7 +39,7 @@ def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progre
         progress: told of every picture.
 
     Raises:
-        DatasetError: the results cannot be written, or a process was killed. What is done by then is not done again.
+        DatasetError: the results cannot be written, or a process was killed. Finished work is kept.
     """
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
     progress.start(len(jobs))
@@ -97,7 +97,7 @@ def _pool(processes: int) -> Generator[Executor]:
 
 
 def _follow_parent() -> None:
-    """End this process when its parent is killed, and leave an interrupt from the keyboard to the parent."""
+    """End this process when its parent is killed, and leave keyboard interrupts to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -1,4 +1,4 @@
-"""Counts what a run-ready dataset holds."""
+"""Count the contents of a run-ready dataset."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from .entries import DESCRIPTIONS, INSTRUCTION, PICTURE
 def write_dataset(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: int, progress: Progress) -> None:
     """Draw every relation of every scene, before on the left and after on the right, with a ``labels.json`` a relation.
 
-    The same scenes stand under all relations, so that a source has a target of each: `measure` needs that, and
-    `dataset build` holds a scene out of all of them at once. The same arguments give the same files.
+    All relations share the same scenes, so that a source has a target of each: `measure` needs that, and `dataset
+    build` holds a scene out of all of them at once. The same arguments give the same files.
 
     Args:
         out: the folder to write ``<relation>/Group1/`` in.

@@ -16,27 +16,27 @@ from .contents import Content, look_into
 
 @dataclass
 class FileFindings:
-    """What was found in one file."""
+    """Findings in one file."""
 
     file: Path
     samples: int = 0
     pictures: set[str] = field(default_factory=set[str])
     problems: list[str] = field(default_factory=list[str])
     imbalance: int = 0
-    """How much more often than another picture of its task a picture is exemplar, or source; 0 and 1 are balanced."""
+    """The largest difference in how often two pictures of a task serve as exemplar, or source; 0 and 1 are balanced."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found in all files."""
+    """Findings in all files."""
 
     files: tuple[FileFindings, ...]
     leaks: tuple[str, ...]
-    """Pictures that stand in more than one of the files, by name or by their pixels."""
+    """Pictures that occur in more than one file, by name or by pixels."""
 
     @property
     def problems(self) -> list[str]:
-        """Everything that must not be."""
+        """All violations."""
         return [problem for file in self.files for problem in file.problems] + list(self.leaks)
 
 

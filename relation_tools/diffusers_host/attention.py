@@ -1,7 +1,7 @@
 """Relation attention in diffusers' Flux, through its attention processors.
 
-diffusers hands every entry of ``joint_attention_kwargs`` that a processor has a parameter for to that processor. So
-what the exemplars say comes with each call, and the model holds nothing of it::
+diffusers hands every entry of ``joint_attention_kwargs`` that a processor has a parameter for to that processor. So the
+exemplars come with each call, and the model stores nothing of them::
 
     add_relation_attention(transformer)
     transformer(..., joint_attention_kwargs={"relation": ExemplarAttention(keys, values)})
@@ -31,7 +31,7 @@ Strength = float | torch.Tensor
 
 @dataclass(frozen=True)
 class ExemplarAttention:
-    """What the blocks of one call of the model attend to.
+    """The exemplars that the blocks attend to in one call of the model.
 
     Keys and values have one entry for every attention block, the double-stream blocks first: (H, T, d), the same for
     the whole batch, or (B, H, T, d). Gradients flow through them.
@@ -49,7 +49,7 @@ class ExemplarAttention:
     def of_relation(
         cls, relation: Relation, device: torch.device | str, dtype: torch.dtype, double: float, single: float
     ) -> ExemplarAttention | None:
-        """Take a relation to the model's device and dtype; None if nothing of it would act.
+        """Move a relation to the model's device and dtype; None if it has no effect.
 
         Args:
             relation: the relation; pairs of weight 0 are left out.
@@ -66,7 +66,7 @@ class ExemplarAttention:
         return cls(keys_values.keys, keys_values.values, None if bias is None else bias.to(device), double, single)
 
     def attend(self, block: int, query: torch.Tensor, strength: Strength) -> torch.Tensor | None:
-        """What one block takes from the exemplars, times the strength; None at strength 0.
+        """Compute what one block adds from the exemplars, times the strength; None at strength 0.
 
         Args:
             block: number of the block, counted on through the single-stream blocks.
@@ -87,8 +87,8 @@ class ExemplarAttention:
 class RelationAttnProcessor(FluxAttnProcessor):
     """diffusers' own processor of a Flux block, and the exemplars beside it.
 
-    It computes what :class:`FluxAttnProcessor` computes, on a view of the attention module that hears the image
-    stream's query leave its norm, and adds the result before the output projection.
+    It computes what :class:`FluxAttnProcessor` computes, on a view of the attention module that records the image
+    stream's query after its norm, and adds the result before the output projection.
     """
 
     def __init__(self, block: int) -> None:
@@ -108,8 +108,8 @@ class RelationAttnProcessor(FluxAttnProcessor):
     ) -> Any:
         """Attend; without a relation and a source exactly as diffusers does.
 
-        A double-stream block gives its text as ``encoder_hidden_states`` and projects its output here; a
-        single-stream block does neither.
+        A double-stream block gives its text as ``encoder_hidden_states`` and projects its output here; a single-stream
+        block does neither.
         """
         attend: Any = super().__call__
         double = encoder_hidden_states is not None
@@ -125,7 +125,7 @@ class RelationAttnProcessor(FluxAttnProcessor):
 
 
 class _AttentionView:
-    """An attention module whose query norm is listened to, and whose output projection gets the exemplars' share."""
+    """A view of an attention module: it records the normalised query, and adds the exemplars' share to the output."""
 
     def __init__(self, attn: FluxAttention, relation: ExemplarAttention, block: int, double: bool) -> None:
         self._attn, self._relation, self._block = attn, relation, block
@@ -148,7 +148,7 @@ class _AttentionView:
         return [lambda hidden: projection(self.with_exemplars(hidden)), *rest]
 
     def with_exemplars(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Add what the exemplars said to the block's attention (B, L, H * d)."""
+        """Add the exemplars' share to the block's attention (B, L, H * d)."""
         return hidden if self._share is None else hidden + self._share
 
 

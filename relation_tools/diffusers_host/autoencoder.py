@@ -1,6 +1,6 @@
 """FLUX.1's autoencoder from a file or a folder, and pictures through it.
 
-Its latents are those that the transformer works on: (z - shift) * scale.
+Latents here are the transformer's: (z - shift) * scale.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def encode(autoencoder: Autoencoder, image: torch.Tensor, device: torch.device |
     Args:
         autoencoder: the autoencoder.
         image: (B, height, width, 3) in [0, 1].
-        device: where it computes; where it is, unless given.
+        device: where it computes; its own device by default.
 
     Returns:
         (B, 16, height / 8, width / 8) float32, on that device.

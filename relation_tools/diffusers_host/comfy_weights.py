@@ -1,4 +1,4 @@
-"""Weights as ComfyUI saves them: parts of a whole checkpoint, its own names for norms, and scaled float8.
+"""Weights in ComfyUI's form: parts of a whole checkpoint, its own names for norms, and scaled float8.
 
 A matrix in scaled float8 stands for ``scale * weight``. Its scale lies beside it, in one of two layouts: the older
 ``LAYER.scale_weight`` with a marker ``scaled_fp8`` for all; and ``LAYER.weight_scale`` with ``LAYER.comfy_quant``, JSON
@@ -28,7 +28,7 @@ _CONFIG_BYTES = 4096
 
 
 def part_of(tensors: Mapping[str, torch.Tensor], prefixes: tuple[str, ...]) -> _Tensors:
-    """Take the part of a checkpoint whose names begin with the first prefix that is found; all, if none is."""
+    """Return the part of a checkpoint under the first prefix that is found; all of it if there is none."""
     for prefix in prefixes:
         part = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if part:
@@ -37,7 +37,7 @@ def part_of(tensors: Mapping[str, torch.Tensor], prefixes: tuple[str, ...]) -> _
 
 
 def original_norm_names(tensors: _Tensors) -> _Tensors:
-    """Call the norms of queries and keys as the original files do, whose name for their weight is ``scale``."""
+    """Rename the norms of queries and keys as in the original files, where the weight is called ``scale``."""
     return {_original(name): tensor for name, tensor in tensors.items()}
 
 
@@ -50,10 +50,10 @@ def unscaled(tensors: _Tensors, metadata: Mapping[str, str], path: Path) -> _Ten
         path: of the file, for messages.
 
     Returns:
-        The tensors without scales and markers; what was scaled is float32.
+        The tensors without scales and markers; scaled ones become float32.
 
     Raises:
-        CheckpointError: the file is quantised in a way that is not read here, or not whole.
+        CheckpointError: the file's quantisation is not supported, or the file is incomplete.
     """
     formats = {**_formats_from_metadata(metadata, path), **_formats_beside(tensors, path)}
     strange = sorted({kind for kind in formats.values() if kind not in _FORMATS})

@@ -1,4 +1,4 @@
-"""What ``python -m relation_tools edit`` does, once its libraries are there."""
+"""The work of ``python -m relation_tools edit``, with its libraries loaded."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass
 class _Findings:
-    """What became of the pictures."""
+    """The outcomes of all pictures."""
 
     edited: int = 0
     kept: int = 0
-    """Results that are there already."""
+    """Results that already exist."""
     busy: list[Path] = field(default_factory=list[Path])
-    """Sources that another process edits."""
+    """Sources that another process is editing."""
     stale: list[Path] = field(default_factory=list[Path])
     """Results of another source, or of other settings or models."""
     unknown: list[Path] = field(default_factory=list[Path])
-    """Results that do not say what they were made of."""
+    """Results without a record of what they were made from."""
     failed: list[str] = field(default_factory=list[str])
 
     def report(self, count: int, out: Path) -> int:
-        """Say it, and return the exit status."""
+        """Report the findings, and return the exit status."""
         there = f", {self.kept} were there already" if self.kept else ""
         _LOG.info("%d of %d pictures edited%s: %s", self.edited, count - self.kept, there, printable(str(out)))
         if self.unknown:
@@ -102,10 +102,10 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
 
 @contextmanager
 def _failing_alone(job: EditJob, found: _Findings) -> Generator[None]:
-    """Record what is wrong with one picture, so that the others go on.
+    """Record an error of one picture, and go on with the others.
 
     Raises:
-        JobError: it concerns all of them: nothing can be written.
+        JobError: it concerns all pictures: nothing can be written.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def _failing_alone(job: EditJob, found: _Findings) -> Generator[None]:
 
 @dataclass(frozen=True)
 class _Editing:
-    """What is done to every source."""
+    """The edit that is made of every source."""
 
     pipeline: RelationPipeline
     relation: Relation
@@ -138,19 +138,19 @@ def _edit(
         if not own:
             found.busy.append(job.source)
             return
-        if not _is_waiting(job, overwrite, editing.identity, found):  # another process has just made it
+        if not _is_waiting(job, overwrite, editing.identity, found):  # another process has just finished it
             return
         identity = _made_of(job, editing.identity)
         source = read_picture(job.source)
         result = editing.pipeline.edit(editing.relation, source, editing.prompt, editing.settings, progress)
         if shown is not None:
             save_picture(comparison_sheet((*shown, source, result)), job.comparison)
-        save_picture(result, job.result, identity)  # last: where a result is, its sheet is too
+        save_picture(result, job.result, identity)  # last, so that every result has its sheet
         found.edited += 1
 
 
 def _is_waiting(job: EditJob, overwrite: bool, edit: str, found: _Findings) -> bool:
-    """Whether a result is to be made; what else is true of it is added to the findings."""
+    """Whether a result has to be made; otherwise the reason is added to the findings."""
     try:
         if not is_there(job.result) or overwrite:
             return True
@@ -197,7 +197,7 @@ def _relation(options: argparse.Namespace, pipeline: RelationPipeline, pairs: li
 
 
 def _read_pairs(options: argparse.Namespace) -> list[Pair]:
-    """Read the exemplar pairs; none where a relation stands for them.
+    """Read the exemplar pairs; there are none if a relation is given.
 
     Raises:
         ExemplarError: there are neither pairs nor a relation, or both.

@@ -1,4 +1,4 @@
-"""The frozen transformer as learning a relation takes it."""
+"""The frozen transformer for learning a relation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edit is made of, so that a result is never taken for one of another source, model or setting."""
+"""Identities of edits, so that a result is never taken for one of another source, model or setting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..fingerprints import file_digest, weights_fingerprint
 from .settings import EditSettings
 
 _KEY = "relation-adapter-edit"
-"""Of the text in a result's PNG that names what it was made of."""
+"""Key of the text in a result's PNG that records its identity."""
 _MODELS = ("model", "adapter", "vision", "vae", "text")
 
 
 def models_identity(options: argparse.Namespace) -> tuple[str | None, ...]:
-    """Name the contents of the models that the options name; opening them says what is wrong with one."""
+    """Fingerprint the models in the options; errors are left to the code that opens them."""
     paths: list[Path | None] = [*(getattr(options, name) for name in _MODELS), *options.lora]
     return tuple(None if path is None else _model_identity(path) for path in paths)
 
@@ -34,7 +34,7 @@ def _model_identity(path: Path) -> str:
 
 
 def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
-    """Name all that an edit depends on but its source.
+    """Fingerprint everything that an edit depends on except its source.
 
     Raises:
         OSError: an exemplar cannot be read.
@@ -46,7 +46,7 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
 
 
 def result_identity(edit: str, source: Path) -> str:
-    """Name what a result is made of: the edit, and the source's bytes.
+    """Fingerprint a result's inputs: the edit and the source's bytes.
 
     Raises:
         OSError: the source cannot be read.
@@ -55,14 +55,14 @@ def result_identity(edit: str, source: Path) -> str:
 
 
 def png_identity(identity: str) -> PngImagePlugin.PngInfo:
-    """Give what a PNG keeps of an identity."""
+    """Return the PNG metadata of an identity."""
     info = PngImagePlugin.PngInfo()
     info.add_text(_KEY, identity)
     return info
 
 
 def read_identity(result: Path) -> str | None:
-    """Read what a result was made of; None where it does not say, or is no PNG."""
+    """Read a result's identity; None if it has none or is not a PNG."""
     try:
         with open_regular(result) as file, closing(Image.open(file, formats=("PNG",))) as picture:
             found = cast("dict[object, object]", picture.info).get(_KEY)

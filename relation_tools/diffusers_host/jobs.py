@@ -1,4 +1,4 @@
-"""Which pictures are to be edited, and where the results go."""
+"""The pictures to edit, and the paths of the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
-"""Errors that concern one file's name, where others can be written."""
+"""Operating system errors that concern one file's name and not others."""
 
 
 class JobError(RelationAdapterError):
@@ -34,7 +34,7 @@ class JobError(RelationAdapterError):
 
 
 class ResultNameError(JobError):
-    """The disk does not take the name of one result."""
+    """The file system refuses the name of one result."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class EditJob:
 
     @property
     def comparison(self) -> Path:
-        """The sheet beside the result."""
+        """Path of the comparison sheet beside the result."""
         return self.result.with_name(f"{self.result.stem}.comparison{self.result.suffix}")
 
 
@@ -56,10 +56,10 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> list[EditJob]:
     Args:
         source: a picture, or a folder of pictures (those in its folders are left alone).
         out: the result's file; a folder for a folder of sources, or to keep the source's name.
-        overwrite: whether a result that is there already is made anew.
+        overwrite: whether an existing result is replaced.
 
     Raises:
-        JobError: there are no sources, a result's name is no picture's or two sources', or the only one is taken.
+        JobError: there are no sources, a result's name is not a picture's or is shared, or the only one exists.
     """
     if source.is_dir():
         jobs = [EditJob(path, out / f"{path.stem}.png") for path in _pictures(source)]
@@ -80,7 +80,7 @@ def is_there(result: Path) -> bool:
     """Whether a result lies at a path.
 
     Raises:
-        ResultNameError: nothing can lie there.
+        ResultNameError: the path is invalid.
     """
     try:
         result.lstat()
@@ -93,7 +93,7 @@ def is_there(result: Path) -> bool:
 
 @contextmanager
 def claimed(job: EditJob) -> Generator[bool]:
-    """Keep other processes from making the same result in the block; False where one makes it already.
+    """Keep other processes from making the same result during the block; False if one is making it.
 
     Raises:
         JobError: the folder cannot be written.
@@ -118,10 +118,10 @@ def save_picture(picture: Image.Image, path: Path, identity: str = "") -> None:
     Args:
         picture: what to write.
         path: the file.
-        identity: what it was made of, which a PNG keeps.
+        identity: of the result, which a PNG records.
 
     Raises:
-        ResultNameError: the disk does not take the name.
+        ResultNameError: the file system refuses the name.
         JobError: it cannot be written.
     """
     kind = Image.registered_extensions()[path.suffix.lower()]

@@ -1,7 +1,8 @@
 """LoRA files in all their layouts, added to the transformer's weights.
 
-The change is ``strength * (alpha / rank) * up @ down`` (arXiv 2106.09685, section 4.1), or what DoRA makes of it
-(arXiv 2402.09353, equation 5). A file that holds anything else is refused by name: a part of a LoRA is another LoRA.
+The change is ``strength * (alpha / rank) * up @ down`` (arXiv 2106.09685, section 4.1), or what DoRA makes of it (arXiv
+2402.09353, equation 5). A file that holds anything else is refused, and the error names it: a part of a LoRA is another
+LoRA.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TEXT = re.compile(r"(text_encoder|lora_te|text_encoders|te\d?[._])")
 _METADATA = "lora_adapter_metadata"
 """Where diffusers keeps the settings of a LoRA, as JSON."""
 _UNKNOWN = ("use_bdlora", "use_qalora", "alora_invocation_tokens", "layer_replication", "fan_in_fan_out")
-"""Settings of which none that is on is known here."""
+"""Settings that are not supported when they are on."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class LoraFile:
 
     path: Path
     modules: Mapping[str, Mapping[str, torch.Tensor]]
-    """Of every matrix, by its name in the file: the parts down, up, alpha, magnitude and dora_scale."""
+    """For every matrix, by its name in the file: down, up, alpha, magnitude and dora_scale."""
     settings: Mapping[str, Any]
-    """Those of PEFT from the file's metadata, for the transformer; empty where there are none."""
+    """PEFT's settings for the transformer, from the file's metadata; empty if there are none."""
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Map a LoRA into memory. What it has for text encoders is left out.
+    """Map a LoRA into memory. Its part for the text encoders is left out.
 
     Raises:
         CheckpointError: the file is no LoRA, or one of a kind that is not known.
@@ -109,12 +110,12 @@ def _settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
-    """Add a LoRA to the transformer's weights, for good.
+    """Fuse a LoRA into the transformer's weights.
 
     Args:
         transformer: the transformer (a ``FluxTransformer2DModel``).
         lora: from :func:`read_lora`.
-        strength: times which it is added.
+        strength: factor of the LoRA.
 
     Raises:
         CheckpointError: its alpha is no number.

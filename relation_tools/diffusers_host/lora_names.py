@@ -1,4 +1,4 @@
-"""Under which names LoRA files know the matrices of a Flux: those of diffusers, of ComfyUI, kohya and OneTrainer."""
+"""The names of a Flux's matrices in LoRA files of diffusers, ComfyUI, kohya and OneTrainer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rows:
 
 
 Place = tuple[Rows, ...]
-"""What a LoRA's matrix is added to: FLUX.1's own layout holds several of diffusers' matrices, one below the other."""
+"""The target of a LoRA's matrix: FLUX.1's own layout stacks several of diffusers' matrices."""
 
 _ENDS = {
     "img_in": "x_embedder",
@@ -82,7 +82,7 @@ def _own_layout(transformer: Any, heights: dict[str, int]) -> Iterator[tuple[str
 
     for own, name in _ENDS.items():
         yield own, place(name)
-    half = heights["norm_out.linear"] // 2  # diffusers has scale and shift the other way round
+    half = heights["norm_out.linear"] // 2  # diffusers has scale and shift in reverse order
     swapped = Rows("norm_out.linear", half, 2 * half), Rows("norm_out.linear", 0, half)
     yield "final_layer.adaLN_modulation.1", swapped
     for kind, theirs, count, table in (

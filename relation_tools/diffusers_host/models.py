@@ -1,4 +1,4 @@
-"""The models of an edit, from their files into one diffusers pipeline."""
+"""Load the models of an edit into one diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class ModelFiles:
     loras: tuple[Path, ...] = ()
 
     def text_folder(self) -> Path | None:
-        """Where the text encoders are; None where there are none."""
+        """The folder of the text encoders; None if there are none."""
         if self.text is not None or not has_config(self.model / "text_encoder"):
             return self.text
         return self.model
 
     def check_prompt(self, prompt: str) -> None:
-        """Refuse a prompt that nothing could read.
+        """Refuse a prompt if there is no text encoder.
 
         Raises:
-            RelationAdapterError: there is one, and no text encoder.
+            RelationAdapterError: there is a prompt and no text encoder.
         """
         if prompt and self.text_folder() is None:
             raise no_text_encoder(prompt)
@@ -73,10 +73,10 @@ def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.
         lora_strength: at which the LoRAs are fused into the transformer, as the authors do at 1.
 
     Raises:
-        CheckpointError: a file is not what it should be.
+        CheckpointError: a file is damaged or of another kind.
         ModelMismatchError: the adapter or a LoRA is for another transformer.
     """
-    # What is quickly read comes first: what is wrong with it shows before 24 GB are loaded.
+    # Small files come first, so that their errors show before 24 GB are loaded.
     adapter = open_adapter(files.adapter)
     loras = [read_lora(path) for path in files.loras]
     vision = load_vision_model(files.vision, dtype)
@@ -91,7 +91,7 @@ def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.
 
 
 def no_text_encoder(prompt: str) -> RelationAdapterError:
-    """Say that nothing can read a prompt."""
+    """Make the error for a prompt without a text encoder."""
     return RelationAdapterError(
         f"There is a prompt ('{prompt[:80]}') but no text encoder; expected one to read it. Name the folder of a "
         "FLUX.1 pipeline that has text encoders, or remove the prompt."

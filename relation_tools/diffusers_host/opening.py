@@ -1,4 +1,4 @@
-"""The models that a command's options name, and its pictures."""
+"""Open the models that a command's options name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def open_pipeline(options: argparse.Namespace) -> RelationPipeline:
     """Load the models.
 
     Raises:
-        RelationAdapterError: they cannot be loaded, or not read the prompt.
+        RelationAdapterError: they cannot be loaded, or cannot read the prompt.
     """
     quiet_libraries()
     device = device_of(options.device, options.offload)

@@ -31,7 +31,7 @@ from .sampling import Prompt, draw_noise, sample, token_grid
 from .settings import EditSettings
 
 _LARGE = 10**8
-"""Weights from which on activations are computed twice, to be held for one block at a time."""
+"""Weights above which activations are recomputed, so that only one block's are held at a time."""
 
 
 class RelationPipeline:
@@ -40,7 +40,7 @@ class RelationPipeline:
     Args:
         models: the models, on the CPU.
         device: where to compute.
-        offload: whether to hold only the model that is computing there, by accelerate.
+        offload: whether to keep only the model that is computing on the device, by accelerate.
     """
 
     def __init__(self, models: Models, device: torch.device | str, offload: bool = False) -> None:
@@ -87,7 +87,7 @@ class RelationPipeline:
         """Read a relation file.
 
         Raises:
-            CheckpointError: it is none, or damaged.
+            CheckpointError: it is not a relation file, or is damaged.
             RelationMismatchError: it was made with another adapter.
         """
         return load_relation(path, self._adapter, self._device, progress)
@@ -119,14 +119,14 @@ class RelationPipeline:
         return to_pil(decode(self._flux.vae, latents.to(self._device)))
 
     def predict(self, prompt: Prompt, guidance: float) -> Predict:
-        """Give the transformer as learning takes it: frozen, and a large one with gradient checkpointing by block."""
+        """Return the transformer for learning: frozen and, if it is large, with gradient checkpointing by block."""
         if sum(parameter.numel() for parameter in self._transformer.parameters()) >= _LARGE:
             self._transformer.enable_gradient_checkpointing()
         return FlowPredict(self._transformer, prompt, guidance)
 
     @torch.no_grad()
     def prompt(self, text: str) -> Prompt:
-        """Encode a prompt; where the model has no text encoders, give zeros for an empty one.
+        """Encode a prompt; without text encoders, return zeros for an empty one.
 
         Raises:
             RelationAdapterError: there is a text, and nothing to encode it with.

@@ -40,7 +40,7 @@ def pack(latent: torch.Tensor) -> torch.Tensor:
 
 
 def unpack(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-    """Put tokens (B, rows * columns of the grid, 64) together to latents (B, 16, 2 * rows, 2 * columns)."""
+    """Assemble tokens (B, rows * columns of the grid, 64) into latents (B, 16, 2 * rows, 2 * columns)."""
     return rearrange(tokens, "b (r k) (c p q) -> b c (r p) (k q)", r=grid[0], p=PATCH, q=PATCH)
 
 
@@ -74,7 +74,7 @@ def predict(
     exemplars: ExemplarAttention | None,
     reuse: SourcePass | None = None,
 ) -> torch.Tensor:
-    """Call the transformer once: the velocity, noise - target, of the target's tokens.
+    """Call the transformer once and return the velocity, noise - target, of the target's tokens.
 
     Args:
         transformer: a diffusers Flux with relation attention.
@@ -149,7 +149,7 @@ def sample(
     for level, lower in pairwise(map(float, sigmas)):
         acts = exemplars is not None and acting[1] < level <= acting[0]
         memory.evaluate(level)
-        kept = memory.recall(acts)  # where the exemplars begin or stop to act, the source is another
+        kept = memory.recall(acts)  # the source changes when the exemplars begin or stop acting
         reuse = SourcePass(tokens, text.shape[1], kept) if tokens and memory.wants(acts) else None
         beside, ids = (clean, positions) if kept is None else (clean[:, :0], positions[: target.shape[1]])
         levels = torch.full((batch,), level, device=device)

@@ -1,4 +1,4 @@
-"""How an edit is sampled, without any library."""
+"""Sampling settings of an edit, without any library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from relation_core.settings.bounds import (
 
 @dataclass(frozen=True)
 class EditSettings:
-    """How an edit is sampled. The defaults are the authors'."""
+    """Sampling settings of an edit. The defaults are the authors'."""
 
     steps: Annotated[int, SAMPLING_STEPS] = 24
     guidance: Annotated[float, GUIDANCE] = 3.5
@@ -40,7 +40,7 @@ class EditSettings:
     """Steps from one computation of the source to the next; in between it is reused."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
+        """Refuse settings out of range.
 
         Raises:
             RelationAdapterError: a setting is out of its bounds.

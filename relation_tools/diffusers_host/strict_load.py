@@ -1,4 +1,4 @@
-"""Weights go into a module whole, or not at all."""
+"""Load weights into a module completely or not at all."""
 
 from __future__ import annotations
 

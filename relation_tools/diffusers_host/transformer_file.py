@@ -1,4 +1,4 @@
-"""FLUX.1's transformer from a file or a folder, in diffusers' names or in those that ComfyUI's users have."""
+"""FLUX.1's transformer from a file or a folder, under diffusers' names or those of ComfyUI's files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DIFFUSERS_HIDDEN = 3072
 def load_transformer(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     """Load a transformer.
 
-    Sizes come from the folder's ``config.json``, or else from the tensors. Nothing is fetched.
+    Sizes come from the folder's ``config.json``, or else from the tensors. Nothing is downloaded.
 
     Args:
         path: a folder in diffusers' form, that of a whole pipeline or of the transformer alone; or one file, in
@@ -114,8 +114,8 @@ def _infer_config(tensors: _Tensors, path: Path) -> dict[str, Any]:
 def _in_diffusers_names(tensors: _Tensors, path: Path) -> _Tensors:
     """Convert with diffusers' own table.
 
-    It takes a hidden size of 3072 for granted in one place: where the single-stream blocks' first matrix is taken
-    apart. So that matrix goes past it, and in its stead comes one of that height and without values.
+    It assumes a hidden size of 3072 in one place, where it splits the single-stream blocks' first matrix. So that
+    matrix is split here, and the table gets an empty one of that height.
     """
     hidden = tensors["img_in.weight"].shape[0]
     parts = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
@@ -129,7 +129,7 @@ def _in_diffusers_names(tensors: _Tensors, path: Path) -> _Tensors:
         tensors[name] = torch.empty(7 * _DIFFUSERS_HIDDEN, device="meta")
     library = cast("Any", single_file_utils)  # untyped
     converted: _Tensors = library.convert_flux_transformer_checkpoint_to_diffusers(tensors)
-    if tensors:  # the table takes out what it knows
+    if tensors:  # the table removes the names it knows
         raise CheckpointError(
             f"{path} has tensors that no FLUX.1 has: {shortened(sorted(tensors))}. Use FLUX.1-dev or a fine-tune of it "
             "in bfloat16, float16, float32 or float8."
