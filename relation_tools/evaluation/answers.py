@@ -1,4 +1,4 @@
-"""What ComfyUI's answers say."""
+"""Read ComfyUI's answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .transport import one_line
 
 @contextlib.contextmanager
 def understanding(address: str) -> Generator[None]:
-    """Name answers of another form than ComfyUI's.
+    """Report answers that do not have ComfyUI's form.
 
     Raises:
-        PromptFailedError: the block ran into one.
+        PromptFailedError: the block met one.
     """
     try:
         yield
@@ -40,7 +40,7 @@ def refusal(answer: Any) -> str:
 
 
 def outputs_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """Give the outputs of a prompt that ended, by node.
+    """Return the outputs of a finished prompt, by node.
 
     Raises:
         PromptFailedError: a node failed, or it was interrupted.

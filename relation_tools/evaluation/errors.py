@@ -1,4 +1,4 @@
-"""What can go wrong between samples and servers."""
+"""Errors between samples and servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ServerDownError(EvaluationError):
 
 
 class PromptRefusedError(EvaluationError):
-    """A server does not take a prompt: the workflow does not fit it."""
+    """A server refuses a prompt: the workflow does not fit it."""
 
 
 class PromptFailedError(EvaluationError):
@@ -22,7 +22,7 @@ class PromptFailedError(EvaluationError):
 
 
 class PromptLostError(EvaluationError):
-    """A server knows nothing of a prompt that it had taken: it was restarted."""
+    """A server has lost a prompt that it had accepted: it was restarted."""
 
 
 class SampleBrokenError(EvaluationError):

@@ -1,4 +1,4 @@
-"""What was submitted and what failed, on disk, so that an evaluation goes on after a crash."""
+"""A journal of submitted and failed samples on disk, so that an evaluation resumes after a crash."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Entry:
 
 
 class Journal:
-    """A file that lines are added to; each is on the disk before :meth:`add` returns."""
+    """A file to which lines are appended; each is on the disk before :meth:`add` returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,7 +84,7 @@ def read_journal(path: Path) -> list[Entry]:
 
 
 def _is_cut(path: Path) -> bool:
-    """Whether a journal ends within a line.
+    """Whether a journal ends in the middle of a line.
 
     Raises:
         EvaluationError: it cannot be read.
@@ -116,5 +116,5 @@ def _entry(line: bytes) -> Entry | None:
 
 
 def last_entries(entries: list[Entry]) -> dict[int, Entry]:
-    """Give the last entry of every sample."""
+    """Return the last entry of every sample."""
     return {entry.sample: entry for entry in entries}

@@ -42,7 +42,7 @@ _BUSY = (408, 409, 429)
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge said."""
+    """The scores from a judge."""
 
     consistency: float
     accuracy: float
@@ -65,7 +65,7 @@ class Endpoint:
             )
 
     def hidden(self, text: str) -> str:
-        """Take the key, and a password in the address, out of a text."""
+        """Remove the key, and a password in the address, from a text."""
         return redacted(text, self.key, *secrets_of(self.address))
 
     @staticmethod
@@ -86,7 +86,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class JudgePatience:
-    """How long a judge is waited for."""
+    """How long to wait for a judge."""
 
     attempts: int = 5
     first_pause: float = 1.0
@@ -105,7 +105,7 @@ def composite(before: Image.Image, after: Image.Image, source: Image.Image, resu
 
 
 def request_body(endpoint: Endpoint, picture: Image.Image) -> dict[str, Any]:
-    """Give the body of a chat completion that asks for the scores of a composite."""
+    """Return the body of a chat completion that asks for the scores of a composite."""
     buffer = BytesIO()
     picture.save(buffer, "JPEG", quality=92)
     address = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -133,7 +133,7 @@ def parse_reply(reply: dict[str, Any]) -> Judgement:
 
 
 def checked(judgement: Judgement) -> Judgement:
-    """Give the judgement back.
+    """Return the judgement, once checked.
 
     Raises:
         EvaluationError: a score is out of range.
@@ -149,10 +149,10 @@ async def ask(
     body: dict[str, Any],
     patience: JudgePatience = PATIENT,
 ) -> dict[str, Any]:
-    """Send a request, again after a growing pause where the judge is busy or away; return its reply.
+    """Send a request and return the judge's reply; while the judge is busy or away, retry after growing pauses.
 
     Raises:
-        BadAnswerError: it answers with something that is no reply.
+        BadAnswerError: its answer is not a reply.
         EvaluationError: the judge refuses, or stays away.
     """
     import aiohttp  # noqa: PLC0415 - optional

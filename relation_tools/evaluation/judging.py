@@ -1,4 +1,4 @@
-"""Has many samples judged, each once; keeps every request, reply and what was read from it."""
+"""Have many samples judged, each once, and keep every request, reply and score."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def judge_samples(
     progress: Progress,
     patience: JudgePatience = PATIENT,
 ) -> dict[int, str]:
-    """Have every sample judged that has not been; return those without usable scores, with the reason.
+    """Have every remaining sample judged; return those without usable scores, with the reason.
 
     Each sample gets ``judgements/<index>.json`` with the request, the reply and the scores.
 
     Raises:
-        EvaluationError: the judge refuses, or stays away. What is judged stays judged.
+        EvaluationError: the judge refuses, or stays away. Judgements so far are kept.
     """
     progress.start(len(samples))
     gate = asyncio.Semaphore(AT_A_TIME)
@@ -98,7 +98,7 @@ async def _judge(
 
 
 def read_judgement(run: RunFolder, sample: Sample, folder: Path) -> Judgement | None:
-    """Give a sample's scores, where its pictures as they are have been judged and the reply could be read."""
+    """Return a sample's scores, if its current pictures have been judged and the reply could be read."""
     path = _path(run, sample.index)
     try:
         record = read_json(path)
@@ -116,7 +116,7 @@ def read_judgement(run: RunFolder, sample: Sample, folder: Path) -> Judgement | 
 
 
 def _made_of(run: RunFolder, sample: Sample, folder: Path) -> str:
-    """Name the contents of what a judge is shown; unreadable pictures give a name that nothing has."""
+    """Fingerprint the pictures that a judge sees; unreadable pictures give a fingerprint that matches nothing."""
     return pictures_digest([*(folder / name for name in sample.pictures[:3]), run.result(sample.index)])
 
 

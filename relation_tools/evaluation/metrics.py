@@ -26,7 +26,7 @@ class PixelScores:
 
 
 def pixel_scores(result: Image.Image, target: Image.Image) -> PixelScores:
-    """Compare two RGB pictures; where their sizes differ, the target is resized (bicubic) to the result's.
+    """Compare two RGB pictures; if their sizes differ, the target is resized (bicubic) to the result's.
 
     Raises:
         EvaluationError: the result is smaller than SSIM's window.

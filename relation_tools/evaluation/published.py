@@ -1,4 +1,4 @@
-"""The figures of the paper (arXiv 2506.02528), to stand beside ours."""
+"""The paper's figures (arXiv 2506.02528), for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTML page, with nothing outside it: tables beside the paper's, and the best and worst samples."""
+"""One self-contained HTML page: tables beside the paper's, and the best and worst samples."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ _SIDE = 288
 
 @dataclass(frozen=True)
 class ShownSample:
-    """A sample as the page shows it."""
+    """A sample on the page."""
 
     scores: SampleScores
     text: str
     pictures: tuple[tuple[str, str, str], ...]
-    """Label, data address, and the sign that stands after the picture."""
+    """Label, data address, and the sign after the picture."""
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report shows."""
+    """Options of a report."""
 
     title: str = "RelationAdapter evaluation"
     ranked_by: str = "mse"
     """Metric that the best and worst samples are chosen by."""
     shown: Annotated[int, COUNT_OR_NONE] = 6
-    """Samples that are shown as best, and as worst."""
+    """Number of best samples shown, and of worst ones."""
 
     def __post_init__(self) -> None:
         check_settings(self, EvaluationError)

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """Where an evaluation's results, journal and scores lie."""
+    """The paths of an evaluation's results, journal and scores."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +29,7 @@ class RunFolder:
         self.judgements = folder / "judgements"
 
     def result(self, index: int) -> Path:
-        """Give the file of a sample's result."""
+        """Return the path of a sample's result."""
         return self.folder / "results" / f"{index:06d}.png"
 
     def open(self, file: Path, workflow: Path, seed: int) -> None:
@@ -104,7 +104,7 @@ def _digest(path: Path) -> str:
 
 
 def pictures_digest(paths: Iterable[Path]) -> str:
-    """Name the contents of files; a file that cannot be read has none."""
+    """Fingerprint files; a file that cannot be read has no contents."""
     return hashlib.sha256(" ".join(map(_contents, paths)).encode()).hexdigest()[:32]
 
 

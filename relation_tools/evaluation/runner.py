@@ -1,4 +1,4 @@
-"""Runs samples through servers: several at a time, each once, over crashes of either side."""
+"""Run samples through servers: several at a time, each once, despite crashes on either side."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an evaluation deals with servers."""
+    """Settings for dealing with servers."""
 
     seed: Annotated[int, SEED] = 1000
     """The authors' seed (paper, appendix A.2), the same for every sample."""
     queued: Annotated[int, COUNT] = 2
-    """Samples that a server has at a time: one that it works on, and the next."""
+    """Samples that a server holds at a time: the current one and the next."""
     attempts: Annotated[int, COUNT] = 3
     """How often a sample is tried that fails in a node."""
     losses: Annotated[int, COUNT_OR_NONE] = 10
-    """How often a sample is taken up again that a restarted server has forgotten."""
+    """How often a sample is resubmitted after a restarted server has lost it."""
     drops: Annotated[int, COUNT_OR_NONE] = 20
     """How often a server may come back within one sample, before it counts as gone."""
     first_pause: Annotated[float, SECONDS] = 1.0
     """Seconds before the second try; doubled before each further one."""
     give_up: Annotated[float, SECONDS] = 600.0
-    """Seconds without an answer after which a server is no longer waited for."""
+    """Seconds without an answer after which a server counts as gone."""
 
     def __post_init__(self) -> None:
         check_settings(self, EvaluationError)
@@ -74,7 +74,7 @@ class RunSummary:
 
 @dataclass
 class _Work:
-    """What is left to do; shared by all workers."""
+    """The remaining work, shared by all workers."""
 
     folder: Path
     waiting: deque[Sample]
@@ -110,7 +110,7 @@ class Runner:
             servers: ready to be used.
 
         Raises:
-            EvaluationError: the workflow fits no server, or all servers are gone. Run again to go on.
+            EvaluationError: the workflow fits no server, or all servers are gone. Run again to resume.
         """
         work = self._plan(samples, folder, servers)
         async with AsyncExitStack() as stack:
@@ -152,14 +152,14 @@ class Runner:
         return work
 
     def _is_current(self, sample: Sample, entry: Entry | None, folder: Path) -> bool:
-        """Whether a result is of the pictures as they are; one that does not say counts as that."""
+        """Whether a result belongs to the current pictures; one without a record counts as current."""
         if entry is None or not entry.made_of or entry.made_of == _made_of(sample, folder):
             return True
         _LOG.warning("Sample %d has a picture that was replaced since; it is run again.", sample.index)
         return False
 
     async def _serve(self, server: Server, work: _Work) -> None:
-        """Take samples to one server until none is left, or the server is gone."""
+        """Send samples to one server until none is left or the server is gone."""
         while work.unfinished:
             returning = work.returning[server.shown]
             if not returning and not work.waiting:
@@ -171,7 +171,7 @@ class Runner:
             except PromptLostError as error:
                 work.losses[sample.index] += 1
                 if work.losses[sample.index] < self._options.losses:
-                    work.waiting.append(sample)  # at the end: the sample that takes servers down parts from the others
+                    work.waiting.append(sample)  # at the end: a sample that crashes servers must not take others along
                     continue
                 message = f"{error} It was lost {self._options.losses} times: it may be what takes servers down."
             except ServerDownError as error:
@@ -191,15 +191,15 @@ class Runner:
     async def _try(self, server: Server, sample: Sample, prompt: str | None, work: _Work) -> str | None:
         """Run a sample, several times if need be; return why it failed, or None.
 
-        An id stays with its sample until it is known what became of it: where an answer was lost, the server is asked.
+        An id stays with its sample until the outcome is known: if an answer was lost, the server is asked.
 
         Raises:
-            PromptLostError: the server was restarted meanwhile.
+            PromptLostError: the server was restarted in the meantime.
             PromptRefusedError: no sample has been taken yet: it is the workflow that does not fit.
             ServerDownError: the server stays away.
         """
         failures, drops = 0, 0
-        made_of = _made_of(sample, work.folder)  # before they are sent: one replaced meanwhile is seen the next time
+        made_of = _made_of(sample, work.folder)  # before they are sent, so that a later replacement is noticed
         while True:
             try:
                 if prompt is None:

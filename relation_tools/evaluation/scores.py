@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     from .clip_similarity import ClipSimilarity
 
 _BYTES = 1 << 28
-"""The most that is read of the scores."""
+"""The largest file of scores that is read."""
 METRICS = ("mse", "clip_i", "consistency", "accuracy", "psnr", "ssim")
 HIGHER_IS_BETTER = {name: name != "mse" for name in METRICS}
 
 
 @dataclass(frozen=True)
 class SampleScores:
-    """One sample's scores; None where a score was not made."""
+    """One sample's scores; None if a score was not computed."""
 
     index: int
     task: str
     category: str
     mse: float
     psnr: float | None
-    """None where result and target are equal: it is infinite."""
+    """None if result and target are equal, which makes it infinite."""
     ssim: float
     clip_i: float | None = None
     consistency: float | None = None
     accuracy: float | None = None
 
     def value(self, metric: str) -> float | None:
-        """Give one of :data:`METRICS`."""
+        """Return one of :data:`METRICS`."""
         return getattr(self, metric)
 
 
@@ -120,7 +120,7 @@ def read_scores(run: RunFolder) -> list[SampleScores]:
     if not run.scores.exists():
         raise EvaluationError(f"'{run.folder}' has no scores yet. Run `evaluate score` first.")
     try:
-        lines = read_text(run.scores, _BYTES).split("\n")  # no other sign ends a line of ours
+        lines = read_text(run.scores, _BYTES).split("\n")  # no other character ends a line in this file
         return [_scores(parse_json(line)) for line in lines if line]
     except (OSError, ValueError, TypeError) as error:
         raise EvaluationError(f"'{run.scores}' is damaged ({error}). Run `evaluate score` to rebuild it.") from error

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 SUBFOLDER = "relation_evaluation"
-"""Where pictures go in the server's input folder."""
+"""Folder of the pictures in the server's input folder."""
 _PLAIN: dict[str, Any] = {"allow_redirects": False, "headers": IDENTITY}
 _GATEWAY = (502, 503, 504)
-"""What a proxy answers while the server behind it is away."""
+"""A proxy's status codes while the server behind it is away."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class Server:
         return True
 
     async def upload(self, path: Path) -> str:
-        """Put a picture, encoded anew, into the server's input folder, once; return its name for ``LoadImage``.
+        """Upload a picture, re-encoded, to the server's input folder, once; return its name for ``LoadImage``.
 
         Raises:
-            SampleBrokenError: it is no picture.
+            SampleBrokenError: it is not a picture.
         """
         if path not in self._uploaded:
             try:
@@ -99,7 +99,7 @@ class Server:
         return self._uploaded[path]
 
     async def submit(self, prompt: dict[str, Any], identity: str) -> None:
-        """Put a prompt into the queue under an id of our own, a UUID.
+        """Queue a prompt under an id that we choose, a UUID.
 
         Raises:
             PromptRefusedError: ComfyUI finds the prompt invalid.
@@ -140,7 +140,7 @@ class Server:
             self._finished.pop(identity, None)
 
     async def fetch(self, picture: dict[str, str]) -> bytes:
-        """Download a picture that an output names."""
+        """Download a picture named in an output."""
         query = {key: str(picture.get(key, "")) for key in ("filename", "subfolder", "type")}
 
         async def get(session: aiohttp.ClientSession) -> bytes:
@@ -152,7 +152,7 @@ class Server:
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[None]:
-        """Listen to the WebSocket in the block, and connect again when it breaks off."""
+        """Listen to the WebSocket during the block, and reconnect when it drops."""
         task = asyncio.create_task(self._listen())
         try:
             yield
@@ -165,12 +165,12 @@ class Server:
         import aiohttp  # noqa: PLC0415 - optional
 
         while True:
-            with contextlib.suppress(Exception):  # whatever a stranger sends there: it only says when to ask
+            with contextlib.suppress(Exception):  # untrusted: it only says when to ask
                 async with self._session.ws_connect(f"{self.address}/ws", params={"clientId": self._client}) as socket:
                     async for message in socket:
                         if message.type is aiohttp.WSMsgType.TEXT:
                             with contextlib.suppress(AttributeError, TypeError, ValueError):
-                                self._notice(parse_json(message.data))  # what is no message of ComfyUI's says nothing
+                                self._notice(parse_json(message.data))  # other messages are ignored
             await asyncio.sleep(self._patience.poll)
 
     def _notice(self, message: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ class Server:
 
     @contextlib.contextmanager
     def _keeping_secrets(self) -> Generator[None]:
-        """Take the password out of what an error says: a server may answer with what it was sent."""
+        """Remove the password from an error's message: a server may echo what it was sent."""
         try:
             yield
         except EvaluationError as error:

@@ -49,7 +49,7 @@ class Summary:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Give the mean and the standard deviation (with n - 1) of at least one value."""
+    """Return the mean and the standard deviation (with n - 1) of at least one value."""
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
         return Spread(mean, None, 1)
@@ -94,7 +94,7 @@ def _total(name: str, rows: Sequence[SummaryRow]) -> SummaryRow:
 def extremes(
     scores: Iterable[SampleScores], metric: str, count: int, source: Callable[[SampleScores], str]
 ) -> tuple[list[SampleScores], list[SampleScores]]:
-    """Give the best and the worst samples by a metric, the very best and the very worst first.
+    """Return the best and the worst samples by a metric, the extremes first.
 
     Of the samples that ``source`` gives one name, only the best is among the best, and only the worst among the worst;
     no sample is among both.

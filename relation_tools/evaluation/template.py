@@ -22,7 +22,7 @@ _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True)
 class Values:
-    """What stands in a sample's places."""
+    """The values for a sample's places."""
 
     before: str
     """Name of the picture as ComfyUI's ``LoadImage`` takes it; likewise ``after`` and ``source``."""
@@ -49,7 +49,7 @@ class Template:
         return titled[0] if len(titled) == 1 else None
 
     def filled(self, values: Values) -> dict[str, Any]:
-        """Give the prompt of a sample.
+        """Return the prompt of a sample.
 
         A place alone in its input becomes the value, ``{{seed}}`` a number; inside a text it becomes part of it.
         """

@@ -1,4 +1,4 @@
-"""What goes to servers and comes from them: pictures only, bodies of bounded length, and no secrets in words."""
+"""Traffic with servers: pictures only, bodies of bounded length, and no secrets in messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_ANSWER = 16 << 20
 """Bytes of an answer in JSON; ComfyUI's history of a prompt has some thousands."""
 MAX_PICTURE = 256 << 20
 IDENTITY = {"Accept-Encoding": "identity"}
-"""Asks for bodies that are not packed: how long those would get is not known before they are."""
+"""Asks for uncompressed bodies: the length of compressed ones is unknown until they are unpacked."""
 _PIECE = 1 << 16
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@?#]+@")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -56,7 +56,7 @@ async def open_session(total: float | None = None) -> AsyncGenerator[aiohttp.Cli
 
 
 def encoded_anew(path: Path) -> bytes:
-    """Decode a picture and encode it as a PNG, so that nothing but its pixels leaves this machine.
+    """Decode a picture and encode it as a PNG, so that only its pixels leave this machine.
 
     Raises:
         PictureError: it is no picture.
@@ -89,7 +89,7 @@ async def bounded_body(answer: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def secrets_of(address: str) -> tuple[str, ...]:
-    """Give what must not be shown of an address with a password: it, and the forms that it is sent in."""
+    """Return the parts of an address that must not be shown: its password, in all forms in which it is sent."""
     try:
         parts = urlsplit(address)
         user, password = parts.username or "", parts.password or ""
@@ -103,7 +103,7 @@ def secrets_of(address: str) -> tuple[str, ...]:
 
 
 def redacted(text: str, *secrets: str) -> str:
-    """Take secrets, and the names and passwords in addresses, out of a text that is shown or kept."""
+    """Remove secrets, and the names and passwords in addresses, from a text that is shown or stored."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     return _CREDENTIALS.sub("***@", text)

@@ -1,4 +1,4 @@
-"""Is an edited picture nearer to its own target than to all that it could have been?"""
+"""Accuracy: whether an edited picture is nearer to its own target than to every other candidate."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Accuracy:
     """Questions of every task."""
     right: dict[str, int]
     chance: float
-    """Share that is right when one of the possible pictures is drawn at random."""
+    """Expected share of right answers by guessing."""
 
     @property
     def share(self) -> float:
-        """Share of all questions that was answered right."""
+        """Share of questions answered right."""
         return sum(self.right.values()) / sum(self.asked.values())
 
 

@@ -1,4 +1,4 @@
-"""The adapter as a module that can be trained, under the names that its file has."""
+"""The adapter as a trainable module, with its file's names."""
 
 from __future__ import annotations
 

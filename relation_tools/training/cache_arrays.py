@@ -1,4 +1,4 @@
-"""Arrays on disk that several processes map: whole when they appear, and never cut short under one who reads them."""
+"""Arrays on disk that several processes map: they appear whole and are never truncated while mapped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ZEROS = bytes(1 << 20)
 
 
 def allocate(path: Path, shape: tuple[int, ...], dtype: Any) -> None:
-    """Make an array of zeros with room on the disk for all of it; one that is there is replaced, not changed.
+    """Make an array of zeros with all its disk space allocated; an existing one is replaced, not changed.
 
     Raises:
         OSError: there is no room. Without it a write to the mapped array would end the process.
@@ -37,7 +37,7 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: Any, writable: bool = Fals
     try:
         array = np.load(path, mmap_mode="r")
         if writable:
-            array = np.load(path, mmap_mode="r+")  # which makes a file that was cut short long enough: not first
+            array = np.load(path, mmap_mode="r+")  # it would extend a truncated file, so it does not come first
     except (OSError, ValueError, EOFError):
         return None
     return array if array.shape == shape and array.dtype == np.dtype(dtype) else None

@@ -1,4 +1,4 @@
-"""The curve of a run: one line of numbers after the other, and a picture of them."""
+"""The curve of a run, as rows of numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from relation_core.weights.atomic import appearing
 
 
 class Curve:
-    """A CSV file with a row for every time that something was recorded.
+    """A CSV file with one row per record.
 
     Args:
         path: the file.
         columns: their names, ``step`` first.
-        step: where the run goes on; rows beyond it belong to steps that will be taken again, and are dropped.
+        step: where the run resumes; later rows are dropped, since their steps are taken again.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:

@@ -1,4 +1,4 @@
-"""Writes what was trained as the files that the nodes and the headless engine load."""
+"""Export the trained weights as files for the nodes and the headless engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADAPTER, LORA, TRANSFORMER = "relation_adapter.safetensors", "lora.safetensors",
 
 
 def export(flow: RelationFlow, folder: Path, trained: str, dtype: torch.dtype) -> list[Path]:
-    """Write the adapter, and with it the LoRA or the whole transformer if that was trained.
+    """Write the adapter, and the LoRA or the whole transformer if it was trained.
 
     The transformer has diffusers' names, which ComfyUI's loader reads too.
 

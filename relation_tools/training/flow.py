@@ -27,7 +27,7 @@ def draw_times(count: int, times: Times, generator: torch.Generator) -> torch.Te
 
 
 class RelationFlow(nn.Module):
-    """A Flux and an adapter, and the loss that both are trained by.
+    """A Flux, an adapter, and their training loss.
 
     Args:
         transformer: with relation attention (:func:`..headless.attention.add_relation_attention`).

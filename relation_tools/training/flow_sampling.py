@@ -1,4 +1,4 @@
-"""Edits with the models as they are trained, many at a time."""
+"""Batched edits with the models in training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .picture_cache import PictureCache
 from .texts import EmptyTexts, Texts
 
 Exemplars = Literal["own", "wrong", "blank", "none"]
-"""What an edit is shown: its sample's exemplars, those of another relation, white pictures, or nothing (strength 0)."""
+"""The exemplars that an edit sees: its sample's, those of another relation, white pictures, or none (strength 0)."""
 
 
 def edit_with(
@@ -33,7 +33,7 @@ def edit_with(
     exemplars: Exemplars = "own",
     texts: Texts | None = None,
 ) -> Edit:
-    """Give the function that edits the sources of questions.
+    """Return the function that edits the sources of questions.
 
     Args:
         flow: the models.

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 FILE = "ae.safetensors"
 _CROP = 64
 _MEASURED = 64
-"""New pictures that the signal to noise is told of."""
+"""Number of new pictures for measuring the signal-to-noise ratio."""
 _NOISE = 0.1
 """Of the latents that the decoder sees in training: a sampled latent is never exact."""
 

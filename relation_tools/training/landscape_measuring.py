@@ -33,7 +33,7 @@ from .texts import EmptyTexts
 
 _BATCH = 16
 SEED = 1000
-"""Of relations and landscapes; the training's is another."""
+"""Seed of relations and landscapes, different from the training's."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Is an edited landscape nearer to its own target than to all that it could be mistaken for?"""
+"""Questions: whether an edited landscape is nearer to its own target than to all look-alikes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trains a small SigLIP vision model on pictures alone, so that its pooled output tells what they show.
 
 It is given no labels: from the pooled output each picture is drawn again, small, beside how much detail each part of it
-has. What an edit was, which pictures belong together and what is in them is never told.
+has. It is never told what an edit was, which pictures belong together or what they show.
 """
 
 from __future__ import annotations

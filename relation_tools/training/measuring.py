@@ -1,4 +1,4 @@
-"""The accuracy of model files on a held-out dataset, beside what it would be without their exemplars."""
+"""The accuracy of model files on a held-out dataset, compared with that without the right exemplars."""
 
 from __future__ import annotations
 

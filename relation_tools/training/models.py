@@ -1,4 +1,4 @@
-"""The models of a run: what is trained, and what stays as it is."""
+"""The models of a run, trained and frozen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .settings import NewTransformer, RunSettings
 from .thin_autoencoder import ThinAutoencoder, thin_autoencoder
 
 LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj"]
-"""What the LoRA changes: the attention's projections, as the authors' does."""
+"""The LoRA's targets: the attention projections, as in the authors' LoRA."""
 
 
 def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
@@ -70,8 +70,8 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
 def new_transformer(sizes: NewTransformer) -> FluxTransformer2DModel:
     """Make a Flux with random weights.
 
-    Modulations and output start at zero, which trains better than the library's own start (arXiv 2212.09748,
-    section 3.2).
+    Modulations and output start at zero, which trains better than the library's own start (arXiv 2212.09748, section
+    3.2).
     """
     transformer: Any = FluxTransformer2DModel(
         in_channels=TOKEN_CHANNELS,

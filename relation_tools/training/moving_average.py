@@ -28,7 +28,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after ``step`` steps."""
+        """Update the averages with the weights after ``step`` steps."""
         if self._averages:
             share = 1.0 - min(self._decay, (1 + step) / (10 + step))
             _TORCH._foreach_lerp_(list(self._averages.values()), self._now(), share)
@@ -39,14 +39,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on with averages of an earlier run, or begin with the weights where it had none."""
+        """Resume the averages of an earlier run, or start from the weights if it had none."""
         for name, average in self._averages.items():
             average.copy_(state.get(name, self._parameters[name]))
 
     @contextmanager
     @torch.no_grad()
     def applied(self) -> Generator[None]:
-        """Put the averages in the place of the weights for a while."""
+        """Use the averages in place of the weights during the block."""
         if not self._averages:
             yield
             return

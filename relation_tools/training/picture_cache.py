@@ -34,7 +34,7 @@ from .cache_arrays import allocate, mapped
 
 _BATCH = 32
 _FORMAT = "1"
-"""Counted up when the same pictures come out differently."""
+"""Increased when the same pictures give other arrays."""
 _INDEX, _DONE, _POOLED = "sizes.json", "done", "pooled"
 _SIZE = re.compile("[1-9][0-9]*x[1-9][0-9]*")
 _LOG = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Encoders(Protocol):
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a cache holds: a row for every different picture."""
+    """The plan of a cache: one row per distinct picture."""
 
     rows: dict[str, int]
     """Of every picture's name."""
@@ -137,7 +137,7 @@ class PictureCache:
 def open_cache(
     folder: Path, root: Path, samples: Iterable[Sample], long_side: int, encoders: Encoders, progress: Progress
 ) -> PictureCache:
-    """Encode every picture of some samples that is not encoded yet. Killed at any moment, the same call goes on.
+    """Encode the pictures of some samples that are not encoded yet. After a kill, the same call resumes.
 
     Pictures of the same bytes are encoded once. What lies in the cache is found by the pictures' bytes, the models and
     the size, never by names; each such set has a folder, so that several processes can share a cache.
@@ -169,7 +169,7 @@ def open_cache(
 
 
 def _plan(folder: Path, root: Path, digests: dict[str, str], long_side: int, vision_dim: int) -> _Plan:
-    """Give every different picture a row. Decoding them for their sizes is done once."""
+    """Give every distinct picture a row. They are decoded once for their sizes."""
     files: dict[str, str] = {}
     for name, digest in digests.items():
         files.setdefault(digest, name)
@@ -226,7 +226,7 @@ def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, np.ndarray]:
     if (folder / f"{_DONE}.npy").exists():
         _LOG.warning("The cache '%s' is damaged; its pictures are encoded again.", folder)
         (folder / f"{_DONE}.npy").unlink()
-    for name, (shape, dtype) in reversed(plan.arrays().items()):  # what tells that others are done comes last
+    for name, (shape, dtype) in reversed(plan.arrays().items()):  # the record that others are done comes last
         allocate(folder / f"{name}.npy", shape, dtype)
     arrays = _open_arrays(folder, plan, writable=True)
     if arrays is None:

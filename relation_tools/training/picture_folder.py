@@ -75,10 +75,10 @@ def random_crops(pixels: torch.Tensor, side: int, generator: torch.Generator) ->
 
 
 def exemplar_matrix(side: int, image_size: int) -> torch.Tensor:
-    """What making a square picture ready as an exemplar does to each of its axes (image_size, side).
+    """The matrix (image_size, side) by which exemplar preprocessing acts on each axis of a square picture.
 
-    Enlarging and reducing are linear and treat the axes alike, so that two products do what Pillow does in far more
-    time; they differ by its rounding alone.
+    Resizing is linear and treats both axes alike, so two products replace Pillow's much slower steps; the results
+    differ by its rounding alone.
     """
     stripes = np.zeros((side, side, 3), np.uint8)
     matrix = np.zeros((image_size, side))

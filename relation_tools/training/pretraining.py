@@ -1,4 +1,4 @@
-"""The plain loop that the small autoencoder and the small vision model are trained by."""
+"""The training loop of the small autoencoder and the small vision model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PretrainingOptions:
 def pretrain(
     module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
 ) -> None:
-    """Minimise the sum of some losses with AdamW; go on where an earlier, killed run stopped.
+    """Minimise the sum of some losses with AdamW, resuming an earlier run that was killed.
 
     Args:
         module: what is trained; its buffers are part of the state.
@@ -85,7 +85,7 @@ def _pretrain(
 
 
 def _resume(module: torch.nn.Module, optimizer: torch.optim.Optimizer, states: Path, identity: dict[str, str]) -> int:
-    """Put back the last state, if there is one, and return how many steps were done."""
+    """Restore the last state, if there is one, and return the number of steps done."""
     state = load_state(states)
     if state is None:
         return 0
@@ -106,7 +106,7 @@ class _Record:
         self._since = time.monotonic()
 
     def add(self, done: int, losses: dict[str, torch.Tensor]) -> None:
-        """Take the losses of a step, after which ``done`` steps are done."""
+        """Add the losses of a step, after which ``done`` steps are done."""
         every = self._options.record_every
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + loss.item()

@@ -1,4 +1,4 @@
-"""The processes that train together: plain data parallel, or a refusal."""
+"""The processes of a run: plain data parallelism; other launches are refused."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DIVIDES_WEIGHTS = {
     "ACCELERATE_USE_TP": "tensor parallelism",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config (sharding, tensor, context or sequence parallelism)",
 }
-"""What `accelerate launch` sets for each way to divide a model, and its name."""
+"""The variables that `accelerate launch` sets for each way to divide a model, and their names."""
 
 
 class ProcessesError(RelationAdapterError):
-    """The processes were started for a kind of training that this trainer does not do."""
+    """The processes were started for a kind of training that is not supported."""
 
 
 def start_processes(cpu: bool, precision: str) -> Any:

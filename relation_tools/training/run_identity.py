@@ -1,4 +1,4 @@
-"""What a training state belongs to: settings and data that its steps were taken with."""
+"""The identity of a training state: the settings and data of its steps."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _FREE = (
     "training.compile",
     "training.gradient_checkpointing",
 )
-"""Settings that a run may change as it goes on: how far it goes, what it writes, how it computes the same."""
+"""Settings that may change when a run resumes: its length, its output, and how it computes the same."""
 _LOG = logging.getLogger(__name__)
 
 
 def run_identity(settings: Any, contents: Mapping[str, str]) -> dict[str, str]:
-    """Put settings in words, by dotted names; files stand for what is in them.
+    """Write settings as text by dotted names; files are represented by their contents.
 
     Args:
         settings: a run's, as nested objects with fields.
@@ -38,12 +38,12 @@ def run_identity(settings: Any, contents: Mapping[str, str]) -> dict[str, str]:
 
 
 def samples_fingerprint(samples: list[Any], pictures: str) -> str:
-    """Name what samples hold: which pictures go together, their texts, and the pictures themselves."""
+    """Fingerprint samples: their grouping of pictures, their texts, and the pictures themselves."""
     return blake2b(f"{pictures} {samples!r}".encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Path) -> None:
-    """Refuse to go on from a state of other settings.
+    """Refuse to resume from a state of other settings.
 
     Raises:
         CheckpointError: something differs; the message names it.

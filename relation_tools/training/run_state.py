@@ -1,4 +1,4 @@
-"""The state of a run on disk: whole files only, the newest one wins."""
+"""The state of a run on disk: atomic files, of which the newest is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endless pictures of small scenes, edited and not, with what they show."""
+"""An endless stream of pictures of small scenes, edited and unedited, with labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCENES = 2**31
 
 @dataclass(frozen=True)
 class Pictures:
-    """A batch of pictures and what they show."""
+    """A batch of pictures with labels."""
 
     images: list[Image.Image]
     kinds: torch.Tensor

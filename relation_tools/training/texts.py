@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Texts(Protocol):
-    """Gives texts as the transformer takes them."""
+    """Provides encoded texts."""
 
     def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """The texts (B, L, D) and the pooled texts (B, C), float32."""
@@ -69,7 +69,7 @@ class TextCache:
 def open_texts(
     folder: Path, texts: Iterable[str], encoders: Path, tokens: int, device: torch.device | str, progress: Progress
 ) -> TextCache:
-    """Encode every text that is not encoded yet, by FLUX.1's text encoders. Killed, the same call goes on.
+    """Encode every text that is not encoded yet, by FLUX.1's text encoders. After a kill, the same call resumes.
 
     They are kept in float16: 4 MB a text of 512 tokens.
 
@@ -88,7 +88,7 @@ def open_texts(
     names = sorted(set(texts))
     rows = {text: row for row, text in enumerate(names)}
     if not encoders.is_dir():
-        _pipeline(encoders, device)  # which says what is wrong
+        _pipeline(encoders, device)  # which raises the error
     try:
         key = json.dumps([contents_fingerprint(encoders, _ENCODERS), tokens, names])
         own = folder / blake2b(key.encode(), digest_size=16).hexdigest()
@@ -105,7 +105,7 @@ def open_texts(
 
 
 def _done(folder: Path, count: int) -> int:
-    """How many texts are encoded; none where the record of it, or an array, is missing or damaged."""
+    """How many texts are encoded; 0 if the record or an array is missing or damaged."""
     index = folder / _INDEX
     if not index.is_file():
         return 0

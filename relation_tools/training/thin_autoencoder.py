@@ -2,7 +2,7 @@
 
 TAESD (github.com/madebyollin/taesd) has 64 channels everywhere, which is slow to train on a processor. A convolution of
 fewer channels is one of 64 whose other weights are zero, and a block of zeros passes on what it gets, since that is
-never negative. So few channels are trained where pictures are large, and the file that is written is a whole TAESD.
+never negative. So only a few channels are trained where pictures are large, and the exported file is a complete TAESD.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def taesd_tensors(thin: ThinAutoencoder) -> dict[str, torch.Tensor]:
 
 
 def thin_autoencoder(tensors: Mapping[str, torch.Tensor]) -> ThinAutoencoder | None:
-    """Undo :func:`taesd_tensors`, to encode many pictures fast; None for a TAESD that is not thin."""
+    """Invert :func:`taesd_tensors`, to encode many pictures fast; None for a TAESD that is not thin."""
     thin = ThinAutoencoder().eval()
     for part in ("encoder", "decoder"):
         state = getattr(thin, part).state_dict()

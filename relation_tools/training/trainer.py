@@ -1,4 +1,4 @@
-"""The training of a run: steps, states to go on from, and what is written as it goes."""
+"""The training loop: steps, states to resume from, and output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def train(settings: RunSettings) -> None:
-    """Train to the last step, on from the newest state in the output folder.
+    """Train to the last step, resuming from the newest state in the output folder.
 
     Raises:
         BusyError: another process trains into that folder.
@@ -215,7 +215,7 @@ class Trainer:
             export(self.flow, self.settings.output / "exported", self.settings.training.trained, dtype)
 
     def _test(self, cache: PictureCache) -> CurveRow:
-        """Draw a sheet, and measure the accuracy if that is wanted."""
+        """Draw a sheet, and measure the accuracy if requested."""
         records, row = self.settings.records, CurveRow()
         edit = edit_with(self.flow, self.encoders, cache, records.sheet_steps, self.settings.seed, texts=self.texts)
         self.flow.eval()

@@ -1,4 +1,4 @@
-"""Writes weights files."""
+"""Write weights files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``python -m relation_tools tune`` does, once its libraries are there."""
+"""The work of ``python -m relation_tools tune``, with its libraries loaded."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Run:
-    """A learning that is ready to begin or to go on."""
+    """Learning that is ready to start or resume."""
 
     output: Output
     pipeline: RelationPipeline
     learner: Learner
     identity: str
-    """Of all that the result depends on."""
+    """Fingerprint of everything that the result depends on."""
 
 
 def tune_relation(options: argparse.Namespace, bar: ProgressBar, loss_bar: LossBar) -> None:
@@ -89,7 +89,7 @@ def tune_relation(options: argparse.Namespace, bar: ProgressBar, loss_bar: LossB
     output.make_folder()
     draw_losses(learner.losses, learner.checks, output.curve)
     _draw_results(run, predict, pairs, latents, len(learned_from), options.sheet_steps)
-    output.write(relation)  # last: where a relation is, its curve and its sheet are too
+    output.write(relation)  # last, so that every relation has its curve and sheet
     shutil.rmtree(output.states, ignore_errors=True)
     _LOG.info("Wrote %s: %s.", output.relation, origin)
 
@@ -128,7 +128,7 @@ def _identity(
 
 
 def _learn(run: _Run, settings: TuningSettings, loss_bar: LossBar) -> None:
-    """Take all steps, from where an earlier run stopped; asked to stop, keep what the same command goes on from."""
+    """Take all remaining steps; if asked to stop, keep the state that the same command resumes from."""
     learner = run.learner
     state = load_state(run.output.states)
     if state is not None:

@@ -1,4 +1,4 @@
-"""What ``python -m relation_tools encode`` does."""
+"""The work of ``python -m relation_tools encode``."""
 
 from __future__ import annotations
 

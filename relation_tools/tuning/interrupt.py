@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def asked_to_stop() -> Generator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C or a request to end has come; a second one ends at once."""
+    """Yield a function that says whether Ctrl-C or a termination signal has arrived; a second one ends at once."""
     asked = False
 
     def ask(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Where a relation goes, and what lies beside it."""
+"""The paths of a relation and of the files beside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Output:
 
     @property
     def states(self) -> Path:
-        """The folder of what an interrupted run goes on from."""
+        """The folder of the state that an interrupted run resumes from."""
         return self.relation.with_suffix(".tuning")
 
     @property

@@ -1,4 +1,4 @@
-"""What a learning leaves to look at: the curve of its loss, and a sheet of results."""
+"""The pictures of learning: the curve of its loss, and a sheet of results."""
 
 from __future__ import annotations
 

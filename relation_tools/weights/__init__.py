@@ -1,1 +1,1 @@
-"""Converting weights files, and telling what they hold."""
+"""Converting and inspecting weights files."""

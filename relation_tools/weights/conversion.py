@@ -1,4 +1,4 @@
-"""Rewriting an adapter as one ``.safetensors`` file, without ever holding it."""
+"""Convert an adapter to one ``.safetensors`` file, without ever holding it in memory."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _PIECE_BYTES = 4 << 20
 def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, progress: Progress) -> RelationAdapter:
     """Write an adapter to a ``.safetensors`` file: the same values in the same dtypes, under their canonical names.
 
-    The weights go from the mapped file to the new one in pieces, and are then compared bit for bit.
-    ``target`` appears when all of that is done, or not at all.
+    The weights go from the mapped file to the new one in pieces, and are then compared bit for bit. ``target`` appears
+    when all of that is done, or not at all.
 
     Args:
         adapter: the adapter.
@@ -97,7 +97,7 @@ def _write(file: BinaryIO, header: bytes, tensors: Mapping[str, StoredTensor], p
 
 
 def _compare(path: Path, tensors: Mapping[str, StoredTensor], progress: Progress) -> None:
-    """Read a file back and hold it against what it should be."""
+    """Read a file back and compare it with what was written."""
     read, _ = read_safetensors(path)
     for name in sorted(tensors):
         written = read[name]

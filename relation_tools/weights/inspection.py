@@ -1,4 +1,4 @@
-"""What a weights file is, and whether it fits FLUX.1-dev."""
+"""Recognise a weights file, and check whether it fits FLUX.1-dev."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _sizes(config: RelationConfig) -> str:
 
 
 def _relation(checkpoint: Checkpoint) -> list[str]:
-    pairs = len(relation_thumbnails(checkpoint.path))  # which checks all of the file
+    pairs = len(relation_thumbnails(checkpoint.path))  # which checks the whole file
     width = checkpoint.stored["tokens"].shape[-1]
     if width != RELEASED.text_dim:
         raise CheckpointError(
