@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from unittest import mock
 
 from relation_tools.__main__ import main
@@ -20,19 +21,36 @@ class _Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a command says."""
+
+    stdout: str
+    stderr: str
+    """What it logs, and what it writes there by itself."""
+
+
 def run(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:
     """Run ``python -m relation_tools`` with these arguments; return what it prints and what it logs."""
-    printed = io.StringIO()
+    done = run_apart(*arguments, status=status, environment=environment)
+    return done.stdout + done.stderr
+
+
+def run_apart(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> Said:
+    """The same; what it prints is kept apart from what it logs."""
+    printed, complained = io.StringIO(), io.StringIO()
     said, root = _Lines(), logging.getLogger()
     level = root.level
     root.addHandler(said)
     root.setLevel(logging.INFO)
     try:
-        with mock.patch.dict(os.environ, environment or {}), redirect_stdout(printed):
+        with mock.patch.dict(os.environ, environment or {}), redirect_stdout(printed), redirect_stderr(complained):
             found = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # of argparse
+        found = end.code
     finally:
         root.removeHandler(said)
         root.setLevel(level)
-    text = printed.getvalue() + "\n".join(said.lines)
-    assert found == status, text
-    return text
+    done = Said(printed.getvalue(), complained.getvalue() + "\n".join(said.lines))
+    assert found == status, done.stdout + done.stderr
+    return done

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.command_line import run_apart
+
 HIDDEN = ".relation-adapter"
 """How the names of locks and unfinished files begin, which a killed process leaves to the next."""
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,10 +27,8 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "relation_tools", *map(str, arguments)]
 
 
-def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr + done.stdout
-    return done
+run = run_apart
+"""In the tests' own process; those that kill a command start :func:`command` in one of its own."""
 
 
 def kill_after(seconds: float, *arguments: object, whole_group: bool) -> bool:

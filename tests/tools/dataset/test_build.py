@@ -193,9 +193,11 @@ def test_pngs_stay_pngs_and_small_tasks_are_told(tmp_path: Path) -> None:
     assert any("no pair can be drawn" in problem["reason"] for problem in problems(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("options", [("--test-pairs", 1), ("--per-task", 0), ("--categories", "nowhere.json")])
-def test_wrong_options_are_errors(pairs: Path, tmp_path: Path, options: tuple[object, ...]) -> None:
-    run("dataset", "build", pairs, tmp_path, *options, status=1)
+@pytest.mark.parametrize(
+    ("options", "status"), [(("--test-pairs", 1), 1), (("--per-task", 0), 2), (("--categories", "nowhere.json"), 1)]
+)
+def test_wrong_options_are_errors(pairs: Path, tmp_path: Path, options: tuple[object, ...], status: int) -> None:
+    run("dataset", "build", pairs, tmp_path, *options, status=status)
     assert not (tmp_path / "train.jsonl").exists()
 
 

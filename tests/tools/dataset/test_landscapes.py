@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import permutations
 from pathlib import Path
 
@@ -18,9 +16,9 @@ from relation_core.scenes.painting import paint
 from relation_core.scenes.splits import draw_relation
 from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from relation_tools.dataset.validation import run_ready_files, validate
+from tests.command_line import run
 from tests.counted_progress import CountedProgress
 
-ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = LandscapeOptions(relations=5, scenes=7, pairs=3, seed=3)
 
 
@@ -64,10 +62,9 @@ def test_a_stopped_call_goes_on_and_ends_the_same(written: Path, tmp_path: Path)
     kept.parent.mkdir(parents=True)
     kept.write_bytes((written / "scenes" / "000" / "000003.png").read_bytes())
     before = kept.stat().st_mtime_ns
-    command = [sys.executable, "-m", "relation_tools", "dataset", "landscapes", str(tmp_path), "--processes", "1"]
-    command += ["--relations", "5", "--scenes", "7", "--seed", "3"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "30 samples of 5 relations" in done.stdout + done.stderr
+    drawn = ("--relations", 5, "--scenes", 7, "--seed", 3)
+    said = run("dataset", "landscapes", tmp_path, "--processes", 1, *drawn)
+    assert "30 samples of 5 relations" in said
     assert contents(tmp_path) == contents(written)
     assert kept.stat().st_mtime_ns == before
 

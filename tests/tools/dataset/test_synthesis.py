@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +15,12 @@ from relation_core.scenes.drawing import draw
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.scenes.scene import quiet_scene
 from relation_tools.dataset.synthesis import write_dataset
+from tests import command_line
 from tests.counted_progress import CountedProgress
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(*arguments: object) -> str:
-    command = [sys.executable, "-m", "relation_tools", "dataset", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    return command_line.run("dataset", *arguments)
 
 
 @pytest.fixture(scope="module")

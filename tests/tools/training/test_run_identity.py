@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from small_run import SmallRun, as_toml, run_command
+from small_run import SmallRun, as_toml
 
 from relation_core.errors import CheckpointError
 from relation_core.weights.lock import BusyError, alone_in
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
 from relation_tools.training.run_state import load_state, save_state
 from relation_tools.training.trainer import Trainer, train
+from tests.command_line import run
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_one_after_a_kill_is_no
     file = tmp_path / "run.toml"
     file.write_text(as_toml(settings))
     with alone_in(settings.output, "training"):
-        said = run_command("train", file, status=1)
+        said = run("train", file, status=1)
     assert "Another process is training in" in said and "Traceback" not in said
     assert not (settings.output / "curve.csv").exists()
     (settings.output / ".relation-adapter.lock").touch()  # as a killed process leaves it
