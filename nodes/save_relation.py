@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from ..relation_core.relation.relation import Relation
-from ..relation_core.relation.relation_file import save_relation
+from ..relation_core.relation.relation_file import save_relation, unwritable
 from ..relation_core.weights.library_card import LibraryCard
+from ..relation_core.weights.lock import BusyError, alone_at
 from .folders import saved_relations_folder
 from .sockets import CATEGORY, RelationSocket
 
@@ -58,7 +61,23 @@ class SaveRelation(io.ComfyNode):
     def execute(cls, relation: Relation, filename_prefix: str, title: str = "", description: str = "") -> io.NodeOutput:
         """Write the file, and show the pairs."""
         folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, str(saved_relations_folder()))
-        path = Path(folder) / f"{name}_{counter:05}_.safetensors"
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        save_relation(relation, path, LibraryCard(title.strip() or path.stem, description, date))
+        for number in itertools.count(counter):
+            path = Path(folder) / f"{name}_{number:05}_.safetensors"
+            if _saved(relation, path, LibraryCard(title.strip() or path.stem, description, date)):
+                break
         return io.NodeOutput(ui=ui.PreviewImage(relation.thumbnails.float() / 255.0, cls=cls))
+
+
+def _saved(relation: Relation, path: Path, card: LibraryCard) -> bool:
+    """Save a relation, unless another server that shares the folder has used its name or uses it now."""
+    try:
+        with alone_at(path, "saving"):
+            if os.path.lexists(path):
+                return False
+            save_relation(relation, path, card)
+    except BusyError:
+        return False
+    except (OSError, ValueError) as error:
+        raise unwritable(path, error) from error
+    return True

@@ -13,8 +13,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from ..errors import CheckpointError, DownloadError
 from ..progress import ByteProgress
 from ..weights.atomic import write_whole
+from ..weights.lock import alone_at
 from .adapter import RelationAdapter, open_adapter
 from .keys import ADAPTER_ADDRESS, ADAPTER_FILE
 
@@ -62,6 +62,7 @@ def download_adapter(folder: Path, progress: ByteProgress) -> RelationAdapter:
 
     Raises:
         DownloadError: it cannot be downloaded, does not match what the hub says of it, or does not fit on the disk.
+        BusyError: another process is downloading it to the same folder.
         CheckpointError: the file there is not a whole adapter.
     """
     target = folder / ADAPTER_FILE
@@ -76,8 +77,7 @@ def download_adapter(folder: Path, progress: ByteProgress) -> RelationAdapter:
 def _download(target: Path, progress: ByteProgress) -> None:
     folder = target.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with alone_at(target, "downloading"):
             if not target.exists():
                 release = _newest_release(folder)
                 part = _part_of(release, folder)
@@ -92,27 +92,6 @@ def _download(target: Path, progress: ByteProgress) -> None:
             "to, with room for 5.3 GB: what has arrived is kept there, so make room and run again."
         ) from error
     _LOG.info("%s is complete: its sha256 matches the hub's.", target)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Generator[None]:
-    """Keep other processes from writing to the same file."""
-    import filelock  # noqa: PLC0415 - comes with huggingface_hub, which only downloads need
-
-    path = folder / f".{ADAPTER_FILE}.lock"
-    lock = filelock.FileLock(str(path), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise DownloadError(
-            f"Another process is downloading {ADAPTER_FILE} to {folder}. Expected no other: wait for it to finish, "
-            "then run again."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-    path.unlink(missing_ok=True)  # kept after a failure: another process may have it already
 
 
 def _newest_release(folder: Path) -> _Release:

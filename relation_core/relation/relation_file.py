@@ -65,11 +65,16 @@ def save_relation(relation: Relation, path: str | Path, card: LibraryCard | None
     try:
         write_whole(path, sorted_metadata(save(tensors, metadata)))
     except (OSError, ValueError) as error:  # a name with a null byte or a lone surrogate is invalid
-        reason = error.strerror or str(error) if isinstance(error, OSError) else "this cannot be the name of a file"
-        raise CheckpointError(
-            f"The relation could not be written to {printable(str(path))} ({reason}). Nothing was changed: make room, "
-            "or choose another name or folder, and save again."
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError | ValueError) -> CheckpointError:
+    """Say that a relation cannot be written, and why."""
+    reason = error.strerror or str(error) if isinstance(error, OSError) else "this cannot be the name of a file"
+    return CheckpointError(
+        f"The relation could not be written to {printable(str(path))} ({reason}). Nothing was changed: make room, "
+        "or choose another name or folder, and save again."
+    )
 
 
 def _library_metadata(relation: Relation, card: LibraryCard) -> dict[str, str]:

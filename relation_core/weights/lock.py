@@ -12,10 +12,11 @@ import os
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 
-from ..errors import RelationAdapterError
+from ..errors import RelationAdapterError, printable
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,11 +29,12 @@ _TRIES = 100
 _LOCK = ".relation-adapter.lock"
 _POLL = 0.1
 """Seconds between two tries while waiting."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _LOG = logging.getLogger(__name__)
 
 
 class BusyError(RelationAdapterError):
-    """Another process is doing the same work in the same folder."""
+    """Another process is doing the same work in the same place."""
 
 
 @contextmanager
@@ -40,32 +42,74 @@ def alone_in(folder: Path, work: str, wait: bool = False) -> Generator[None]:
     """Keep other processes out of a folder during the block; it is made if need be. A kill releases the folder.
 
     Args:
-        folder: the folder.
-        work: the activity there, such as "training".
+        folder: the folder. If nothing is written to it, a folder that was made is removed again.
+        work: the activity there, such as "training in".
         wait: wait until the others are done in place of an error.
 
     Raises:
         BusyError: another process is in it.
         OSError: the folder cannot be written.
     """
+    with _made(folder), _locked(folder / _LOCK, folder, work, wait):
+        yield
+
+
+@contextmanager
+def alone_at(file: Path, work: str) -> Generator[None]:
+    """Keep other processes from making the same file in the block, as :func:`alone_in` keeps them out of a folder.
+
+    Raises:
+        BusyError: another process makes it.
+        OSError: its folder cannot be written.
+    """
+    name = blake2b(file.name.casefold().encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    with _made(file.parent), _locked(file.with_name(f".relation-adapter-{name}.lock"), file, work, wait=False):
+        yield
+
+
+@contextmanager
+def _made(folder: Path) -> Generator[None]:
+    """Make a folder and those around it; remove again what is still empty after the block."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _LOCK
-    lock, told = take_lock(path), False
-    while lock is None:
-        if not wait:
-            raise BusyError(
-                f"Another process is {work} in '{folder}'. Expected no other: wait for it to finish and run "
-                "again, or name another folder."
-            )
-        if not told:
-            _LOG.info("Another process is %s in '%s'; waiting for it.", work, folder)
-        told = True
-        time.sleep(_POLL)
-        lock = take_lock(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is not empty
+            for path in made:
+                path.rmdir()
+
+
+@contextmanager
+def _locked(path: Path, place: Path, work: str, wait: bool) -> Generator[None]:
+    try:
+        lock = _take(path)
+        if lock is None and wait:
+            _LOG.info("Another process is %s '%s'; waiting for it.", work, printable(str(place)))
+        while lock is None and wait:
+            time.sleep(_POLL)
+            lock = _take(path)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise OSError(error.errno, error.strerror, str(place)) from error
+        path.unlink(missing_ok=True)
+        _LOG.warning("The disk of '%s' has no locks. Let no other process write there.", printable(str(place)))
+        yield
+        return
+    if lock is None:
+        raise BusyError(
+            f"Another process is {work} '{printable(str(place))}'. Expected no other: wait for it to finish and run "
+            "again, or choose another place."
+        )
     try:
         yield
     finally:
         drop_lock(path, lock)
+
+
+def _take(path: Path) -> int | None:
+    path.parent.mkdir(parents=True, exist_ok=True)  # another process may have removed it, having put nothing there
+    return take_lock(path)
 
 
 def take_lock(path: Path) -> int | None:

@@ -23,6 +23,7 @@ from relation_core.scenes.relation import PaintedEdit
 from relation_core.scenes.splits import draw_relation
 from relation_core.settings.bounds import COUNT, SEED, Bounds, check_settings
 from relation_core.weights.atomic import appearing, appearing_text
+from relation_core.weights.lock import alone_in
 
 TRAIN = "train.jsonl"
 PAIRS = Bounds(2, 10**9, whole=True)
@@ -61,22 +62,28 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
 
     Raises:
         DatasetError: ``out`` cannot be written.
+        BusyError: another process draws there.
     """
-    progress.start(options.scenes + options.relations * options.pairs)
     try:
-        names = [_scene_name(number) for number in range(0, options.scenes, _FOLDER)]
-        names += [_edited_name(number, 0) for number in range(0, options.relations, _FOLDER)]
-        for name in names:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-        jobs = [partial(_write_scenes, out, options.seed, numbers) for numbers in _chunks(options.scenes)]
-        jobs += [partial(_write_edited, out, options, numbers) for numbers in _chunks(options.relations)]
-        with _pool(processes) as pool:
-            for done in pool.map(_call, jobs):
-                for _ in range(done):
-                    progress.step()
-        return _write_samples(out, options)
+        with alone_in(out, "drawing into"):
+            _write_pictures(out, options, processes, progress)
+            return _write_samples(out, options)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
+
+
+def _write_pictures(out: Path, options: LandscapeOptions, processes: int, progress: Progress) -> None:
+    progress.start(options.scenes + options.relations * options.pairs)
+    names = [_scene_name(number) for number in range(0, options.scenes, _FOLDER)]
+    names += [_edited_name(number, 0) for number in range(0, options.relations, _FOLDER)]
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+    jobs = [partial(_write_scenes, out, options.seed, numbers) for numbers in _chunks(options.scenes)]
+    jobs += [partial(_write_edited, out, options, numbers) for numbers in _chunks(options.relations)]
+    with _pool(processes) as pool:
+        for done in pool.map(_call, jobs):
+            for _ in range(done):
+                progress.step()
 
 
 @contextmanager

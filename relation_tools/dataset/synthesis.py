@@ -14,6 +14,7 @@ from relation_core.scenes.drawing import draw
 from relation_core.scenes.relations import DrawnEdit
 from relation_core.scenes.scene import Scene, quiet_scene
 from relation_core.weights.atomic import appearing
+from relation_core.weights.lock import alone_in
 
 from .entries import DESCRIPTIONS, INSTRUCTION, PICTURE
 
@@ -33,21 +34,27 @@ def write_dataset(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: 
 
     Raises:
         DatasetError: there is nothing to write, or ``out`` cannot be written.
+        BusyError: another process draws there.
     """
     if scenes < 1 or not relations:
         raise DatasetError(f"Got {scenes} scenes and {len(relations)} relations; expected at least one of each.")
-    progress.start(scenes)
-    folders = {relation.name: out / relation.name / "Group1" for relation in relations}
     try:
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
-        for index in range(scenes):
-            _write_scene(quiet_scene(seed, index), relations, folders, _name(index))
-            progress.step()
-        for relation in relations:
-            _write_labels(folders[relation.name], relation, scenes)
+        with alone_in(out, "drawing into"):
+            _write(out, relations, scenes, seed, progress)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
+
+
+def _write(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: int, progress: Progress) -> None:
+    progress.start(scenes)
+    folders = {relation.name: out / relation.name / "Group1" for relation in relations}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    for index in range(scenes):
+        _write_scene(quiet_scene(seed, index), relations, folders, _name(index))
+        progress.step()
+    for relation in relations:
+        _write_labels(folders[relation.name], relation, scenes)
 
 
 def _name(index: int) -> str:

@@ -96,7 +96,10 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
             with _failing_alone(job, found):
                 _edit(job, editing, shown, options.overwrite, found, progress)
     if found.busy and len(jobs) == 1:
-        raise BusyError(f"Another process is editing '{options.out}'; expected to be the only one. Wait until it ends.")
+        raise BusyError(
+            f"Another process is editing '{printable(str(options.out))}'. Expected no other: wait for it to finish and "
+            "run again, or choose another place."
+        )
     return found.report(len(jobs), options.out)
 
 

@@ -6,9 +6,8 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from PIL import Image
 from relation_core.errors import RelationAdapterError, printable
 from relation_core.pictures.picture_file import readable_suffixes
 from relation_core.weights.atomic import appearing
-from relation_core.weights.lock import drop_lock, take_lock
+from relation_core.weights.lock import BusyError, alone_at
 
 from ..picture_listing import list_pictures, warn_of_others
 from .identity import png_identity
@@ -98,18 +97,15 @@ def claimed(job: EditJob) -> Generator[bool]:
     Raises:
         JobError: the folder cannot be written.
     """
-    name = blake2b(job.result.name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
-    path = job.result.with_name(f".relation-adapter-{name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(path)
-    except OSError as error:
-        raise _unwritable(job.result, error) from error
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            drop_lock(path, lock)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone_at(job.result, "editing"))
+            taken = True
+        except BusyError:
+            taken = False
+        except OSError as error:
+            raise _unwritable(job.result, error) from error
+        yield taken
 
 
 def save_picture(picture: Image.Image, path: Path, identity: str = "") -> None:
@@ -155,7 +151,7 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
         raise JobError(
             f"{folder} holds no pictures; expected files that end in {', '.join(readable_suffixes())}. Check the path."
         )
-    warn_of_others(found.others)
+    warn_of_others(found.others, folder)
     return found.pictures
 
 

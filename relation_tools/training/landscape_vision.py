@@ -17,6 +17,7 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from relation_core.scenes.landscape import SIDE
 from relation_core.vision.vision_file import VisionConfig
+from relation_core.weights.atomic import write_whole
 
 from .picture_folder import PictureFolder, exemplar_matrix, pixels_of
 from .pretraining import PretrainingOptions, pretrain
@@ -97,4 +98,4 @@ def pretrain_landscape_vision(pictures: Path, options: PretrainingOptions) -> No
     tensors = {f"vision_model.{name}": tensor for name, tensor in model.vision.state_dict().items()}
     write_weights(options.output / FILE, tensors, torch.float16)
     described = {"model_type": "siglip_vision_model", **vars(SIZES)}
-    (options.output / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    write_whole(options.output / "config.json", (json.dumps(described, indent=2) + "\n").encode())

@@ -55,7 +55,7 @@ def pretrain(
         BusyError: another process trains into the same folder.
         CheckpointError: the states there belong to a run with other settings.
     """
-    with alone_in(options.output, "training"):
+    with alone_in(options.output, "training in"):
         _pretrain(module, loss_of, options)
 
 

@@ -49,7 +49,7 @@ def train(settings: RunSettings) -> None:
         CheckpointError: the state there belongs to a run with other settings, or a model file is not what it should be.
     """
     main = os.environ.get("RANK", "0") == "0"  # of accelerate's processes
-    with alone_in(settings.output, "training") if main else nullcontext():
+    with alone_in(settings.output, "training in") if main else nullcontext():
         Trainer(settings).run()
 
 

@@ -22,6 +22,7 @@ from relation_core.tuning.flow import LatentPair, Predict, draw_edit
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
 from relation_core.tuning.settings import TuningError, TuningSettings
+from relation_core.weights.lock import alone_at
 
 from ..diffusers_host.identity import models_identity
 from ..diffusers_host.opening import open_pipeline
@@ -55,8 +56,14 @@ def tune_relation(options: argparse.Namespace, bar: ProgressBar, loss_bar: LossB
 
     Raises:
         RelationAdapterError: nothing can be done; no relation is written.
+        OSError: nothing can be written there.
     """
     settings = TuningSettings(options.steps, options.learning_rate, options.batch_size, options.seed, options.guidance)
+    with alone_at(options.out, "learning"):
+        _tune(options, settings, bar, loss_bar)
+
+
+def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBar, loss_bar: LossBar) -> None:
     output = Output.at(options.out, options.overwrite)
     if options.overwrite and output.states.is_dir():
         shutil.rmtree(output.states)

@@ -14,6 +14,7 @@ from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.relation.limits import check_pair_count, check_weight
 from relation_core.relation.pairs import encode_pairs, pair_up
+from relation_core.weights.lock import alone_at
 
 from ..diffusers_host.opening import device_of, dtype_of, quiet_libraries
 from ..diffusers_host.vision_model import load_vision_model
@@ -27,7 +28,13 @@ def encode_file(options: argparse.Namespace, bar: Callable[[str], AbstractContex
 
     Raises:
         RelationAdapterError: nothing can be done; nothing is written.
+        OSError: nothing can be written there.
     """
+    with alone_at(options.out, "encoding"):
+        _encode(options, bar)
+
+
+def _encode(options: argparse.Namespace, bar: Callable[[str], AbstractContextManager[Progress]]) -> None:
     output = Output.at(options.out, options.overwrite)
     quiet_libraries()
     pairs = [(read_picture(before), read_picture(after)) for before, after in pair_up(options.before, options.after)]

@@ -44,8 +44,8 @@ def _of_folders(before: Path, after: Path) -> PairFiles:
         listings = [list_pictures(folder) for folder in (before, after)]
     except OSError as error:
         raise TuningError(f"Cannot look into a folder of pairs: {error}. Check its rights.") from error
-    for listing in listings:
-        warn_of_others(listing.others)
+    for listing, folder in zip(listings, (before, after), strict=True):
+        warn_of_others(listing.others, folder)
     found, others = ({path.name: path for path in listing.pictures} for listing in listings)
     alone = sorted(found.keys() ^ others.keys())
     if alone or not found:

@@ -16,6 +16,7 @@ from relation_core.progress import Progress
 from relation_core.weights.atomic import appearing
 from relation_core.weights.checkpoint import SAFETENSORS_SUFFIXES
 from relation_core.weights.library_card import BASE_MODEL, LibraryCard, card_metadata
+from relation_core.weights.lock import alone_at
 from relation_core.weights.safetensors_file import read_safetensors, safetensors_header
 from relation_core.weights.stored_tensor import StoredTensor
 
@@ -41,7 +42,22 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
 
     Raises:
         CheckpointError: ``target`` cannot be written, or what was written cannot be read back.
+        BusyError: another process writes it.
     """
+    if not target.parent.is_dir():
+        raise CheckpointError(f"There is no folder {target.parent} to write {target.name} to. Make it first.")
+    try:
+        with alone_at(target, "writing"):
+            _convert(adapter, target, overwrite, progress)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target} could not be written ({error.strerror or error}). Nothing was changed: make room or choose "
+            "another folder, and convert again."
+        ) from error
+    return open_adapter(target)
+
+
+def _convert(adapter: RelationAdapter, target: Path, overwrite: bool, progress: Progress) -> None:
     tensors = adapter.weights()
     metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(adapter.config.head_dim)}
     metadata |= card_metadata(
@@ -54,24 +70,15 @@ def convert_adapter(adapter: RelationAdapter, target: Path, overwrite: bool, pro
     header = safetensors_header(tensors, metadata)
     _check_target(adapter, target, overwrite, len(header) + sum(tensor.nbytes for tensor in tensors.values()))
     progress.start(2 * sum(_count_pieces(tensor) for tensor in tensors.values()))
-    try:
-        with appearing(target) as unfinished:
-            with unfinished.open("xb") as file:
-                _write(file, header, tensors, progress)
-            _compare(unfinished, tensors, progress)
-    except OSError as error:
-        raise CheckpointError(
-            f"{target} could not be written ({error.strerror or error}). Nothing was changed: make room or choose "
-            "another folder, and convert again."
-        ) from error
-    return open_adapter(target)
+    with appearing(target) as unfinished:
+        with unfinished.open("xb") as file:
+            _write(file, header, tensors, progress)
+        _compare(unfinished, tensors, progress)
 
 
 def _check_target(adapter: RelationAdapter, target: Path, overwrite: bool, size: int) -> None:
     if target.suffix.lower() not in SAFETENSORS_SUFFIXES:
         raise CheckpointError(f"{target} does not end in .safetensors, the format that it would have. Name it so.")
-    if not target.parent.is_dir():
-        raise CheckpointError(f"There is no folder {target.parent} to write {target.name} to. Make it first.")
     if target.is_dir():
         raise CheckpointError(f"{target} is a folder; expected the name of a file to write. Choose another name.")
     if target.exists() and target.samefile(adapter.path):

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from relation_core.weights.atomic import appearing, appearing_text, write_whole
-from relation_core.weights.lock import drop_lock, take_lock
+from relation_core.weights.lock import BusyError, alone_at, alone_in, drop_lock, take_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="rights and links of POSIX")
@@ -258,3 +258,44 @@ def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path: Path) -> None:
     again = take_lock(path)
     assert again is not None
     drop_lock(path, again)
+
+
+@POSIX
+def test_a_disk_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import errno
+    import fcntl
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with alone_in(tmp_path, "writing to"), alone_at(tmp_path / "file", "writing"):
+        write_whole(tmp_path / "file", b"whole")
+    assert [message.split(" has no locks.")[1:] for message in caplog.messages] == [
+        [" Let no other process write there."]
+    ] * 2
+    assert names(tmp_path) == ["file"]
+
+
+def test_names_that_differ_in_case_alone_are_one_where_both_are_written_at_a_time(tmp_path: Path) -> None:
+    with alone_at(tmp_path / "Ä.png", "writing"):
+        with (
+            pytest.raises(BusyError, match=r"Another process is writing '.*ä.png'"),
+            alone_at(tmp_path / "ä.png", "writing"),
+        ):
+            pass
+        with alone_at(tmp_path / "b.png", "writing"):
+            pass
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
+    for kept, folder in ((False, tmp_path / "a" / "b"), (True, tmp_path / "c" / "d")):
+        with pytest.raises(RuntimeError), alone_at(folder / "file", "writing"), alone_in(folder / "inner", "writing"):
+            if kept:
+                (folder / "other").touch()
+            raise RuntimeError
+        assert folder.exists() == kept and not (folder / "inner").exists()
+    assert names(tmp_path) == ["c"]

@@ -13,7 +13,6 @@ from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 from random_weights import random_weights, write_bin
 
@@ -21,6 +20,7 @@ from relation_core.adapter.adapter import open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.adapter.download import ADAPTER_FILE, REPOSITORY, download_adapter
 from relation_core.errors import CheckpointError, DownloadError
+from relation_core.weights.lock import BusyError, alone_at
 from tests import local_hub
 from tests.command_line import run
 from tests.local_hub import COMMIT, Faults, LocalHub
@@ -420,8 +420,9 @@ def test_a_folder_that_cannot_be_made(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_two_at_once(hub: LocalHub, folder: Path) -> None:
     folder.mkdir(parents=True)
-    with filelock.FileLock(str(folder / f".{ADAPTER_FILE}.lock")):
-        assert "Another process is downloading" in fails(folder)
+    with alone_at(folder / ADAPTER_FILE, "downloading"):
+        with pytest.raises(BusyError, match="Another process is downloading"):
+            download_adapter(folder, Progress())
         assert hub.requests == []
     download_adapter(folder, Progress())
     assert_whole(hub, folder)

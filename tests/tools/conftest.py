@@ -1,4 +1,4 @@
-"""Lets the tests of the tools use the helpers of the core's tests, also when they run alone."""
+"""Lets the tests of the tools use the helpers of the core's tests and of the evaluation's, also when they run alone."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "evaluation"))
