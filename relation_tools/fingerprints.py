@@ -39,7 +39,7 @@ def contents_fingerprint(path: Path, parts: Iterable[str] = ()) -> str:
     """
     digest = blake2b(digest_size=8)
     for file in _files(path, parts):
-        digest.update(f"{file.name if path.is_file() else file.relative_to(path)} {file_digest(file)}\n".encode())
+        digest.update(_name(file, path) + f" {file_digest(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -52,7 +52,7 @@ def weights_fingerprint(path: Path) -> str:
     digest = blake2b(digest_size=8)
     for file in _files(path, ()):
         size = file.stat().st_size
-        digest.update(f"{file.name if path.is_file() else file.relative_to(path)} {size} ".encode())
+        digest.update(_name(file, path) + f" {size} ".encode())
         if size <= _SHORT:
             digest.update(file_digest(file).encode())
             continue
@@ -63,10 +63,14 @@ def weights_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _name(file: Path, path: Path) -> bytes:
+    return str(file.name if path.is_file() else file.relative_to(path)).encode(errors="surrogatepass")
+
+
 def _files(path: Path, parts: Iterable[str]) -> list[Path]:
     if path.is_dir():
         folders = [path / part for part in parts if (path / part).is_dir()] or [path]
         found = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-        return sorted(file for file in found if not file.name.startswith("."))
+        return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
     config = path.with_name("config.json")
     return [path, config] if config.is_file() and config != path else [path]

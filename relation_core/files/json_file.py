@@ -1,4 +1,4 @@
-"""Read untrusted text and JSON: of bounded size, with every fault as one of two errors."""
+"""Read and write untrusted text and JSON: of bounded size, with every fault as one of two errors."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ def read_json(path: Path, most: int = SETTINGS_BYTES) -> Any:
         ValueError: it is not JSON, is nested too deeply, or has a number with thousands of digits.
     """
     return parse_json(read_text(path, most))
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Encode one JSON value, with letters of any script as they are.
+
+    A lone surrogate, as in a file name that is not UTF-8, is no letter; a value that has one is written in escapes.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if _is_utf_8(text) else json.dumps(value, indent=indent)
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
     run = RunFolder(options.folder)
     template = load_template(options.workflow)
     settings = RunOptions(seed=options.seed, attempts=options.attempts, give_up=options.give_up)
-    with alone_in(run.folder, "evaluating"):
+    with alone_in(run.folder, "evaluating in"):
         run.open(options.file, options.workflow, options.seed)
         with Journal(run.journal) as journal, progress_bar("samples", EXTRA) as progress:
             runner = Runner(template, run, journal, settings, progress)
@@ -114,7 +114,7 @@ def _score(options: argparse.Namespace) -> int:
     require("skimage", "scikit-image", EXTRA)
     run = RunFolder(options.folder)
     run.check_samples(options.file)
-    with alone_in(run.folder, "evaluating"):
+    with alone_in(run.folder, "evaluating in"):
         return _score_alone(options, run)
 
 
@@ -153,7 +153,7 @@ def _report(options: argparse.Namespace) -> None:
     page = render_report(read_scores(run), list(read_samples(options.file)), options.file.parent, run, settings)
     try:
         with appearing(options.page) as part:
-            part.write_text(page, encoding="utf-8")
+            part.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise EvaluationError(f"Cannot write '{options.page}': {error.strerror or error}.") from error
     _LOG.info("The report is in %s", options.page)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from relation_core.errors import DatasetError
+from relation_core.files.json_file import json_text
 from relation_core.progress import Progress
 from relation_core.samples.samples import PROBLEMS, TASKS
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, check_settings
@@ -21,6 +21,7 @@ from .names import UniqueNames
 from .problems import Problem
 from .rotation import rotation, shuffled
 from .splitting import Folders, Outcome, SplitJob, split_all
+from .unlisted import unlisted
 
 PICTURES = "pictures"
 TRAIN, TEST, SUMMARY = "train.jsonl", "test.jsonl", "build.json"
@@ -85,7 +86,7 @@ def build(
     """
     folders = Folders(dataset_folder(pairs), out)
     _prepare(folders)
-    with alone_in(out, "building a dataset"):
+    with alone_in(out, "building a dataset in"):
         return _build(pairs, folders, options, categories, processes, progress)
 
 
@@ -98,7 +99,7 @@ def _build(
     progress: Progress,
 ) -> BuildSummary:
     (folders.out / SUMMARY).unlink(missing_ok=True)
-    entries, problems = _collect(pairs)
+    entries, problems = _collect(pairs, folders.out)
     jobs = _jobs(entries)
     outcomes = split_all(jobs, folders, processes, progress)
     kept = list(_usable(entries, outcomes, problems))
@@ -119,7 +120,7 @@ def _prepare(folders: Folders) -> None:
         raise DatasetError(f"Cannot write to '{folders.out}': {error}. Choose a writable folder.") from error
 
 
-def _collect(pairs: Path) -> tuple[list[PairEntry], list[Problem]]:
+def _collect(pairs: Path, out: Path) -> tuple[list[PairEntry], list[Problem]]:
     entries: list[PairEntry] = []
     problems: list[Problem] = []
     first: dict[str, str] = {}
@@ -132,6 +133,8 @@ def _collect(pairs: Path) -> tuple[list[PairEntry], list[Problem]]:
         else:
             first[found.picture] = found.where
             entries.append(found)
+    named = {problem.picture for problem in problems}
+    problems.extend(unlisted(pairs, out, first.keys() | named))
     return entries, problems
 
 
@@ -184,7 +187,7 @@ def _publish(
     train = _write_samples(folders.out / TRAIN, ((name, tasks[name][0], limit) for name in names), options.seed)
     _write_json(folders.out / TASKS, _task_table(tasks, train, test, categories))
     with appearing_text(folders.out / PROBLEMS) as file:
-        file.writelines(json.dumps(problem.record(), ensure_ascii=False) + "\n" for problem in problems)
+        file.writelines(json_text(problem.record()) + "\n" for problem in problems)
     count = {kind: sum(problem.kind == kind for problem in problems) for kind in ("broken", "duplicate", "note")}
     summary = BuildSummary(
         pictures=len(kept),
@@ -237,7 +240,7 @@ def _sample_line(exemplar: _Pair, source: _Pair) -> str:
         "target": source.outcome.after,
         "text": source.entry.instruction,
     }
-    return json.dumps(sample, ensure_ascii=False) + "\n"
+    return json_text(sample) + "\n"
 
 
 def _task_table(
@@ -261,5 +264,4 @@ def _task_table(
 
 def _write_json(path: Path, value: object) -> None:
     with appearing_text(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+        file.write(json_text(value, indent=2) + "\n")

@@ -7,12 +7,16 @@ import unicodedata
 
 _FORBIDDEN = re.compile(r"[^\w.+-]+")
 _LONGEST = 100
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{device}{number}" for device in ("com", "lpt") for number in range(10))}
+"""Devices of Windows, whatever ending follows."""
 
 
 def portable_name(text: str) -> str:
-    """Turn text into a name of letters, digits and ``_ . + -``, at most 100 characters long."""
+    """Turn text into a name of letters, digits and ``_ . + -``, at most 100 bytes long and no device of Windows."""
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).strip("._")
-    return name.encode()[:_LONGEST].decode(errors="ignore") or "unnamed"
+    name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip(".") or "unnamed"
+    stem, point, ending = name.partition(".")
+    return f"{stem}_{point}{ending}" if stem.casefold() in _RESERVED else name
 
 
 class UniqueNames:

@@ -15,8 +15,12 @@ def shuffled(items: Iterable[Item], name: Callable[[Item], str], *key: object) -
     Unlike a random generator's, the order does not depend on Python's version or the input order, and adding or
     removing an item does not change the order of the others.
     """
-    salt = "\0".join(map(str, key)).encode()
-    return sorted(items, key=lambda item: blake2b(salt + b"\0" + name(item).encode(), digest_size=16).digest())
+    salt = "\0".join(map(str, key)).encode(errors="surrogatepass")
+
+    def place(item: Item) -> bytes:
+        return blake2b(salt + b"\0" + name(item).encode(errors="surrogatepass"), digest_size=16).digest()
+
+    return sorted(items, key=place)
 
 
 def rotation(count: int, limit: int | None, seed: object) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, cast, get_args
 
-from relation_core.files.json_file import parse_json
+from relation_core.files.json_file import json_text, parse_json
 from relation_core.files.regular_file import open_regular
 
 from .errors import EvaluationError
@@ -55,7 +54,7 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Add a line."""
-        self._file.write(json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n")
+        self._file.write(json_text(asdict(entry)).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

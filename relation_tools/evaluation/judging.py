@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relation_core.errors import PictureError
-from relation_core.files.json_file import read_json
+from relation_core.files.json_file import json_text, read_json
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
@@ -93,7 +92,7 @@ async def _judge(
         record["scores"] = asdict(parse_reply(reply))
     except EvaluationError as error:
         record["error"] = reason = str(error)
-    write_whole(_path(run, sample.index), json.dumps(record, ensure_ascii=False, indent=1).encode())
+    write_whole(_path(run, sample.index), json_text(record, indent=1).encode())
     return reason
 
 

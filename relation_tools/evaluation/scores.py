@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relation_core.errors import PictureError
-from relation_core.files.json_file import parse_json, read_text
+from relation_core.files.json_file import json_text, parse_json, read_text
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample, TaskTable
@@ -106,7 +105,7 @@ def score_samples(
                 accuracy=None if judgement is None else judgement.accuracy,
             )
         )
-    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in scores)
+    lines = "".join(json_text(asdict(one)) + "\n" for one in scores)
     write_whole(run.scores, lines.encode())
     return scores
 

@@ -13,25 +13,33 @@ from relation_core.pictures.picture_file import read_picture
 from relation_core.randomness import generator_of
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 
+from ..dataset.landscapes import TRAIN
+from ..picture_listing import list_pictures, warn_of_others
+
 
 class PictureFolder:
-    """All ``.png`` files below a folder, of one size. Nothing but the pictures themselves is read.
+    """All pictures below a folder, of one size. Nothing but the pictures themselves is read.
 
     Args:
         folder: where they lie.
         size: width and height of each, in pixels.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: there are none, or the folder cannot be read.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
-        self._files = sorted(folder.rglob("*.png"))
+        try:
+            found = list_pictures(folder, below=True)
+        except OSError as error:
+            raise DatasetError(f"Cannot look into '{folder}': {error.strerror or error}. Check the path.") from error
+        self._files = found.pictures
         self._size = size
         if not self._files:
             raise DatasetError(
-                f"There is no .png in '{folder}'. Expected pictures, as `dataset landscapes` draws them."
+                f"There are no pictures in '{folder}'. Expected some, as `dataset landscapes` draws them."
             )
+        warn_of_others([path for path in found.others if path != folder / TRAIN], folder)
 
     def __len__(self) -> int:
         return len(self._files)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Silent
@@ -24,6 +25,25 @@ from relation_tools.training.run_state import load_state
 from tests.command_line import run
 
 
+def test_pictures_of_every_kind_are_drawn_and_other_files_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner, hidden = tmp_path / "a" / "b", tmp_path / ".hidden"
+    for folder in (inner, hidden):
+        folder.mkdir(parents=True)
+    names = ("a.png", "b.JPG", "c.webp", "d.bmp", "e.tiff", "f.gif", "g.jfif")
+    for name in names:
+        Image.new("RGB", (SIDE, SIDE)).save(inner / name, Image.registered_extensions()[Path(name.lower()).suffix])
+    Image.new("RGB", (SIDE, SIDE)).save(hidden / "h.png")
+    (tmp_path / "a" / "notes.psd").write_bytes(b"")
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    folder = PictureFolder(tmp_path, (SIDE, SIDE))
+    assert len(folder) == len(names)
+    folder.draw(20, 0, 0)
+    (said,) = caplog.messages
+    assert "2 files in" in said and "1 .mp4, 1 .psd" in said and str(Path("a", "notes.psd")) in said
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("pictures")
@@ -31,12 +51,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_pictures_are_the_steps_own(pictures: Path, tmp_path: Path) -> None:
+def test_pictures_are_the_steps_own(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = PictureFolder(pictures, (SIDE, SIDE))
     assert len(folder) == 18
     first, again, other = (pixels_of(folder.draw(9, 0, step)) for step in (3, 3, 4))
     assert first.shape == (9, 3, SIDE, SIDE) and 0 <= first.min() < 0.3 and 0.7 < first.max() <= 1
     assert torch.equal(first, again) and not torch.equal(first, other)
+    assert not caplog.messages, "the dataset's own files are no surprise"
     crops = random_crops(first, 32, generator_of(0, 1))
     assert crops.shape == (9, 3, 32, 32)
     squares = first.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5)
