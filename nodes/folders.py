@@ -93,13 +93,3 @@ def find_relation(name: str) -> Path:
         CheckpointError: it is not there.
     """
     return find_file(RELATIONS, name, "Save one with Save Relation, or put a shared one there and press R to refresh.")
-
-
-def file_state(path: Path) -> tuple[str, int, int, int, int]:
-    """Return values that change when a file is replaced, for ComfyUI's cache.
-
-    A copied file can keep its old modification time, so the inode number counts too, and the time of the inode's last
-    change, which Unix systems set themselves.
-    """
-    state = path.stat()
-    return str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino

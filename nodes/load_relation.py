@@ -6,8 +6,9 @@ import comfy.model_management
 import folder_paths
 from comfy_api.latest import io, ui
 
+from ..relation_core.files.file_state import file_state
 from ..relation_core.relation.relation_file import load_relation
-from .folders import RELATIONS, file_state, find_relation
+from .folders import RELATIONS, find_relation
 from .host_progress import HostProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket, RelationSocket
 

@@ -12,8 +12,9 @@ from ..relation_core.adapter.adapter import RelationAdapter, open_adapter
 from ..relation_core.adapter.download import ADAPTER_FILE, download_adapter
 from ..relation_core.adapter.keys import ADAPTER_ADDRESS
 from ..relation_core.errors import RelationAdapterError
+from ..relation_core.files.file_state import file_state
 from ..relation_core.vision.vision_file import VISION_ADDRESS, config_file
-from .folders import ADAPTERS, VISION, file_state, find_download, published_at, released_adapter
+from .folders import ADAPTERS, VISION, find_download, published_at, released_adapter
 from .host_progress import HostByteProgress
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
 from .vision_tower import VisionTower, load_vision_tower

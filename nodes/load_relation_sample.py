@@ -10,14 +10,16 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.errors import DatasetError, PictureError, printable
+from ..relation_core.files.file_state import file_state
 from ..relation_core.pictures.picture_file import read_picture
 from ..relation_core.pictures.tensors import from_pil
-from ..relation_core.samples.samples import PROBLEMS, read_sample
+from ..relation_core.samples.samples import PROBLEMS, Sample, read_sample
 from .checked_numbers import numbers_checked
-from .folders import file_state
 from .sockets import CATEGORY
 
 MAX_INDEX = 2**31 - 1
+_READ: dict[tuple[Path, int], Sample] = {}
+"""What :meth:`fingerprint_inputs` has just read, for :meth:`execute`: one must read all samples before it."""
 
 
 class LoadRelationSample(io.ComfyNode):
@@ -60,7 +62,7 @@ class LoadRelationSample(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, dataset: str | None, index: int | None) -> object:
-        """Reload when the file or one of its pictures was replaced.
+        """Reload when the sample changed, or one of its pictures was replaced.
 
         It always reloads if another node provides an input, which is None until the run, and if something is wrong,
         which only :meth:`execute` can report.
@@ -69,8 +71,8 @@ class LoadRelationSample(io.ComfyNode):
             return time.time_ns()
         try:
             file = _file(dataset)
-            pictures = read_sample(file, index).pictures
-            return [file_state(path) for path in (file, *(file.parent / name for name in pictures))]
+            sample = _READ[file, index] = read_sample(file, index)
+            return [sample.text, *(file_state(file.parent / name) for name in sample.pictures)]
         except (OSError, ValueError):
             return time.time_ns()
 
@@ -79,7 +81,8 @@ class LoadRelationSample(io.ComfyNode):
     def execute(cls, dataset: str, index: int) -> io.NodeOutput:
         """Read the sample and its pictures."""
         file = _file(dataset)
-        sample = read_sample(file, index)
+        sample = _READ.pop((file, index), None) or read_sample(file, index)
+        _READ.clear()
         return io.NodeOutput(*(_picture(file, name) for name in sample.pictures), sample.text)
 
 

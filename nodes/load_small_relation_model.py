@@ -10,8 +10,8 @@ from comfy_api.latest import io
 
 from ..relation_core.adapter.adapter import open_adapter
 from ..relation_core.errors import CheckpointError
+from ..relation_core.files.file_state import file_state
 from ..relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, FOLDER, VISION
-from .folders import file_state
 from .sockets import CATEGORY, LoadedRelationAdapter, RelationAdapterSocket
 from .vision_tower import load_vision_tower
 

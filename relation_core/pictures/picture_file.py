@@ -51,15 +51,18 @@ def read_picture_file(path: Path) -> PictureFile:
     Raises:
         PictureError: as there.
     """
-    name = f"the picture '{printable(str(path))}'"
-    try:
-        file = open_regular(path, MAX_BYTES)
-    except OSError as error:
-        raise PictureError(name, error.strerror or str(error), "Check the path.") from error
-    except ValueError as error:  # a name with a null byte in it
-        raise PictureError(name, str(error), "Check the path.") from error
-    with file:
-        return _decode(file, name)
+    with _opened(path) as file:
+        return _decode(file, _shown(path))
+
+
+def read_picture_bytes(path: Path) -> bytes:
+    """Read a picture file as it is, for :func:`decode_picture`.
+
+    Raises:
+        PictureError: it is missing, no regular file, or too large.
+    """
+    with _opened(path) as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def decode_picture(data: bytes, name: str) -> Image.Image:
@@ -90,6 +93,19 @@ def readable_suffixes() -> tuple[str, ...]:
 def _formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path, MAX_BYTES)
+    except OSError as error:
+        raise PictureError(_shown(path), error.strerror or str(error), "Check the path.") from error
+    except ValueError as error:  # a name with a null byte in it
+        raise PictureError(_shown(path), str(error), "Check the path.") from error
+
+
+def _shown(path: Path) -> str:
+    return f"the picture '{printable(str(path))}'"
 
 
 def _decode(file: BinaryIO, name: str) -> PictureFile:

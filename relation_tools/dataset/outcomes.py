@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from relation_core.files.file_state import entry_state
 from relation_core.files.json_file import read_json
 from relation_core.weights.atomic import write_whole
 
@@ -120,12 +121,11 @@ def _length(path: Path) -> int:
 
 
 def _key(chunk: Sequence[SplitJob], folders: Folders) -> str:
-    """Hash everything that a chunk's outcomes depend on: the pictures' names, lengths and times."""
+    """Hash everything that a chunk's outcomes depend on: the pictures' names, and what changes when one is replaced."""
     key = blake2b(str(_FORMAT).encode(), digest_size=16)
     for job in chunk:
         try:
-            state = (folders.pairs / job.picture).stat()
-            seen: object = (state.st_size, state.st_mtime_ns)
+            seen: object = entry_state(folders.pairs / job.picture)
         except (OSError, ValueError):
             seen = None
         key.update(repr((job, seen)).encode())

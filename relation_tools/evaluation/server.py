@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from relation_core.errors import PictureError
 from relation_core.files.json_file import parse_json
+from relation_core.pictures.picture_file import read_picture_bytes
 
 from .answers import outputs_of, refusal, understanding
 from .errors import (
@@ -71,7 +72,8 @@ class Server:
         self._patience = patience
         self._client = uuid4().hex
         self._finished: dict[str, asyncio.Event] = {}
-        self._uploaded: dict[Path, str] = {}
+        self._uploaded: dict[str, str] = {}
+        """Names in the server's input folder, by digests of files: a picture may be replaced between samples."""
 
     async def answers(self) -> bool:
         """Tell whether the server is there."""
@@ -87,16 +89,18 @@ class Server:
         Raises:
             SampleBrokenError: it is not a picture.
         """
-        if path not in self._uploaded:
-            try:
-                data = await asyncio.to_thread(encoded_anew, path)
-            except PictureError as error:
-                raise SampleBrokenError(str(error)) from error
-            name = hashlib.sha256(data).hexdigest()[:32] + ".png"
-            answer = await self._request(lambda session: self._post_picture(session, name, data))
-            with understanding(self.shown):
-                self._uploaded[path] = f"{answer['subfolder']}/{answer['name']}"
-        return self._uploaded[path]
+        try:
+            found = await asyncio.to_thread(read_picture_bytes, path)
+            digest = hashlib.sha256(found).hexdigest()
+            if digest not in self._uploaded:
+                data = await asyncio.to_thread(encoded_anew, found, path)
+                name = hashlib.sha256(data).hexdigest()[:32] + ".png"
+                answer = await self._request(lambda session: self._post_picture(session, name, data))
+                with understanding(self.shown):
+                    self._uploaded[digest] = f"{answer['subfolder']}/{answer['name']}"
+        except PictureError as error:
+            raise SampleBrokenError(str(error)) from error
+        return self._uploaded[digest]
 
     async def submit(self, prompt: dict[str, Any], identity: str) -> None:
         """Queue a prompt under an id that we choose, a UUID.

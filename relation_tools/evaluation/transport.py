@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from relation_core.pictures.picture_file import read_picture
+from relation_core.errors import printable
+from relation_core.pictures.picture_file import decode_picture
 
 from .errors import EvaluationError
 
@@ -55,14 +56,14 @@ async def open_session(total: float | None = None) -> AsyncGenerator[aiohttp.Cli
         yield session
 
 
-def encoded_anew(path: Path) -> bytes:
-    """Decode a picture and encode it as a PNG, so that only its pixels leave this machine.
+def encoded_anew(data: bytes, path: Path) -> bytes:
+    """Decode the contents of a picture file and encode them as a PNG, so that only its pixels leave this machine.
 
     Raises:
         PictureError: it is no picture.
     """
     buffer = BytesIO()
-    read_picture(path).save(buffer, "PNG")
+    decode_picture(data, f"the picture '{printable(str(path))}'").save(buffer, "PNG")
     return buffer.getvalue()
 
 

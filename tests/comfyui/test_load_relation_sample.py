@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,33 @@ def test_a_file_that_was_replaced_is_read_again(host: Host, file: Path) -> None:
         again.write_text(json.dumps(samples(file)[index]) + "\n" * (index + 1))
         assert load(host, "relations/again.jsonl", 0)[-1] == samples(file)[index]["text"]
     again.unlink()
+
+
+def test_a_dataset_is_read_once_a_prompt(host: Host, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = host.node_classes["LoadRelationSample"]
+    module = sys.modules[node.__module__]
+    read, asked = module.read_sample, list[int]()
+
+    def counted(path: Path, index: int) -> object:
+        asked.append(index)
+        return read(path, index)
+
+    monkeypatch.setattr(module, "read_sample", counted)
+    steps = [*range(4), 2, 2]
+    for place, index in enumerate(steps):
+        assert load(host, "relations/test.jsonl", index)[-1] == samples(file)[index]["text"]
+        assert asked == steps[: place + 1]
+
+
+def test_a_sample_that_moved_is_not_taken_for_the_one_before(host: Host, file: Path) -> None:
+    """What was read for one prompt is not handed to a later one."""
+    moved = file.parent / "moved.jsonl"
+    lines = [json.dumps(one) for one in samples(file)[:2]]
+    for order in (lines, lines[::-1], lines):
+        moved.write_text("\n".join(order) + "\n")
+        os.utime(moved, (1, 1))
+        assert load(host, "relations/moved.jsonl", 0)[-1] == json.loads(order[0])["text"]
+    moved.unlink()
 
 
 def test_a_picture_that_was_replaced_is_read_again(host: Host, file: Path) -> None:

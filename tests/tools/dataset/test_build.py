@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -110,10 +111,16 @@ def test_another_seed_draws_anew_without_splitting_again(built: Path, pairs: Pat
 def test_a_picture_that_changed_or_a_half_that_went_is_split_again(built: Path, pairs: Path, tmp_path: Path) -> None:
     copy = tmp_path / "pairs"
     shutil.copytree(pairs, copy)
+    with (copy / task_name(2) / "Group1" / "image 4.jpg").open("ab") as file:
+        file.write(bytes(1 << 16))
     run("dataset", "build", copy, tmp_path / "out", *OPTIONS)
     first = tree(tmp_path / "out")
-    changed = f"{task_name(2)}/Group1/image 4.jpg"
-    paired_picture(2, 99, 32).save(copy / changed)
+    changed = copy / task_name(2) / "Group1" / "image 4.jpg"
+    before = changed.stat()
+    paired_picture(2, 99, 32).save(changed)
+    assert changed.stat().st_size < before.st_size
+    changed.write_bytes(changed.read_bytes().ljust(before.st_size, b"\0"))
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # of one length and time
     lost = next((tmp_path / "out" / "pictures" / task_name(5)).glob("*.jpg"))
     lost.unlink()
     run("dataset", "build", copy, tmp_path / "out", *OPTIONS)
