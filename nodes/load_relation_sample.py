@@ -10,7 +10,7 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.errors import DatasetError, PictureError, printable
-from ..relation_core.files.file_state import file_state
+from ..relation_core.files.file_state import entry_state, file_state
 from ..relation_core.pictures.picture_file import read_picture
 from ..relation_core.pictures.tensors import from_pil
 from ..relation_core.samples.samples import PROBLEMS, Sample, read_sample
@@ -18,7 +18,7 @@ from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
 
 MAX_INDEX = 2**31 - 1
-_READ: dict[tuple[Path, int], Sample] = {}
+_READ: dict[tuple[Path, int], tuple[object, Sample]] = {}
 """What :meth:`fingerprint_inputs` has just read, for :meth:`execute`: one must read all samples before it."""
 
 
@@ -68,10 +68,13 @@ class LoadRelationSample(io.ComfyNode):
         which only :meth:`execute` can report.
         """
         if dataset is None or index is None:
+            _READ.clear()
             return time.time_ns()
         try:
             file = _file(dataset)
-            sample = _READ[file, index] = read_sample(file, index)
+            state = entry_state(file)
+            sample = read_sample(file, index)
+            _READ[file, index] = state, sample
             return [sample.text, *(file_state(file.parent / name) for name in sample.pictures)]
         except (OSError, ValueError):
             return time.time_ns()
@@ -81,8 +84,9 @@ class LoadRelationSample(io.ComfyNode):
     def execute(cls, dataset: str, index: int) -> io.NodeOutput:
         """Read the sample and its pictures."""
         file = _file(dataset)
-        sample = _READ.pop((file, index), None) or read_sample(file, index)
+        state, read = _READ.get((file, index), (None, None))
         _READ.clear()
+        sample = read if read is not None and state == entry_state(file) else read_sample(file, index)
         return io.NodeOutput(*(_picture(file, name) for name in sample.pictures), sample.text)
 
 

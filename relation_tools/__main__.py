@@ -6,6 +6,8 @@ import argparse
 import importlib
 import logging
 import sys
+from collections.abc import Container
+from typing import Any
 
 from relation_core.errors import RelationAdapterError, printable
 
@@ -32,20 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     for package in ("relation_core", "relation_tools"):
         logging.getLogger(package).setLevel(logging.INFO)  # and of libraries only warnings
-    parser = argparse.ArgumentParser(prog="relation-adapter", description="RelationAdapter on the command line.")
-    groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
-    chosen = arguments[0] if arguments else ""
-    for name, summary in GROUPS.items():
-        group = groups.add_parser(name, help=summary, description=summary, add_help=name == chosen)
-        if name == chosen:
-            importlib.import_module(f".commands.{name}", __package__).add_commands(group)
-    options = parser.parse_args(arguments)
     log = logging.getLogger(__name__)
     try:
         with ending_cleanly():
-            status = int(options.run(options) or 0)
-            sys.stdout.flush()
-            return status
+            return _run(arguments)
     except RelationAdapterError as error:
         log.error("%s", error)
         return 1
@@ -59,6 +51,34 @@ def main(arguments: list[str] | None = None) -> int:
         place = f" '{printable(str(error.filename))}'" if error.filename else ""
         log.error("Cannot read or write%s: %s. Make room, or check the path.", place, error.strerror or error)
         return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: Any = None) -> None:
+        """Print it, and fail where it cannot be written: argparse says nothing then."""
+        (sys.stdout if file is None else file).write(self.format_help())
+
+
+def build_parser(chosen: Container[str]) -> argparse.ArgumentParser:
+    """Describe the command line, with the commands of the chosen groups alone: of others nothing is imported."""
+    parser = _Parser(prog="relation-adapter", description="RelationAdapter on the command line.")
+    groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
+    for name, summary in GROUPS.items():
+        group = groups.add_parser(name, help=summary, description=summary, add_help=name in chosen)
+        if name in chosen:
+            importlib.import_module(f".commands.{name}", __package__).add_commands(group)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        options = build_parser(arguments[:1]).parse_args(arguments)
+    except SystemExit:  # help was asked for, or the call was wrong
+        sys.stdout.flush()
+        raise
+    status = int(options.run(options) or 0)
+    sys.stdout.flush()
+    return status
 
 
 if __name__ == "__main__":

@@ -115,6 +115,13 @@ def test_a_sample_that_moved_is_not_taken_for_the_one_before(host: Host, file: P
         moved.write_text("\n".join(order) + "\n")
         os.utime(moved, (1, 1))
         assert load(host, "relations/moved.jsonl", 0)[-1] == json.loads(order[0])["text"]
+    load(host, "relations/moved.jsonl", 0)  # from the cache: what was read for that is not used
+    moved.write_text("\n".join(lines[::-1]) + "\n")
+    os.utime(moved, (1, 1))
+    graph = Graph()
+    number = graph.add("PrimitiveInt", value=0)
+    node = graph.add("LoadRelationSample", dataset="relations/moved.jsonl", index=number[0])
+    assert host.run(graph, instruction=node[4]) == json.loads(lines[1])["text"]
     moved.unlink()
 
 

@@ -1,0 +1,208 @@
+"""Every command of the command line on a full disk, with its output closed, and with names that no code page has."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from finished_run import make_run
+from PIL import Image
+from random_weights import random_weights, write_bin
+
+from relation_core.adapter.config import RelationConfig
+from relation_core.progress import Silent
+from relation_core.scenes.relations import TRAINED
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
+from relation_tools.__main__ import GROUPS, build_parser
+from relation_tools.dataset.build import BuildOptions, build
+from relation_tools.dataset.synthesis import write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="shells, disks and names of Linux")
+MODELS = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}", "--device=cpu"]
+TOWERS = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu"]
+SERVER = ["--server=127.0.0.1:9", "--give-up=0"]
+Arguments = Callable[[Path, Path], list[object]]
+CASES: dict[str, Arguments] = {
+    "dataset build": lambda given, out: [given / "pairs", out / "data", "--test-pairs=2", "--processes=1"],
+    "dataset validate": lambda given, out: [given / "data"],
+    "dataset stats": lambda given, out: [given / "data"],
+    "dataset sheet": lambda given, out: [given / "data" / "train.jsonl", out / "sheet.png"],
+    "dataset synthesize": lambda given, out: [out / "scenes", "--scenes=1"],
+    "dataset landscapes": lambda given, out: [out / "new", "--relations=1", "--scenes=2", "--pairs=2", "--processes=1"],
+    "edit": lambda given, out: [
+        *_pair(given),
+        f"--source={given / 'a.png'}",
+        f"--out={out / 'b.png'}",
+        "--steps=1",
+        *MODELS,
+    ],
+    "encode": lambda given, out: [*_pair(given), f"--out={out / 'relation.safetensors'}", *TOWERS],
+    "evaluate run": lambda given, out: [given / "dataset" / "test.jsonl", out / "new", *SERVER],
+    "evaluate score": lambda given, out: [given / "dataset" / "test.jsonl", out / "run"],
+    "evaluate report": lambda given, out: [given / "dataset" / "test.jsonl", given / "run", out / "page.html"],
+    "measure": lambda given, out: [given / "data" / "test.jsonl", f"--cache={out / 'cache'}", *MODELS],
+    "pretrain autoencoder": lambda given, out: [out / "ae", "--steps=1", "--batch-size=1"],
+    "pretrain vision": lambda given, out: [out / "vision", "--steps=1", "--batch-size=1"],
+    "train": lambda given, out: [_settings(given, out)],
+    "tune": lambda given, out: [*_pair(given), f"--out={out / 'relation.safetensors'}", "--steps=1", *MODELS],
+    "weights convert": lambda given, out: [given / "adapter.bin", out / "adapter.safetensors"],
+    "weights download": lambda given, out: ["--to", out / "models"],
+    "weights inspect": lambda given, out: [given / "adapter.bin"],
+}
+HEAVY = ("edit", "encode", "measure", "pretrain autoencoder", "pretrain vision", "train", "tune")
+"""They load a model's libraries, which takes seconds."""
+READERS = ("dataset validate", "dataset stats", "weights inspect")
+"""They write nothing but their output."""
+NO_SERVER = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+OF_ALL = [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in CASES]
+WRITERS = [one for one in OF_ALL if one.values[0] not in READERS]
+
+
+def _pair(given: Path) -> list[object]:
+    return [f"--before={given / 'a.png'}", f"--after={given / 'b.png'}"]
+
+
+def _settings(given: Path, out: Path) -> Path:
+    if given.is_dir():
+        tables = (
+            f'output = "{out / "trained"}"',
+            f'[data]\ntrain = "{given / "data" / "train.jsonl"}"\ncache = "{out / "cache"}"\nlong_side = 0',
+            f'[models]\nvae = "{AUTOENCODER}"\nvision = "{VISION}"\ntransformer = "{FLUX}"',
+        )
+        (given / "run.toml").write_text("\n".join(tables) + "\n")
+    return given / "run.toml"
+
+
+def leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
+    """The names of all commands."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield name
+    for action in inner:
+        for word, command in action.choices.items():
+            yield from leaves(command, f"{name} {word}".strip())
+
+
+def test_no_command_is_left_out() -> None:
+    assert sorted(leaves(build_parser(GROUPS))) == sorted(CASES)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every command needs to do its work."""
+    folder = tmp_path_factory.mktemp("given")
+    write_dataset(folder / "pairs", TRAINED[:2], 6, 0, Silent())
+    build(folder / "pairs", folder / "data", BuildOptions(test_pairs=2), {}, 1, Silent())
+    config = RelationConfig(3, heads=2, head_dim=128, tokens=4, text_dim=24, vision_dim=12, projection_dim=20)
+    write_bin(folder / "adapter.bin", random_weights(config, dtype=torch.bfloat16), module=True)
+    for name, colour in (("a", "teal"), ("b", "gold")):
+        Image.new("RGB", (64, 64), colour).save(folder / f"{name}.png")
+    made = make_run(folder)
+    done = run("evaluate score", [made.file, made.folder])
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run(
+    name: str, arguments: list[object], line: str = '"$@"', **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "relation_tools", *name.split(), *map(str, arguments)]
+    return subprocess.run(
+        ["/bin/bash", "-c", line, "bash", *command],
+        cwd=ROOT,
+        capture_output=True,
+        env={**os.environ, **NO_SERVER, **environment},
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def full_disk(given: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder in which nothing more can be written, and how commands are to be run for that to be so."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    options = ("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder))
+    mounted = mount and unmount and subprocess.run([mount, *options], capture_output=True, check=False).returncode == 0
+    shutil.copytree(given / "run", folder / "run")
+    if not (mounted and unmount):  # not allowed: let no process write a longer file than none
+        yield folder, 'ulimit -f 0; "$@"'
+        return
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            (folder / "filler").write_bytes(bytes(1 << 22))
+        yield folder, '"$@"'
+    finally:
+        subprocess.run([unmount, folder], check=True)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk(name: str, given: Path, full_disk: tuple[Path, str]) -> None:
+    folder, line = full_disk
+    before = contents(folder)
+    done = run(name, CASES[name](given, folder), line)
+    said = done.stderr.decode()
+    assert done.returncode == 1 and "Traceback" not in said, said
+    assert name == "weights download" or "No space left on device" in said or "File too large" in said, said
+    assert contents(folder) == before and not list(folder.rglob(".relation-adapter*"))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files that hold something."""
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path: data for path, data in files.items() if data}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ('"$@" > /dev/full', 1, b"No space left on device"),
+        ('"$@" >&-', 1, b"Cannot read or write"),
+        ('"$@" | true; exit ${PIPESTATUS[0]}', 141, b""),
+    ],
+)
+def test_output_that_nobody_takes(name: str, line: str, status: int, says: bytes, given: Path, tmp_path: Path) -> None:
+    done = run(name, CASES[name](given, tmp_path), line)
+    assert done.returncode == status, done.stderr
+    assert says in done.stderr and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ('"$@" > /dev/full', 1, b"No space left on device"),
+        ('"$@" | true; exit ${PIPESTATUS[0]}', 141, b""),
+        ('"$@" | head -1', 0, b""),
+    ],
+)
+def test_help_that_nobody_takes(name: str, line: str, status: int, says: bytes) -> None:
+    done = run(name, ["--help"], f"set -o pipefail; {line}" if "head" not in line else line)
+    assert done.returncode == status, done.stderr
+    assert says in done.stderr and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("name", OF_ALL)
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_names_that_the_code_page_lacks(name: str, encoding: str, tmp_path: Path) -> None:
+    """What is missing is named, in escapes where there are no letters for it."""
+    missing = tmp_path / os.fsdecode("雨".encode() + b"\xff")
+    arguments = [str(one).replace(str(ROOT), str(missing)) for one in CASES[name](missing, missing)]
+    done = run(name, arguments, PYTHONIOENCODING=encoding)
+    said = done.stdout + done.stderr
+    assert b"Traceback" not in said and b"UnicodeEncodeError" not in said, said
+    if name in ("dataset synthesize", "dataset landscapes"):
+        assert done.returncode == 0 and b"\\u96e8\\udcff" in said, said
+    elif not name.startswith("pretrain"):
+        assert done.returncode == 1 and (b"\\u96e8\\udcff" in said or name == "weights download"), said
+    assert not list(tmp_path.rglob(".relation-adapter*"))
