@@ -19,11 +19,18 @@ from comfyui_host.server import ComfyServer, Prompt
 
 sys.path.insert(0, str(PACK / "tests" / "tools" / "dataset"))
 
-from built import ROOT, command, run, samples
+from built import ROOT, command, samples
 from synthetic import Shape, categories, hub_dataset
 
 UPLOADS = "relation_evaluation"
 PLACES = {"Before": "{{before}}", "After": "{{after}}", "Source": "{{ source }}"}
+
+
+def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr + done.stdout
+    return done
 
 
 def make_dataset(folder: Path, tasks: int, test_pairs: int) -> Path:
