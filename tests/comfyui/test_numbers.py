@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from object_info import info_of, inputs_of, our_nodes
 
 from comfyui_host.graph import Graph
 from comfyui_host.host import GraphError, Host
+from comfyui_host.object_info import info_of, inputs_of, our_nodes
 
 WRONG = (math.nan, math.inf, -math.inf, 1e999, 10**30, -(10**30), 10**400, "", "1", "\u0661", True, np.float32("nan"))
 NODES_WITH_NUMBERS = {
