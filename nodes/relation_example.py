@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from comfy_api.latest import io
 
 from ..relation_core.pictures.tensors import from_pil
-from ..relation_core.scenes.examples import MAX_SCENE, draw_example
+from ..relation_core.scenes.examples import MAX_SCENE, draw_pair
 from ..relation_core.scenes.relations import ALL
+from ..relation_core.scenes.unseen import UNSEEN
 from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
+
+_MAX_PAIRS = 64
 
 
 class RelationExample(io.ComfyNode):
@@ -28,9 +32,10 @@ class RelationExample(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "edit",
-                    options=[relation.name for relation in ALL],
+                    options=[relation.name for relation in (*ALL, *UNSEEN)],
                     tooltip=(
-                        "The edit. The small Flux was not trained to paint things cyan or the background magenta."
+                        "The edit. The small Flux was not trained to paint things cyan or the background magenta, and "
+                        "nothing of the small model was trained on the last six edits."
                     ),
                 ),
                 io.Int.Input(
@@ -48,6 +53,14 @@ class RelationExample(io.ComfyNode):
                     control_after_generate=io.ControlAfterGenerate.increment,
                     tooltip="The number of the scene to edit.",
                 ),
+                io.Int.Input(
+                    "pairs",
+                    default=1,
+                    min=1,
+                    max=_MAX_PAIRS,
+                    optional=True,
+                    tooltip="How many scenes to show before and after, from exemplar_scene on.",
+                ),
             ],
             outputs=[
                 io.Image.Output("before", display_name="before", tooltip="A: the exemplar before the edit."),
@@ -59,6 +72,8 @@ class RelationExample(io.ComfyNode):
 
     @classmethod
     @numbers_checked
-    def execute(cls, edit: str, exemplar_scene: int, source_scene: int) -> io.NodeOutput:
-        """Draw the four pictures."""
-        return io.NodeOutput(*(from_pil(picture) for picture in draw_example(edit, exemplar_scene, source_scene)))
+    def execute(cls, edit: str, exemplar_scene: int, source_scene: int, pairs: int = 1) -> io.NodeOutput:
+        """Draw the pictures."""
+        shown = [draw_pair(edit, exemplar_scene + place) for place in range(pairs)]
+        before, after = (torch.cat([from_pil(pair[side]) for pair in shown]) for side in range(2))
+        return io.NodeOutput(before, after, *(from_pil(picture) for picture in draw_pair(edit, source_scene)))

@@ -1,4 +1,4 @@
-"""Four pictures that show a relation: a scene before and after it, and another scene with its target."""
+"""Pictures that show a relation: scenes before and after it, and another scene with its target."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..errors import DatasetError
 from .drawing import draw
 from .relations import ALL
 from .scene import quiet_scene
+from .unseen import UNSEEN
 
 SEED = 1000
 """Of the examples' scenes. Models are trained on others, unless their commands are given this seed."""
@@ -28,8 +29,21 @@ def draw_example(name: str, exemplar: int, source: int) -> tuple[Image.Image, Im
     Raises:
         DatasetError: there is no such relation.
     """
-    edits = {relation.name: relation.edit for relation in ALL}
+    return (*draw_pair(name, exemplar), *draw_pair(name, source))
+
+
+def draw_pair(name: str, number: int) -> tuple[Image.Image, Image.Image]:
+    """Draw a scene before and after an edit, 64x64 pixels in RGB.
+
+    Args:
+        name: of the relation.
+        number: of the scene. After the last, :data:`MAX_SCENE`, comes the first.
+
+    Raises:
+        DatasetError: there is no such relation.
+    """
+    edits = {relation.name: relation.edit for relation in (*ALL, *UNSEEN)}
     if name not in edits:
         raise DatasetError(f"There is no relation '{name}'. Expected one of: {', '.join(edits)}.")
-    shown, edited = quiet_scene(SEED, exemplar), quiet_scene(SEED, source)
-    return draw(shown), edits[name](shown), draw(edited), edits[name](edited)
+    scene = quiet_scene(SEED, number % (MAX_SCENE + 1))
+    return draw(scene), edits[name](scene)

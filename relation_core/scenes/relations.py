@@ -48,7 +48,8 @@ def _redrawn(change: Callable[[Scene], Scene]) -> Callable[[Scene], Image.Image]
     return lambda scene: draw(change(scene))
 
 
-def _retouched(change: Callable[[Image.Image], Image.Image]) -> Callable[[Scene], Image.Image]:
+def retouched(change: Callable[[Image.Image], Image.Image]) -> Callable[[Scene], Image.Image]:
+    """Draw a scene, then change the picture."""
     return lambda scene: change(draw(scene))
 
 
@@ -119,21 +120,21 @@ def _single() -> tuple[DrawnEdit, ...]:
         DrawnEdit("remove", "", "Remove every object.", "objects", _redrawn(_remove)),
         DrawnEdit("add", "frame", "Add a dark frame.", "objects", _redrawn(_frame)),
         DrawnEdit(
-            "mirror", "", "Mirror it left to right.", "geometry", _retouched(partial(_transpose, turns.FLIP_LEFT_RIGHT))
+            "mirror", "", "Mirror it left to right.", "geometry", retouched(partial(_transpose, turns.FLIP_LEFT_RIGHT))
         ),
         DrawnEdit(
-            "flip", "", "Turn it upside down.", "geometry", _retouched(partial(_transpose, turns.FLIP_TOP_BOTTOM))
+            "flip", "", "Turn it upside down.", "geometry", retouched(partial(_transpose, turns.FLIP_TOP_BOTTOM))
         ),
         DrawnEdit(
             "rotate",
             "",
             "Rotate it a quarter clockwise.",
             "geometry",
-            _retouched(partial(_transpose, turns.ROTATE_270)),
+            retouched(partial(_transpose, turns.ROTATE_270)),
         ),
-        DrawnEdit("invert", "", "Invert the colours.", "picture", _retouched(ImageChops.invert)),
-        DrawnEdit("blur", "", "Blur it.", "picture", _retouched(_blur)),
-        DrawnEdit("darken", "", "Make it dark.", "picture", _retouched(_darken)),
+        DrawnEdit("invert", "", "Invert the colours.", "picture", retouched(ImageChops.invert)),
+        DrawnEdit("blur", "", "Blur it.", "picture", retouched(_blur)),
+        DrawnEdit("darken", "", "Make it dark.", "picture", retouched(_darken)),
     )
 
 

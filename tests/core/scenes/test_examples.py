@@ -1,4 +1,4 @@
-"""The four pictures to try a model with."""
+"""The pictures to try a model with."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from relation_core.scenes.drawing import draw
 from relation_core.scenes.examples import MAX_SCENE, draw_example
 from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import SIDE, quiet_scene
+from relation_core.scenes.unseen import UNSEEN
 
 
 def test_the_target_is_the_source_with_the_same_edit() -> None:
-    for relation in ALL:
+    for relation in (*ALL, *UNSEEN):
         shown, swapped = draw_example(relation.name, 3, 8), draw_example(relation.name, 8, 3)
         assert all(picture.size == (SIDE, SIDE) and picture.mode == "RGB" for picture in shown)
         assert [picture.tobytes() for picture in shown] == [swapped[index].tobytes() for index in (2, 3, 0, 1)]
