@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 from edits import Edit, relative_error
-from tuned import UNSEEN_EDITS, Tuning, scene, sepia
+from tuned import Tuning
 
+from benchmarks.edits_to_learn import pairs_to_learn
 from benchmarks.memory import memory
 from comfyui_host.host import GraphError, Host
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
+from relation_core.scenes.unseen import UNSEEN
 from relation_core.tuning.flow import LatentPair
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import start_relation
@@ -97,7 +99,7 @@ def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
     tuning = Tuning(host, pairs=3)
     found = tuning.run(tuning.tuned(steps=6, batch_size=8))
     pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
-    pairs = [(scene(500 + number), sepia(scene(500 + number))) for number in range(3)]
+    pairs = pairs_to_learn("sepia", 3)
     start = start_relation(pipeline.relation(pairs, [1.0] * 3))
     learner = Learner(
         pipeline.predict(pipeline.prompt(""), 3.5),
@@ -121,7 +123,7 @@ def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
 
 
 def test_it_learns_an_edit_that_the_model_never_saw(host: Host) -> None:
-    tuning = Tuning(host, "one-bit posterise")
+    tuning = Tuning(host, "posterise")
     tuned = tuning.tuned(steps=60, batch_size=8)
     encoded = tuning.relation(tuned_value(tuning, 0), tuned_value(tuning, 1), relation_adapter=tuning.small_adapter)
     assert tuning.right(encoded, 4) == 0.0
@@ -135,9 +137,9 @@ def tuned_value(tuning: Tuning, place: int) -> Any:
 @pytest.mark.slow
 def test_it_learns_six_edits_that_the_model_never_saw(host: Host) -> None:
     right: dict[str, float] = {}
-    for name in UNSEEN_EDITS:
-        tuning = Tuning(host, name)
-        right[name] = tuning.right(tuning.tuned(steps=400))
+    for edit in UNSEEN:
+        tuning = Tuning(host, edit.name)
+        right[edit.name] = tuning.right(tuning.tuned(steps=400))
     assert sum(right.values()) / len(right) >= 0.75, right
 
 

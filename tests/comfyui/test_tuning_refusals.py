@@ -15,6 +15,7 @@ from comfyui_host.host import GraphError, Host
     ("changed", "says"),
     [
         ({"after": "three"}, "There are 2 pictures before and 3 after"),
+        ({"before": "none", "after": "none"}, "There is no pair to learn from"),
         ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
         ({"after": "before"}, "The pictures of pair 1 are equal"),
         ({"learning_rate": 1e6}, "lower the learning rate"),
@@ -32,6 +33,7 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
     values: dict[str, Any] = {
         "three": lambda: tuning.value(torch.cat([pictures, pictures[:1]])),
         "wider": lambda: tuning.value(torch.nn.functional.pad(pictures, (0, 0, 0, 16))),
+        "none": lambda: tuning.value(pictures[:0]),
         "before": lambda: tuning.value(tuning.before),
         "other": lambda: other,
         "two": lambda: tuning.graph.add(
