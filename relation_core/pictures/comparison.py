@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .layout import Look, Tile, TileRow, lay_out
+from .opaque import WHITE
 
 LABELS = ("A  before", "A'  after", "B  source", "B'  result")
 SIGNS = (":", "::", ":")
+RELATION_LABELS, RELATION_SIGNS = ("A : A'  pairs", *LABELS[2:]), SIGNS[1:]
 _HIGHEST = 4096
 _THINNEST, _NARROW = 4, 256
 """The shown height is at most this many times the width; a width below the second number counts as that many pixels."""
@@ -23,8 +25,34 @@ def comparison_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
     A picture wider than twice that height is shrunk to it; one narrower than its label stands centred over it.
     """
-    result = pictures[-1]
-    height = min(result.height, _HIGHEST, _THINNEST * max(result.width, _NARROW))
+    return _row(pictures, LABELS, SIGNS)
+
+
+def relation_sheet(pairs: Sequence[Image.Image], source: Image.Image, result: Image.Image) -> Image.Image:
+    """Lay what a relation shows of its pairs, source and result in a row, as :func:`comparison_sheet` does.
+
+    Args:
+        pairs: small pictures, at least one, each of one pair or more. They are stacked and brought to the row's height.
+        source: the picture that was edited.
+        result: what it became.
+    """
+    stack = Image.new("RGB", (max(pair.width for pair in pairs), sum(pair.height for pair in pairs)), WHITE)
+    top = 0
+    for pair in pairs:
+        stack.paste(pair, ((stack.width - pair.width) // 2, top))
+        top += pair.height
+    height = _height(result)
+    shown = ImageOps.contain(stack, (2 * height, height), Image.Resampling.LANCZOS)
+    return _row((shown, source, result), RELATION_LABELS, RELATION_SIGNS)
+
+
+def _height(result: Image.Image) -> int:
+    return min(result.height, _HIGHEST, _THINNEST * max(result.width, _NARROW))
+
+
+def _row(pictures: Sequence[Image.Image], labels: Sequence[str], signs: Sequence[str]) -> Image.Image:
+    """Lay pictures in a row, all as high as the last."""
+    height = _height(pictures[-1])
     margin, text = max(12, height // 24), max(12, height // 18)
     look = Look(
         cell=(2 * height, height),
@@ -32,9 +60,9 @@ def comparison_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
         margin=margin,
         font=text,
         line=2 * text,
-        signs=SIGNS,
+        signs=tuple(signs),
         snug=True,
         labels_below=True,
         framed=True,
     )
-    return lay_out([TileRow([Tile(*pair) for pair in zip(pictures, LABELS, strict=True)])], look)
+    return lay_out([TileRow([Tile(*pair) for pair in zip(pictures, labels, strict=True)])], look)

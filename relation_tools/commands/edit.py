@@ -64,7 +64,7 @@ def _add_pictures(group: Any) -> None:
         "--relation",
         type=Path,
         metavar="FILE",
-        help="a relation that `encode`, `tune` or ComfyUI's Save Relation wrote, in place of pairs; no sheet is drawn",
+        help="a relation that `encode`, `tune` or ComfyUI's Save Relation wrote, in place of pairs",
     )
     group.add_argument(
         "--source", required=True, type=Path, metavar="PATH", help="the picture to edit, or a folder of pictures"

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from relation_core.errors import ExemplarError, PictureError, RelationAdapterError, printable
-from relation_core.pictures.comparison import comparison_sheet
+from relation_core.pictures.comparison import comparison_sheet, relation_sheet
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, pair_up
@@ -28,6 +29,8 @@ from .settings import EditSettings
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 """Shows progress under a name."""
+_SMALL_PAIRS = 4
+"""Pictures of a relation's pairs on a sheet."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -86,15 +89,14 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
             _LOG.info("All %d results are there already; nothing to do.", found.kept)
         return found.report(len(jobs), options.out)
     pipeline = open_pipeline(options)
-    editing = _Editing(
-        pipeline, _relation(options, pipeline, pairs, progress_bar), pipeline.prompt(options.prompt), settings, edit
-    )
-    shown = pairs[0] if pairs and not options.no_comparison else None
+    relation = _relation(options, pipeline, pairs, progress_bar)
+    sheet = None if options.no_comparison else _sheet(pairs, relation)
+    editing = _Editing(pipeline, relation, pipeline.prompt(options.prompt), settings, edit, sheet)
     with progress_bar("steps") as progress:
         progress.start(settings.steps * len(waiting))
         for job in waiting:
             with _failing_alone(job, found):
-                _edit(job, editing, shown, options.overwrite, found, progress)
+                _edit(job, editing, options.overwrite, found, progress)
     if found.busy and len(jobs) == 1:
         raise BusyError(
             f"Another process is editing '{printable(str(options.out))}'. Expected no other: wait for it to finish and "
@@ -132,11 +134,11 @@ class _Editing:
     prompt: Prompt
     settings: EditSettings
     identity: str
+    sheet: Callable[[Image.Image, Image.Image], Image.Image] | None
+    """Lays a source and its result beside the exemplars; None: no sheet is wanted."""
 
 
-def _edit(
-    job: EditJob, editing: _Editing, shown: Pair | None, overwrite: bool, found: _Findings, progress: Progress
-) -> None:
+def _edit(job: EditJob, editing: _Editing, overwrite: bool, found: _Findings, progress: Progress) -> None:
     with claimed(job) as own:
         if not own:
             found.busy.append(job.source)
@@ -146,8 +148,8 @@ def _edit(
         identity = _made_of(job, editing.identity)
         source = read_picture(job.source)
         result = editing.pipeline.edit(editing.relation, source, editing.prompt, editing.settings, progress)
-        if shown is not None:
-            save_picture(comparison_sheet((*shown, source, result)), job.comparison)
+        if editing.sheet is not None:
+            save_picture(editing.sheet(source, result), job.comparison)
         save_picture(result, job.result, identity)  # last, so that every result has its sheet
         found.edited += 1
 
@@ -188,6 +190,13 @@ def _identity(options: argparse.Namespace, settings: EditSettings) -> str:
 def _names(paths: Sequence[Path]) -> str:
     shown = ", ".join(printable(path.name) for path in paths[:10])
     return shown + (", ..." if len(paths) > 10 else "")
+
+
+def _sheet(pairs: list[Pair], relation: Relation) -> Callable[[Image.Image, Image.Image], Image.Image]:
+    if pairs:
+        return lambda source, result: comparison_sheet((*pairs[0], source, result))
+    small = [Image.fromarray(pixels.numpy()) for pixels in relation.thumbnails[:_SMALL_PAIRS]]
+    return lambda source, result: relation_sheet(small, source, result)
 
 
 def _relation(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relation_core.pictures.comparison import comparison_sheet
+from relation_core.pictures.comparison import comparison_sheet, relation_sheet
 
 COLOURS = ((220, 90, 90), (90, 200, 90), (90, 120, 230), (220, 190, 80))
 WHITE = (255, 255, 255)
@@ -86,3 +86,18 @@ def test_the_paper_is_white() -> None:
     sheet = sheet_of(EQUAL)
     edge = np.concatenate([sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]])
     assert (edge == WHITE).all()
+
+
+@pytest.mark.parametrize("side", [128, 512])
+def test_a_relation_is_shown_by_its_small_pictures(side: int) -> None:
+    """Two, one under the other, as high as the source and the result together with them allow."""
+    sizes = ((256, 128), (256, 128), (side, side), (side, side))
+    first, second, source, result = (
+        Image.new("RGB", size, colour) for size, colour in zip(sizes, COLOURS, strict=True)
+    )
+    sheet = np.asarray(relation_sheet([first, second], source, result)).astype(int)
+    upper, lower, b, made = (box_of((abs(sheet - colour) < 3).all(-1)) for colour in COLOURS)
+    assert upper[0] == lower[0] and upper[2] == lower[2] and abs(upper[3] - lower[1]) <= 8
+    assert upper[1] == b[1] == made[1] and lower[3] == b[3] == made[3]
+    assert lower[2] - lower[0] == pytest.approx(side, abs=2)
+    assert lower[2] < b[0] and b[2] < made[0]

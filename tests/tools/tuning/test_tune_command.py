@@ -109,6 +109,8 @@ def test_it_writes_a_relation_with_its_curve_and_its_sheet(
     options = ["--device=cpu", "--long-side=0", "--steps=1", f"--source={folders[0] / '0.png'}"]
     assert main(["edit", *models, *options, f"--relation={out}", f"--out={edited}"]) == 0
     assert edited.is_file()
+    with Image.open(tmp_path / "edited.comparison.png") as sheet:
+        assert sheet.width > 128 + 2 * 64  # the pair, the source and the result
 
 
 def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
