@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .layout import Look, Tile, TileRow, lay_out
 from .opaque import WHITE
@@ -41,18 +41,13 @@ def relation_sheet(pairs: Sequence[Image.Image], source: Image.Image, result: Im
     for pair in pairs:
         stack.paste(pair, ((stack.width - pair.width) // 2, top))
         top += pair.height
-    height = _height(result)
-    shown = ImageOps.contain(stack, (2 * height, height), Image.Resampling.LANCZOS)
-    return _row((shown, source, result), RELATION_LABELS, RELATION_SIGNS)
+    return _row((stack, source, result), RELATION_LABELS, RELATION_SIGNS)
 
 
-def _height(result: Image.Image) -> int:
-    return min(result.height, _HIGHEST, _THINNEST * max(result.width, _NARROW))
-
-
-def _row(pictures: Sequence[Image.Image], labels: Sequence[str], signs: Sequence[str]) -> Image.Image:
+def _row(pictures: Sequence[Image.Image], labels: Sequence[str], signs: tuple[str, ...]) -> Image.Image:
     """Lay pictures in a row, all as high as the last."""
-    height = _height(pictures[-1])
+    result = pictures[-1]
+    height = min(result.height, _HIGHEST, _THINNEST * max(result.width, _NARROW))
     margin, text = max(12, height // 24), max(12, height // 18)
     look = Look(
         cell=(2 * height, height),
@@ -60,7 +55,7 @@ def _row(pictures: Sequence[Image.Image], labels: Sequence[str], signs: Sequence
         margin=margin,
         font=text,
         line=2 * text,
-        signs=tuple(signs),
+        signs=signs,
         snug=True,
         labels_below=True,
         framed=True,

@@ -12,5 +12,21 @@ from .second_pass import SECOND_PASS
 from .simple import SIMPLE
 from .transfer import TRANSFER
 from .try_it import TRY_IT
+from .try_it_tune import TRY_IT_TUNE
+from .tune import TUNE
 
-TEMPLATES = (TRY_IT, SIMPLE, TRANSFER, PAIRS_MASK, SAVE, REUSE, CONTROLNET, SECOND_PASS, FOLDER, DATASET_RUN, FP8)
+TEMPLATES = (
+    TRY_IT,
+    TRY_IT_TUNE,
+    SIMPLE,
+    TRANSFER,
+    TUNE,
+    PAIRS_MASK,
+    SAVE,
+    REUSE,
+    CONTROLNET,
+    SECOND_PASS,
+    FOLDER,
+    DATASET_RUN,
+    FP8,
+)

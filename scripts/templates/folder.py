@@ -21,6 +21,8 @@ Results and comparisons are in `output/relation_folder/`, numbered in the order 
 SOURCE_NOTE = """The pictures may differ in size: each keeps its proportions, with a long side of **512 pixels**. All \
 are decoded into memory first, so use a few hundred at a time.
 
+**New pictures?** ComfyUI does not look twice into a folder that it has read. Put them into a new folder, or restart it.
+
 **Which result belongs to which source?** The comparisons show each source beside its result.
 
 **A different prompt for each picture?** Use the workflow *relation_dataset*.

@@ -7,7 +7,7 @@ from functools import cache
 
 from PIL import Image, ImageFilter
 
-from relation_core.scenes.examples import draw_example
+from relation_core.scenes.examples import draw_example, draw_pair
 
 from ..drawing import TEAL, Box, Sheet, photographs
 
@@ -69,6 +69,54 @@ def try_it_small() -> Sheet:
         sheet.photograph(picture, _box(*place))
     for y in (LEFT, RIGHT):
         _across(sheet, y + PANEL / 2)
+    return sheet
+
+
+def _many_pairs(sheet: Sheet, pairs: list[tuple[Image.Image, Image.Image]]) -> None:
+    """Small pairs, one under the other, that become one edit."""
+    side = (SIDE - 2 * MARGIN - 3 * 20) / 4
+    for place, (before, after) in enumerate(pairs):
+        top = MARGIN + place * (side + 20)
+        sheet.photograph(before, _box(MARGIN, top, side))
+        sheet.photograph(after, _box(MARGIN + side + 34, top, side))
+        sheet.arrow((MARGIN + side + 5, top + side / 2), (MARGIN + side + 30, top + side / 2), LIGHT, 4)
+    right = MARGIN + 2 * side + 34
+    sheet.arrow((right + 14, SIDE / 2), (right + 66, SIDE / 2), LIGHT, 6)
+
+
+_EDITED = SIDE - 2 * MARGIN - 2 * 131 - 34 - 80
+"""The side of a picture beside many pairs."""
+
+
+def try_it_small_tune() -> Sheet:
+    """Drawn scenes: four pairs of an edit, and another scene before and after it."""
+    sheet = _sheet()
+    _many_pairs(sheet, [draw_pair("sepia", number) for number in range(4)])
+    left, gap = SIDE - MARGIN - _EDITED, 50
+    top = (SIDE - 2 * _EDITED - gap) / 2
+    for place, picture in enumerate(draw_pair("sepia", 100)):
+        sheet.photograph(picture, _box(left, top + place * (_EDITED + gap), _EDITED))
+    middle = left + _EDITED / 2
+    sheet.arrow((middle, top + _EDITED + 8), (middle, top + _EDITED + gap - 8), LIGHT, 5)
+    return sheet
+
+
+def tune_relation() -> Sheet:
+    """Many pairs, a source, and the picture that is made of it."""
+    sheet = _sheet()
+    cut = _photographs()
+    whole = cut["A"].width
+    parts = [
+        _box(whole * x, whole * y, whole * side)
+        for x, y, side in ((0.0, 0.0, 1.0), (0.1, 0.15, 0.6), (0.35, 0.3, 0.6), (0.2, 0.4, 0.55))
+    ]
+    _many_pairs(sheet, [(cut["A"].crop(part), cut["A'"].crop(part)) for part in parts])
+    left, gap = SIDE - MARGIN - _EDITED, 50
+    top = (SIDE - 2 * _EDITED - gap) / 2
+    _photo(sheet, "B", _box(left, top, _EDITED))
+    _question(sheet, _box(left, top + _EDITED + gap, _EDITED))
+    middle = left + _EDITED / 2
+    sheet.arrow((middle, top + _EDITED + 8), (middle, top + _EDITED + gap - 8), LIGHT, 5)
     return sheet
 
 
@@ -214,8 +262,10 @@ THUMBNAILS: dict[str, Callable[[], Sheet]] = {
     draw.__name__: draw
     for draw in (
         try_it_small,
+        try_it_small_tune,
         relation_transfer_simple,
         relation_transfer,
+        tune_relation,
         relation_pairs_mask,
         relation_save,
         relation_reuse,

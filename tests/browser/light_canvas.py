@@ -15,7 +15,8 @@ _LIGHTEN = """
   for (const graph of [app.graph, ...app.graph.subgraphs.values()])
     for (const node of [...graph.nodes]) {
       if (node.type === 'RelationSourceEncode' || node.isSubgraphNode?.()) least(node, 'long_side', side);
-      if (node.type === 'RelationScheduler') least(node, 'steps', steps);
+      if (node.type === 'RelationScheduler' || node.type === 'TuneRelation') least(node, 'steps', steps);
+      if (node.type === 'TuneRelation') least(node, 'long_side', side);
       if (node.type !== 'DualCLIPLoader') continue;
       const loader = LiteGraph.createNode('CLIPLoader');
       graph.add(loader);
@@ -34,6 +35,6 @@ _LIGHTEN = """
 
 
 def lighten(page: ComfyPage) -> None:
-    """Encode prompts by CLIP-L alone, and make pictures of at most 128 pixels in at most 4 steps."""
+    """Encode prompts by CLIP-L alone; make pictures of at most 128 pixels in at most 4 steps, and learn in as many."""
     page.page.evaluate(_LIGHTEN, [LONG_SIDE, STEPS])
     page.settle()

@@ -73,6 +73,16 @@ def light(prompt: Prompt) -> Prompt:
             inputs["long_side"] = min(inputs["long_side"], LONG_SIDE)
         elif node["class_type"] == "RelationScheduler":
             inputs["steps"] = min(inputs["steps"], STEPS)
+        elif node["class_type"] == "TuneRelation":
+            inputs["long_side"] = min(inputs["long_side"], LONG_SIDE)
+    return learning_little(prompt)
+
+
+def learning_little(prompt: Prompt) -> Prompt:
+    """Leave Tune Relation few steps of few samples."""
+    for node in prompt.values():
+        if node["class_type"] == "TuneRelation":
+            node["inputs"].update(steps=STEPS, batch_size=2)
     return prompt
 
 

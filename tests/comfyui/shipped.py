@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from light_server import Run, started
-from PIL import Image
+from PIL import Image, ImageOps
 
 from comfyui_host.find import PACK, find_comfyui
 from comfyui_host.server import ComfyServer, Prompt
@@ -24,6 +24,8 @@ NOTES = ("Note", "MarkdownNote")
 SOURCES = {"tall.jpg": (512, 768), "wide.png": (640, 320)}
 """Pictures of the folder of sources, and their sizes."""
 SAMPLES = 2
+PAIRS = 3
+"""Pictures in the folder of pairs: each shows a picture on its left half, and its inverse beside it."""
 
 
 @contextmanager
@@ -40,9 +42,20 @@ def furnished(
         (base / "input" / "relation_sources").mkdir()
         for name, size in SOURCES.items():
             picture.resize(size).save(base / "input" / "relation_sources" / name)
+        _write_pairs(picture.convert("RGB"), base / "input" / "relation_pairs")
         _write_dataset(base / "input" / "relation_dataset")
         assert Run(server, prompt_of(server, "relation_save")).outcome.status == "success"
         yield server
+
+
+def _write_pairs(picture: Image.Image, folder: Path) -> None:
+    folder.mkdir()
+    for number in range(PAIRS):
+        part = picture.crop((100 * number, 0, 100 * number + 256, 256))
+        pair = Image.new("RGB", (512, 256))
+        pair.paste(part)
+        pair.paste(ImageOps.invert(part), (256, 0))
+        pair.save(folder / f"{number}.png")
 
 
 def _write_dataset(folder: Path) -> None:

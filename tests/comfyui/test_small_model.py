@@ -12,14 +12,16 @@ from edits import Edit
 from light_server import Run, complaints, of_class, titled
 from shipped import prompt_of
 
+from benchmarks.edits_to_learn import nearest
 from comfyui_host.find import find_comfyui
 from comfyui_host.host import GraphError, Host
 from comfyui_host.server import ComfyServer
 from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.tensors import from_pil
-from relation_core.scenes.examples import draw_example
+from relation_core.scenes.examples import MAX_SCENE, draw_example, draw_pair
 from relation_core.scenes.relations import TRAINED
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_core.scenes.unseen import UNSEEN
 from relation_tools.diffusers_host.autoencoder import decode
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
@@ -55,6 +57,22 @@ def test_the_workflow_makes_the_edit_that_it_is_shown(server: ComfyServer) -> No
     assert complaints(server) == []
 
 
+@pytest.mark.slow
+def test_the_workflow_learns_an_edit_that_the_model_never_saw(server: ComfyServer) -> None:
+    """As it is; then another scene, for which nothing is learned anew."""
+    prompt = prompt_of(server, "try_it_small_tune")
+    example = prompt[of_class(prompt, "RelationExample")]["inputs"]
+    assert example["edit"] in {edit.name for edit in UNSEEN}
+    for number in range(4):
+        example["source_scene"] += number
+        run = Run(server, prompt)
+        assert run.outcome.status == "success", run.outcome
+        assert ("TuneRelation" in run.executed) == (number == 0)
+        picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
+        assert nearest(example["source_scene"], picture.reduce(4)) == example["edit"]
+    assert complaints(server) == []
+
+
 def test_the_example_node_draws_what_it_says(host: Host) -> None:
     edit = Edit(host)
     example = edit.graph.add("RelationExample", edit="mirror", exemplar_scene=7, source_scene=9)
@@ -62,6 +80,19 @@ def test_the_example_node_draws_what_it_says(host: Host) -> None:
     for picture, expected in zip(found, draw_example("mirror", 7, 9), strict=True):
         assert picture.dtype == torch.float32
         np.testing.assert_array_equal((picture[0] * 255).round().numpy(), np.asarray(expected, np.float32))
+
+
+def test_the_example_node_draws_several_pairs(host: Host) -> None:
+    edit = Edit(host)
+    scenes = {"exemplar_scene": MAX_SCENE - 1, "source_scene": 9}
+    example = edit.graph.add("RelationExample", edit="grey", **scenes, pairs=3)
+    before, after, source, target = edit.run(*(example[index] for index in range(4)))
+    assert before.shape == after.shape == (3, 64, 64, 3)
+    assert source.shape == target.shape == (1, 64, 64, 3)
+    for place, number in enumerate((MAX_SCENE - 1, MAX_SCENE, 0)):  # after the last scene comes the first
+        expected = draw_pair("grey", number)
+        for found, picture in zip((before, after), expected, strict=True):
+            np.testing.assert_array_equal((found[place] * 255).round().numpy(), np.asarray(picture, np.float32))
 
 
 @pytest.mark.parametrize("name", ["recolour_red", "rotate", "shape_star"])

@@ -6,6 +6,7 @@ Here CLIP-L alone encodes the prompt and pictures are small; the slow tests run 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from light_server import LONG_SIDE, Run, complaints, light, of_class, titled, without_complaints
+from light_server import LONG_SIDE, Run, complaints, learning_little, light, of_class, titled, without_complaints
 from PIL import Image
-from shipped import NAMES, NOTES, SOURCES, TEMPLATES, all_nodes, furnished, prompt_of, workflow_of
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from shipped import NAMES, NOTES, PAIRS, SOURCES, TEMPLATES, all_nodes, furnished, prompt_of, workflow_of
 
 from comfyui_host.server import ComfyServer, Prompt
 
@@ -68,8 +71,8 @@ def test_it_ends_in_pictures(server: ComfyServer, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_as_it_is(whole_server: ComfyServer, name: str) -> None:
-    """With not a value changed: T5-XXL, 24 steps, 512 pixels."""
-    run = Run(whole_server, prompt_of(whole_server, name))
+    """With not a value changed but the steps of learning: T5-XXL, 24 steps, 512 pixels."""
+    run = Run(whole_server, learning_little(prompt_of(whole_server, name)))
     assert_pictures(run)
     if name == "relation_transfer":
         picture = run.picture()
@@ -171,6 +174,31 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     assert exemplars == [titled(run.prompt, "Before"), titled(run.prompt, "After")]  # and not the folder's pictures
 
 
+def test_the_pairs_of_a_folder_are_learned_saved_and_applied(server: ComfyServer) -> None:
+    """The folder's pictures show a picture beside its inverse."""
+    run = finished(server, "tune_relation")
+    saved = sorted((server.base / "output" / "relations").glob("my_edit_*.safetensors"))[-1]
+    with safe_open(saved, framework="np") as file:
+        (origin,) = json.loads(file.metadata()["learned"])
+    assert (origin["pairs"], origin["model"]) == (PAIRS, "flux1-dev.safetensors")
+    assert origin["prompt"] == run.prompt[titled(run.prompt, "Prompt")]["inputs"]["text"]
+    (shown,) = load_file(saved)["thumbnails"].astype(int)  # pairs in a grid of two by two
+    for top, left in ((0, 0), (0, 128), (64, 0)):
+        before, after = (shown[top : top + 64, start : start + 64] for start in (left, left + 64))
+        assert np.abs(before + after - 255).mean() < 6
+        assert before.std() > 20
+    again = Run(server, run.prompt)  # another workflow may have been run in between
+    other = Run(server, rewired(run.prompt, titled(run.prompt, "Source"), image="cat_before.jpg"))
+    assert again.outcome.status == other.outcome.status == "success", other.outcome
+    assert not {"TuneRelation", "SaveRelation"} & set(other.executed)  # nothing is learned anew
+    assert np.array_equal(pictures(run, "Result")[0], pictures(again, "Result")[0])
+    assert not np.array_equal(pictures(run, "Result")[0], pictures(other, "Result")[0])
+    applied = run.prompt[of_class(run.prompt, "ApplyRelationAdapter")]["inputs"]
+    assert applied["relation"] == [of_class(run.prompt, "TuneRelation"), 0]
+    without = rewired(run.prompt, of_class(run.prompt, "ApplyRelationAdapter"), strength=0.0)
+    assert np.abs(pictures(run, "Result")[0].astype(int) - pictures(Run(server, without), "Result")[0]).mean() > 0.5
+
+
 def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
     """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
     run = finished(server, "relation_fp8")
@@ -194,7 +222,7 @@ def test_every_model_has_its_folder_and_address(name: str) -> None:
             assert model["directory"]
             listed.add(model["name"])
     assert listed == model_names(workflow)
-    assert bool(listed) == (name != "try_it_small")
+    assert bool(listed) == (not name.startswith("try_it_small"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -279,4 +307,6 @@ def test_these_are_the_templates() -> None:
         "relation_transfer_simple",
         "relation_upscale",
         "try_it_small",
+        "try_it_small_tune",
+        "tune_relation",
     ]

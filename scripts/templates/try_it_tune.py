@@ -1,0 +1,68 @@
+"""The small model learns an edit that it never saw, with nothing to fetch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .template import OURS, Node, Template, adapted
+from .try_it import TRY_IT
+from .tune import first_of
+
+START_NOTE = """## Learn an edit that the model never saw, without a download
+
+Press **Run**. *Example Pictures* draws four pairs. Nothing of the small model was trained on their edit, sepia, and a \
+pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a minute, \
+without a graphics card, and the rest of the workflow applies it to a scene that it did not learn from.
+
+**Another scene?** Press **Run** again: *source_scene* counts up, and nothing is learned anew. **Another edit?** \
+Choose one of the last six in *Example Pictures*; most can be learned, *pixelate* cannot.
+
+For your own pictures, use *tune_relation* and FLUX.1-dev.
+"""
+
+_LEARNED = "tune.relation"
+_NODES = adapted(
+    TRY_IT.nodes,
+    {
+        "start": {"title": "Learn an edit", "widgets": {"text": START_NOTE}},
+        "example": {"widgets": {"edit": "sepia", "source_scene": 100, "pairs": 4}},
+        "source_encode": {"box": (1010, 0, 290, 122)},
+        "apply": {"box": (1010, 150, 290, 194), "links": {"relation": _LEARNED}},
+        "guider": {"box": (1010, 341, 290, 46)},
+        "scheduler": {"box": (1010, 434, 290, 82)},
+        "comparison": {"links": {"before": "first_before.IMAGE", "after": "first_after.IMAGE"}},
+        "save": {"widgets": {"filename_prefix": "try_it_small_tune/result"}},
+    },
+    without=("exemplar",),
+)
+
+TRY_IT_TUNE = Template(
+    "try_it_small_tune",
+    [
+        *_NODES,
+        Node(
+            "tune",
+            "TuneRelation",
+            (660, 232, 290, 282),
+            widgets={"steps": 200, "learning_rate": 0.15, "seed": 0, "long_side": 0, "batch_size": 8},
+            links={
+                "model": "small.model",
+                "relation_adapter": "small.relation_adapter",
+                "vae": "small.vae",
+                "conditioning": "prompt.conditioning",
+                "before": "example.before",
+                "after": "example.after",
+            },
+            colour=OURS,
+        ),
+        Node("curve", "PreviewImage", (660, 560, 290, 220), "Loss", links={"images": "tune.curve"}),
+        first_of("before", (1700, 60, 270, 82), "example.before"),
+        first_of("after", (1700, 80, 270, 82), "example.after"),
+    ],
+    [
+        replace(TRY_IT.groups[0]),
+        replace(TRY_IT.groups[1], title="2  Learning from four pairs", keys=("example", "tune", "curve")),
+        replace(TRY_IT.groups[2], keys=("source_encode", *TRY_IT.groups[2].keys)),
+        replace(TRY_IT.groups[3], keys=(*TRY_IT.groups[3].keys, "first_before", "first_after")),
+    ],
+)
