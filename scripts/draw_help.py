@@ -1,9 +1,12 @@
-"""Draws the pictures of the help pages: ``python -m scripts.draw_help``."""
+"""Draws the pictures of the help pages: ``python -m scripts.draw_help [NODE ...]``."""
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image
 
@@ -11,7 +14,7 @@ from relation_core.flux.schedule import relation_sigmas
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.scenes.examples import draw_example
 
-from .drawing import FAINT, FINE, INK, ORANGE, PACK, TEAL, WHITE, Box, Sheet, photographs
+from .drawing import FAINT, FINE, INK, ORANGE, PACK, TEAL, WHITE, Box, Colour, Sheet, photographs
 
 IMAGES = PACK / "web" / "docs" / "images"
 WIDTH, HEIGHT, SIDE = 800, 300, 200
@@ -281,11 +284,33 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
 }
 
 
-def main() -> None:
-    """Draw all of them."""
-    for node, draw in PICTURES.items():
-        draw().save(IMAGES / f"{node}.jpg")
+def slots(texts: dict[str, Any]) -> Sheet:
+    """Inputs, title and outputs of a node that has no drawing of its own.
+
+    Args:
+        texts: the node's entry of ``nodeDefs.json``.
+    """
+    sheet = Sheet(WIDTH, HEIGHT)
+    sheet.panel((270, 90, 530, 210), WHITE, TEAL)
+    sheet.text((400, 150), texts["display_name"], 20)
+    _column(sheet, 140, ORANGE, [slot["name"] for slot in texts["inputs"].values()])
+    _column(sheet, 660, TEAL, [slot["name"] for slot in texts.get("outputs", {}).values()])
+    return sheet
+
+
+def _column(sheet: Sheet, x: float, colour: Colour, names: list[str]) -> None:
+    pitch = HEIGHT / (len(names) + 1)
+    for place, name in enumerate(names, 1):
+        sheet.chip((x, pitch * place), name, colour, min(18, pitch / 2.2))
+
+
+def main(nodes: list[str]) -> None:
+    """Draw the pictures of these nodes, or of all."""
+    texts = json.loads((PACK / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    for node in nodes or texts:
+        sheet = PICTURES[node]() if node in PICTURES else slots(texts[node])
+        sheet.save(IMAGES / f"{node}.jpg")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -78,12 +78,12 @@ def wanted(host: Host, root: Path) -> dict[Path, str]:
     for name in our_nodes(host):
         required.setdefault(name, list(info_of(host, name)["input"].get("required", {})))
     files = {LOCALES / "en" / "nodeDefs.json": as_json(english), REQUIRED: as_json(required)}
-    chinese = json.loads((root / LOCALES / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    chinese: Entries = json.loads((root / LOCALES / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
     for name, entry in english.items():
         page, translated = PAGES / f"{name}.md", PAGES / name / "zh.md"
         if not (root / page).is_file():
             files[page] = english_page(name, entry)
-        if not (root / translated).is_file() and name in chinese:
+        if not (root / translated).is_file() and not list(differences({name: entry}, {name: chinese.get(name, {})})):
             files[translated] = chinese_page(name, entry, chinese[name])
     return files
 
