@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from comfyui_host.flux_params import FLUX_PARAMS
 from relation_core.adapter.config import RelationConfig
 from relation_core.vision.vision_file import SO400M, VisionConfig
 from relation_tools.weights.inspection import RELEASED
@@ -32,21 +33,13 @@ class Sizes:
     def flux(self) -> dict[str, object]:
         """Parameters of ComfyUI's Flux."""
         return {
-            "in_channels": 16,
-            "out_channels": 16,
+            **FLUX_PARAMS,
             "vec_in_dim": self.pooled_dim,
             "context_in_dim": self.adapter.text_dim,
             "hidden_size": self.adapter.hidden_size,
-            "mlp_ratio": 4.0,
             "num_heads": self.adapter.heads,
             "depth": self.depth,
             "depth_single_blocks": self.depth_single,
-            "axes_dim": [16, 56, 56],
-            "theta": 10000,
-            "patch_size": 2,
-            "qkv_bias": True,
-            "guidance_embed": True,
-            "txt_ids_dims": [],
         }
 
 

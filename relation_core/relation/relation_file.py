@@ -135,11 +135,6 @@ def relation_thumbnails(path: str | Path) -> torch.Tensor:
     return _read_contents(path).thumbnails
 
 
-def relation_origins(path: str | Path) -> tuple[Learned, ...]:
-    """Read how a relation file's tokens were learned; empty if they were encoded."""
-    return _read_contents(path).learned
-
-
 @dataclass(frozen=True)
 class _Contents:
     """The contents of a file."""

@@ -34,16 +34,6 @@ def compositions() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     return tuple(sorted(pairs[held_out:])), tuple(sorted(pairs[:held_out]))
 
 
-def split_of(relation: PaintedEdit) -> Split:
-    """Where a relation belongs."""
-    families = [step.family for step in relation.steps]
-    if any(family.held_out for family in families):
-        return "families"
-    if any(step.family.parameter.is_held_out(step.value) for step in relation.steps):
-        return "ranges"
-    return "compositions" if relation.families in compositions()[1] else "trained"
-
-
 def draw_relation(seed: int, index: int, split: Split = "trained") -> PaintedEdit:
     """Give relation number ``index`` of a seed and a split: the same one each time.
 

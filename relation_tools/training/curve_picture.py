@@ -7,12 +7,10 @@ from typing import Any
 
 import matplotlib.figure
 
+from relation_core.pictures.loss_curve import smoothed
 from relation_core.weights.atomic import appearing
 
 from .curve import read_curve
-
-_SMOOTHED = 20
-"""Rows that the smooth line is averaged over."""
 
 
 def draw_curve(curve: Path, picture: Path) -> None:
@@ -26,8 +24,9 @@ def draw_curve(curve: Path, picture: Path) -> None:
     losses = _column(rows, "loss")
     figure: Any = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(*_split(losses), color="#c9c9d6", linewidth=0.8)
-    axes.plot(*_split(_smooth(losses)), color="#3b4cc0", label="loss")
+    steps, values = _split(losses)
+    axes.plot(steps, values, color="#c9c9d6", linewidth=0.8)
+    axes.plot(steps, smoothed(values), color="#3b4cc0", label="loss")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_yscale("log")
@@ -44,14 +43,6 @@ def draw_curve(curve: Path, picture: Path) -> None:
 
 def _column(rows: list[dict[str, str]], name: str) -> list[tuple[float, float]]:
     return [(float(row["step"]), float(row[name])) for row in rows if row[name]]
-
-
-def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    smooth: list[tuple[float, float]] = []
-    for index, (step, _) in enumerate(points):
-        last = [value for _, value in points[max(0, index + 1 - _SMOOTHED) : index + 1]]
-        smooth.append((step, sum(last) / len(last)))
-    return smooth
 
 
 def _split(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -9,12 +9,10 @@ from typing import Any
 import matplotlib.figure
 from PIL import Image
 
+from relation_core.pictures.loss_curve import smoothed
 from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.relation.pairs import Pair
 from relation_core.weights.atomic import appearing
-
-_SMOOTHED = 20
-"""Steps that the smooth line is averaged over."""
 
 
 def draw_losses(losses: Sequence[float], checks: Sequence[tuple[int, float]], picture: Path) -> None:
@@ -22,9 +20,8 @@ def draw_losses(losses: Sequence[float], checks: Sequence[tuple[int, float]], pi
     figure: Any = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     steps = range(1, len(losses) + 1)
-    smooth = [sum(part) / len(part) for part in (losses[max(0, end - _SMOOTHED) : end] for end in steps)]
     axes.plot(steps, losses, color="#c9c9d6", linewidth=0.8)
-    axes.plot(steps, smooth, color="#3b4cc0", label="pairs that are learned from")
+    axes.plot(steps, smoothed(losses), color="#3b4cc0", label="pairs that are learned from")
     if checks:
         axes.plot(*zip(*checks, strict=True), color="#b40426", marker=".", label="pairs that are held out")
     axes.set_xlabel("step")

@@ -8,24 +8,17 @@ import torch
 from edits import GOLDEN, random_state
 from safetensors.torch import load_file, save_file
 
+from comfyui_host.flux_params import FLUX_PARAMS
 from comfyui_host.host import Host
 
 PARAMS: dict[str, Any] = {
-    "in_channels": 16,
-    "out_channels": 16,
+    **FLUX_PARAMS,
     "vec_in_dim": 16,
     "context_in_dim": 32,
     "hidden_size": 128,
-    "mlp_ratio": 4.0,
     "num_heads": 1,
     "depth": 2,
     "depth_single_blocks": 3,
-    "axes_dim": [16, 56, 56],
-    "theta": 10000,
-    "patch_size": 2,
-    "qkv_bias": True,
-    "guidance_embed": True,
-    "txt_ids_dims": [],
 }
 """The sizes of the golden case `one_head`."""
 

@@ -20,7 +20,6 @@ from relation_core.scenes.splits import (
     compositions,
     draw_relation,
     draw_scene,
-    split_of,
 )
 
 
@@ -103,6 +102,15 @@ def test_near_misses_hold_neighbours_halves_and_the_reverse() -> None:
     assert "hues_280" in [miss.name for miss in near_misses(relation_of(Step("hues", 80)), seed=0)]
     assert "turn_270" in [miss.name for miss in near_misses(relation_of(Step("turn", 90)), seed=0)]
     assert "contrast_-1" in [miss.name for miss in near_misses(relation_of(Step("contrast", 1.0)), seed=0)]
+
+
+def split_of(relation: PaintedEdit) -> Split:
+    families = [step.family for step in relation.steps]
+    if any(family.held_out for family in families):
+        return "families"
+    if any(step.family.parameter.is_held_out(step.value) for step in relation.steps):
+        return "ranges"
+    return "compositions" if relation.families in compositions()[1] else "trained"
 
 
 def test_relations_are_drawn_from_their_split() -> None:
