@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
@@ -18,7 +17,7 @@ from ..relation_core.relation.pairs import Pair, encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation
 from ..relation_core.settings.bounds import LEARNING_RATE, LONG_SIDE, SEED
 from ..relation_core.tuning.flow import LatentPair
-from ..relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
+from ..relation_core.tuning.pairs import check_pairs, check_start, learned_relation, showing, start_relation
 from ..relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS, TuningSettings
 from .checked_numbers import numbers_checked
 from .graph_origin import MODEL_NAMES, TEXT_NAMES, upstream_text
@@ -148,12 +147,10 @@ class TuneRelation(io.ComfyNode):
 
 def _start(loaded: LoadedRelationAdapter, pairs: list[Pair], relation: Relation | None, dtype: torch.dtype) -> Relation:
     adapter: RelationAdapter = loaded.adapter
-    kept = None if relation is None else check_start(relation, adapter)
+    if relation is not None:
+        return showing(check_start(relation, adapter), pairs)
     device = comfy.model_management.get_torch_device()
-    encoded = encode_pairs(adapter, loaded.vision, pairs, "pad", 1.0, device, dtype, HostProgress())
-    if kept is None:
-        return start_relation(encoded)
-    return replace(kept, thumbnails=first_pairs(encoded.thumbnails, kept.pairs))
+    return start_relation(encode_pairs(adapter, loaded.vision, pairs, "pad", 1.0, device, dtype, HostProgress()))
 
 
 def _latent(model: Any, vae: Any, image: torch.Tensor, long_side: int) -> torch.Tensor:

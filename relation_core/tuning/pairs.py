@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..adapter.adapter import RelationAdapter
 from ..errors import RelationMismatchError
+from ..pictures.thumbnails import pair_thumbnail
 from ..progress import Progress
 from ..relation.learned import Learned
 from ..relation.pairs import Pair
@@ -94,6 +95,12 @@ def learned_relation(
         progress,
         (*start.learned, learned),
     )
+
+
+def showing(relation: Relation, pairs: Sequence[Pair]) -> Relation:
+    """A relation to start from, with small pictures of the pairs that it is to learn from."""
+    thumbnails = torch.cat([pair_thumbnail(*pair) for pair in pairs])
+    return replace(relation, thumbnails=first_pairs(thumbnails, relation.pairs))
 
 
 def first_pairs(thumbnails: torch.Tensor, count: int) -> torch.Tensor:

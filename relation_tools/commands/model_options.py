@@ -18,7 +18,7 @@ def add_models(group: Any) -> None:
     for name, required, what in (
         ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
         ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
-        ("vision", True, "SigLIP, such as sigclip_vision_patch14_384.safetensors"),
+        ("vision", False, "SigLIP, such as sigclip_vision_patch14_384.safetensors (needed to see pairs)"),
         ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
         ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
     ):

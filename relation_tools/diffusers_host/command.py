@@ -88,7 +88,7 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
         if not found.failed and not found.stale:
             _LOG.info("All %d results are there already; nothing to do.", found.kept)
         return found.report(len(jobs), options.out)
-    pipeline = open_pipeline(options)
+    pipeline = open_pipeline(options, sees_pairs=bool(pairs))
     relation = _relation(options, pipeline, pairs, progress_bar)
     sheet = None if options.no_comparison else _sheet(pairs, relation)
     editing = _Editing(pipeline, relation, pipeline.prompt(options.prompt), settings, edit, sheet)

@@ -17,12 +17,18 @@ from .settings import EditSettings
 
 _KEY = "relation-adapter-edit"
 """Key of the text in a result's PNG that records its identity."""
-_MODELS = ("model", "adapter", "vision", "vae", "text")
+_MODELS = ("model", "adapter", "vae", "text")
 
 
-def models_identity(options: argparse.Namespace) -> tuple[str | None, ...]:
-    """Fingerprint the models in the options; errors are left to the code that opens them."""
-    paths: list[Path | None] = [*(getattr(options, name) for name in _MODELS), *options.lora]
+def models_identity(options: argparse.Namespace, sees_pairs: bool) -> tuple[str | None, ...]:
+    """Fingerprint the models that are used; errors are left to the code that opens them.
+
+    Args:
+        options: of the command.
+        sees_pairs: whether the vision model is used.
+    """
+    vision = options.vision if sees_pairs else None
+    paths: list[Path | None] = [*(getattr(options, name) for name in _MODELS), vision, *options.lora]
     return tuple(None if path is None else _model_identity(path) for path in paths)
 
 
@@ -42,7 +48,7 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
     exemplars = [file_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
     relation = None if options.relation is None else _model_identity(options.relation)
     told = (settings, options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
-    return _digest((told, exemplars, relation, models_identity(options)))
+    return _digest((told, exemplars, relation, models_identity(options, options.relation is None)))
 
 
 def result_identity(edit: str, source: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from relation_core.adapter.adapter import RelationAdapter, open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.adapter.model_fit import ModelSizes, check_sizes
-from relation_core.errors import RelationAdapterError
+from relation_core.errors import ExemplarError, RelationAdapterError
 
 from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
 from .folders import has_config
-from .lora_file import fuse_lora, read_lora
+from .lora_file import LoraFile, fuse_lora, read_lora
 from .text_encoders import open_text_encoders
 from .transformer_file import load_transformer
 from .vision_model import SiglipVision, load_vision_model
@@ -31,7 +32,8 @@ class ModelFiles:
     model: Path
     """FLUX.1: a pipeline's or a transformer's folder, or a file as ComfyUI or diffusers has it."""
     adapter: Path
-    vision: Path
+    vision: Path | None
+    """None where no pictures are to be seen, as a relation stands for them."""
     vae: Path | None = None
     """A folder or a file; None where ``model`` is a pipeline's folder."""
     text: Path | None = None
@@ -43,6 +45,16 @@ class ModelFiles:
         if self.text is not None or not has_config(self.model / "text_encoder"):
             return self.text
         return self.model
+
+    def vision_file(self) -> Path:
+        """Where the vision model is.
+
+        Raises:
+            ExemplarError: it was not given.
+        """
+        if self.vision is None:
+            raise no_vision_model()
+        return self.vision
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt if there is no text encoder.
@@ -61,11 +73,12 @@ class Models:
     flux: FluxPipeline
     """Transformer, with relation attention and LoRA; autoencoder; text encoders, if there are any."""
     adapter: RelationAdapter
-    vision: SiglipVision
+    vision: SiglipVision | None
+    """None where no pictures are to be seen."""
 
 
 def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.0) -> Models:
-    """Load every model, onto the CPU.
+    """Load every model that the files name, each once, onto the CPU.
 
     Args:
         files: where they are.
@@ -79,15 +92,41 @@ def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.
     # Small files come first, so that their errors show before 24 GB are loaded.
     adapter = open_adapter(files.adapter)
     loras = [read_lora(path) for path in files.loras]
-    vision = load_vision_model(files.vision, dtype)
+    vision = None if files.vision is None else load_vision_model(files.vision, dtype)
     autoencoder = load_autoencoder(files.vae or files.model, dtype)
-    transformer = load_transformer(files.model, dtype)
-    check_transformer(transformer, files.model.name, adapter.config)
-    flux = _pipeline(files.text_folder(), dtype, transformer=transformer, vae=autoencoder)
+    transformer = load_fused_transformer(files.model, loras, adapter.config, dtype, lora_strength)
+    return Models(_pipeline(files.text_folder(), dtype, transformer=transformer, vae=autoencoder), adapter, vision)
+
+
+def load_fused_transformer(
+    model: Path, loras: Sequence[LoraFile], config: RelationConfig, dtype: torch.dtype, lora_strength: float = 1.0
+) -> FluxTransformer2DModel:
+    """Load a transformer, fuse LoRAs into it, and give it relation attention.
+
+    Args:
+        model: its file, or the folder that it is in.
+        loras: what is fused.
+        config: of the adapter that it is for.
+        dtype: what it computes in.
+        lora_strength: at which the LoRAs are fused.
+
+    Raises:
+        CheckpointError: there is no whole FLUX.1 transformer.
+        ModelMismatchError: the adapter or a LoRA is for another transformer.
+    """
+    transformer = load_transformer(model, dtype)
+    check_transformer(transformer, model.name, config)
     for lora in loras:
         fuse_lora(transformer, lora, lora_strength)
     add_relation_attention(transformer)
-    return Models(flux, adapter, vision)
+    return transformer
+
+
+def no_vision_model() -> ExemplarError:
+    """Say that nothing can see exemplars."""
+    return ExemplarError(
+        "There are exemplar pairs but no vision model; expected SigLIP, which sees them. Give its file: --vision."
+    )
 
 
 def no_text_encoder(prompt: str) -> RelationAdapterError:

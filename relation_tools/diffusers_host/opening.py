@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -14,17 +15,22 @@ from .models import ModelFiles, load_models
 from .pipeline import RelationPipeline
 
 
-def open_pipeline(options: argparse.Namespace) -> RelationPipeline:
+def open_pipeline(options: argparse.Namespace, sees_pairs: bool) -> RelationPipeline:
     """Load the models.
+
+    Args:
+        options: of the command.
+        sees_pairs: whether exemplar pairs are to be seen, for which alone the vision model is loaded.
 
     Raises:
         RelationAdapterError: they cannot be loaded, or cannot read the prompt.
     """
     quiet_libraries()
     device = device_of(options.device, options.offload)
-    files = ModelFiles(
-        options.model, options.adapter, options.vision, options.vae, options.text, loras=tuple(options.lora)
-    )
+    files = ModelFiles(options.model, options.adapter, None, options.vae, options.text, loras=tuple(options.lora))
+    if sees_pairs:
+        files = replace(files, vision=options.vision)
+        files.vision_file()
     files.check_prompt(options.prompt)
     models = load_models(files, dtype_of(options.dtype, device), options.lora_strength)
     return RelationPipeline(models, device, options.offload)

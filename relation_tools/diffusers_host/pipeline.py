@@ -26,7 +26,7 @@ from relation_core.vision.exemplar import Fit
 from .attention import ExemplarAttention
 from .autoencoder import decode, encode
 from .flow_predict import FlowPredict
-from .models import Models, no_text_encoder
+from .models import Models, no_text_encoder, no_vision_model
 from .sampling import Prompt, draw_noise, sample, token_grid
 from .settings import EditSettings
 
@@ -66,7 +66,7 @@ class RelationPipeline:
             progress: that of :func:`relation_core.relation.pairs.encode_pairs`; it may raise to stop.
 
         Raises:
-            ExemplarError: there are no pairs or not as many weights, or the vision model is not the adapter's.
+            ExemplarError: there are no pairs, not as many weights or no vision model, or it is not the adapter's.
             CheckpointError: the adapter changed on disk.
         """
         if not pairs or len(weights) != len(pairs):
@@ -76,11 +76,14 @@ class RelationPipeline:
             )
         for weight in weights:
             check_weight(weight)
-        self._vision.model.to(self._device)
+        vision = self._vision
+        if vision is None:
+            raise no_vision_model()
+        vision.model.to(self._device)
         try:
-            relation = encode_pairs(self._adapter, self._vision, pairs, fit, 1.0, self._device, self._dtype, progress)
+            relation = encode_pairs(self._adapter, vision, pairs, fit, 1.0, self._device, self._dtype, progress)
         finally:
-            self._vision.model.to("cpu")
+            vision.model.to("cpu")
         return replace(relation, pair_weights=tuple(weights))
 
     def load_relation(self, path: Path, progress: Progress | None = None) -> Relation:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from relation_core.adapter.adapter import open_adapter
+from relation_core.adapter.adapter import RelationAdapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.errors import CheckpointError
 from relation_core.relation.keys_values import KEY_EPS
@@ -79,16 +77,15 @@ class AdapterModule(nn.Module):
             keys[-1] = F.rms_norm(keys[-1].float(), keys[-1].shape[-1:], eps=KEY_EPS).to(values[-1].dtype)
         return keys, values
 
-    def load(self, file: Path) -> None:
-        """Load an adapter's file.
+    def load(self, adapter: RelationAdapter) -> None:
+        """Load an adapter's weights.
 
         Raises:
-            CheckpointError: it is none, or of other sizes.
+            CheckpointError: they are of other sizes, or the file changed since it was opened.
         """
-        adapter = open_adapter(file)
         if adapter.config != self.config:
             raise CheckpointError(
-                f"{file} is an adapter of {adapter.config}; the run's models and settings need {self.config}. Change "
-                "the settings, or start without it."
+                f"{adapter.path} is an adapter of {adapter.config}; the run's models and settings need {self.config}. "
+                "Change the settings, or start without it."
             )
         self.load_state_dict({name: tensor.read() for name, tensor in adapter.weights().items()}, strict=True)

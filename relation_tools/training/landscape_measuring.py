@@ -120,7 +120,7 @@ def measure_landscapes(
         CheckpointError: a model file is not what it should be.
         ModelMismatchError: the models do not fit each other.
     """
-    encoders = load_encoders(models.vae or models.model, models.vision, options.device)
+    encoders = load_encoders(models.vae or models.model, models.vision_file(), options.device)
     flow = load_flow(models, options.guidance).to(options.device)
     editor = LandscapeEditor(flow, encoders, options)
     progress.start(len(SPLITS) * options.questions)

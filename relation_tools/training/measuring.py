@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import torch
 
+from relation_core.adapter.adapter import open_adapter
 from relation_core.progress import Progress
 from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_STEPS, SEED, check_settings
 
-from ..diffusers_host.models import ModelFiles, load_models
+from ..diffusers_host.lora_file import read_lora
+from ..diffusers_host.models import ModelFiles, load_fused_transformer
 from .accuracy import Accuracy, make_questions, measure
 from .adapter_module import AdapterModule
 from .flow import RelationFlow
@@ -58,7 +60,7 @@ def measure_files(
         ModelMismatchError: the models do not fit each other.
         DatasetError: the dataset cannot be used.
     """
-    encoders = load_encoders(models.vae or models.model, models.vision, options.device)
+    encoders = load_encoders(models.vae or models.model, models.vision_file(), options.device)
     flow = load_flow(models, options.guidance).to(options.device)
     samples, tasks = labelled_samples(file)
     cache = open_cache(options.cache, file.parent, samples, options.long_side, encoders, progress)
@@ -72,8 +74,9 @@ def measure_files(
 
 def load_flow(files: ModelFiles, guidance: float) -> RelationFlow:
     """Load a transformer, with its LoRA, and the adapter, in float32."""
-    models = load_models(files, torch.float32)
-    adapter = AdapterModule(models.adapter.config, silent=False)
-    adapter.load(files.adapter)
-    transformer: Any = models.flux.transformer
+    opened = open_adapter(files.adapter)
+    loras = [read_lora(path) for path in files.loras]
+    transformer: Any = load_fused_transformer(files.model, loras, opened.config, torch.float32)
+    adapter = AdapterModule(opened.config, silent=False)
+    adapter.load(opened)
     return RelationFlow(transformer, adapter, guidance).eval().requires_grad_(False)

@@ -11,6 +11,7 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from peft import LoraConfig
 from torch import nn
 
+from relation_core.adapter.adapter import open_adapter
 from relation_core.adapter.config import RelationConfig
 from relation_core.flux.sizes import HEAD_DIM, TOKEN_CHANNELS
 from relation_core.weights.checkpoint import read_checkpoint
@@ -60,7 +61,7 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     )
     adapter = AdapterModule(config, silent=not whole)
     if models.adapter is not None:
-        adapter.load(models.adapter)
+        adapter.load(open_adapter(models.adapter))
     if training.trained == "adapter and lora":
         _add_lora(transformer, training.lora_rank)
     add_relation_attention(transformer)
@@ -106,8 +107,7 @@ def _add_lora(transformer: Any, rank: int) -> None:
 class FrozenEncoders:
     """The autoencoder and the vision model of a run."""
 
-    autoencoder: Autoencoder
-    thin: ThinAutoencoder | None
+    autoencoder: Autoencoder | ThinAutoencoder
     vision: Any
     fingerprint: str
 
@@ -124,8 +124,8 @@ class FrozenEncoders:
     @torch.no_grad()
     def latents(self, image: torch.Tensor) -> torch.Tensor:
         """Encode pictures (B, height, width, 3) in [0, 1] to latents, float32 on the CPU."""
-        if self.thin is not None:
-            return self.thin.encode(image.movedim(-1, 1))
+        if isinstance(self.autoencoder, ThinAutoencoder):
+            return self.autoencoder.encode(image.movedim(-1, 1))
         return encode(self.autoencoder, image).cpu()
 
     @torch.no_grad()
@@ -136,8 +136,8 @@ class FrozenEncoders:
     @torch.no_grad()
     def pictures(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode latents to pictures (B, height, width, 3) in [0, 1], float32 on the CPU."""
-        if self.thin is not None:
-            return self.thin.decode(latents).movedim(1, -1).clamp(0, 1)
+        if isinstance(self.autoencoder, ThinAutoencoder):
+            return self.autoencoder.decode(latents).movedim(1, -1).clamp(0, 1)
         return decode(self.autoencoder, latents)
 
 
@@ -147,14 +147,17 @@ def load_encoders(vae: Path, vision: Path, device: torch.device | str) -> Frozen
     Raises:
         CheckpointError: a file is not what it should be.
     """
-    autoencoder: Any = load_autoencoder(vae, torch.float32)
+    thin = _load_thin(vae) if torch.device(device).type == "cpu" else None
+    autoencoder: Any = load_autoencoder(vae, torch.float32) if thin is None else thin
     autoencoder.to(device)
     tower = load_vision_model(vision, torch.float32)
     tower.model.to(device)
-    thin = None
-    if vae.suffix == ".safetensors" and torch.device(device).type == "cpu":
-        tensors = read_checkpoint(vae).tensors
-        thin = thin_autoencoder(tensors) if "taesd_decoder.1.weight" in tensors else None
-    return FrozenEncoders(
-        autoencoder, thin, tower, f"{contents_fingerprint(vae, ('vae',))} {contents_fingerprint(vision)}"
-    )
+    return FrozenEncoders(autoencoder, tower, f"{contents_fingerprint(vae, ('vae',))} {contents_fingerprint(vision)}")
+
+
+def _load_thin(file: Path) -> ThinAutoencoder | None:
+    """Load a TAESD as the thin autoencoder that it was trained as, which is faster; None where it is another."""
+    if file.suffix != ".safetensors":
+        return None
+    checkpoint = read_checkpoint(file)
+    return thin_autoencoder(checkpoint.tensors) if "taesd_decoder.1.weight" in checkpoint.stored else None

@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ from relation_core.relation.pairs import Pair
 from relation_core.relation.relation import Relation
 from relation_core.tuning.flow import LatentPair, Predict, draw_edit
 from relation_core.tuning.learner import Learner
-from relation_core.tuning.pairs import check_pairs, check_start, first_pairs, learned_relation, start_relation
+from relation_core.tuning.pairs import check_pairs, check_start, learned_relation, showing, start_relation
 from relation_core.tuning.settings import TuningError, TuningSettings
 from relation_core.weights.lock import alone_at
 
@@ -72,7 +72,7 @@ def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBa
     check_pairs(pairs)
     learned_from = pairs[: len(pairs) - _held_out(options.hold_out, len(pairs))]
     held_out = pairs[len(learned_from) :]
-    pipeline = open_pipeline(options)
+    pipeline = open_pipeline(options, sees_pairs=options.start is None)
     predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
     start = _start(options, pipeline, learned_from, bar)
     latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]
@@ -110,16 +110,14 @@ def _held_out(count: int, pairs: int) -> int:
 
 
 def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
-    with bar("exemplars") as progress:
-        encoded = pipeline.relation(pairs, [1.0] * len(pairs), options.fit, progress)
     if options.start is None:
-        return start_relation(encoded)
+        with bar("exemplars") as progress:
+            return start_relation(pipeline.relation(pairs, [1.0] * len(pairs), options.fit, progress))
     try:
         found = pipeline.load_relation(options.start)
     except RelationMismatchError as error:
         raise RelationMismatchError(f"--start: {error}") from error
-    kept = check_start(found, pipeline.adapter)
-    return replace(kept, thumbnails=first_pairs(encoded.thumbnails, kept.pairs))
+    return showing(check_start(found, pipeline.adapter), pairs)
 
 
 def _identity(
@@ -127,7 +125,7 @@ def _identity(
 ) -> str:
     told = (settings, options.prompt, options.lora_strength, options.dtype, held_out)
     told = (*told, start.pair_weights, start.fingerprint)
-    digest = hashlib.sha256(repr((told, models_identity(options))).encode())
+    digest = hashlib.sha256(repr((told, models_identity(options, options.start is None))).encode())
     digest.update(start.tokens.float().numpy().tobytes())
     for pair in latents:
         digest.update(pair.source.numpy().tobytes() + pair.target.numpy().tobytes())

@@ -28,7 +28,7 @@ def test_it_has_the_names_and_shapes_of_the_file() -> None:
 def test_keys_and_values_are_those_of_the_streamed_file(tmp_path: Path, pooled: torch.Tensor) -> None:
     path = write_safetensors(tmp_path / "adapter.safetensors", random_weights(SMALL), SMALL.head_dim)
     module = AdapterModule(SMALL, silent=False)
-    module.load(path)
+    module.load(open_adapter(path))
     keys, values = module(pooled)
     for index in range(3):
         thumbnails = torch.zeros(1, 8, 16, 3, dtype=torch.uint8)
@@ -52,5 +52,5 @@ def test_a_file_of_other_sizes_is_refused(tmp_path: Path) -> None:
     other = AdapterModule(SMALL.__class__(**{**vars(SMALL), "tokens": 5}), silent=False)
     before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
     with pytest.raises(CheckpointError, match=r"the run's models and settings need RelationConfig\(.*tokens=5"):
-        other.load(path)
+        other.load(open_adapter(path))
     assert all(torch.equal(before[name], tensor) for name, tensor in other.state_dict().items())
