@@ -11,6 +11,7 @@ from typing import Any
 
 from relation_core.errors import RelationAdapterError, printable
 
+from .commands.extras import PICTURES, require
 from .process import BROKEN_PIPE, drop_output, ending_cleanly, prepare_streams
 
 GROUPS: dict[str, str] = {
@@ -25,6 +26,11 @@ GROUPS: dict[str, str] = {
     "weights": "download, convert and identify weights files",
 }
 """Help text of every command group. Group ``x`` is the module ``relation_tools.commands.x``, imported on use."""
+IMPORTED: dict[str, tuple[str, ...]] = {
+    "dataset": ("dataset", *PICTURES),
+    "evaluate": ("evaluation", *PICTURES),
+}
+"""Optional libraries that a group's module imports by itself, after the name of the extra that has them."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,12 +66,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser(chosen: Container[str]) -> argparse.ArgumentParser:
-    """Describe the command line, with the commands of the chosen groups alone: of others nothing is imported."""
+    """Describe the command line, with the commands of the chosen groups alone: of others nothing is imported.
+
+    Raises:
+        MissingLibraryError: a group's module needs a library that is not there.
+    """
     parser = _Parser(prog="relation-adapter", description="RelationAdapter on the command line.")
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     for name, summary in GROUPS.items():
         group = groups.add_parser(name, help=summary, description=summary, add_help=name in chosen)
         if name in chosen:
+            if name in IMPORTED:
+                require(*IMPORTED[name])
             importlib.import_module(f".commands.{name}", __package__).add_commands(group)
     return parser
 

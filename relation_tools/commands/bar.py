@@ -8,7 +8,7 @@ from typing import Any
 
 from relation_core.progress import ByteProgress, Progress
 
-from .extras import require
+from .extras import imported
 
 
 class _Bar:
@@ -25,7 +25,7 @@ class _Bar:
 @contextmanager
 def progress_bar(what: str, extra: str) -> Generator[Progress]:
     """Show the progress of the work in the block."""
-    tqdm = require("tqdm", "tqdm", extra)
+    tqdm = imported("tqdm", extra)
     with tqdm.tqdm(desc=what, unit="", smoothing=0.05, dynamic_ncols=True) as bar:
         yield _Bar(bar)
 
@@ -33,7 +33,7 @@ def progress_bar(what: str, extra: str) -> Generator[Progress]:
 @contextmanager
 def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
     """Show how many bytes of a download have arrived, and how fast."""
-    tqdm = require("tqdm", "tqdm", extra)
+    tqdm = imported("tqdm", extra)
     with tqdm.tqdm(desc=what, unit="B", unit_scale=True, delay=0.5, dynamic_ncols=True) as bar:
 
         def report(done: int, total: int) -> None:
@@ -46,7 +46,7 @@ def byte_bar(what: str, extra: str) -> Generator[ByteProgress]:
 @contextmanager
 def loss_bar(total: int, done: int, extra: str) -> Generator[Callable[[float], None]]:
     """Show the steps, the last one's loss and the remaining time; ``done`` steps have been taken before."""
-    tqdm = require("tqdm", "tqdm", extra)
+    tqdm = imported("tqdm", extra)
     with tqdm.tqdm(total=total, initial=done, desc="learn", unit="step", smoothing=0.05, dynamic_ncols=True) as bar:
 
         def report(loss: float) -> None:

@@ -11,11 +11,12 @@ from relation_core.settings.bounds import WEIGHT, bounds_of
 
 from ..diffusers_host.settings import EditSettings
 from .bar import progress_bar
-from .extras import require
-from .model_options import LIBRARIES, add_fit, add_models
+from .extras import HEADLESS, require
+from .model_options import add_fit, add_models
 from .number_option import NumberOption
 
 EXTRA = "headless"
+NEEDS = HEADLESS
 _SETTINGS = {
     "steps": "sampling steps",
     "guidance": "distilled guidance",
@@ -78,8 +79,7 @@ def _add_pictures(group: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    for library in LIBRARIES:
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..diffusers_host.command import edit_pictures  # noqa: PLC0415 - loads all of them
 
     return edit_pictures(options, lambda what: progress_bar(what, EXTRA))

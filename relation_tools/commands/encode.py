@@ -8,11 +8,12 @@ from pathlib import Path
 from relation_core.settings.bounds import WEIGHT
 
 from .bar import progress_bar
-from .extras import require
+from .extras import PICTURES, require
 from .model_options import add_computing, add_fit
 from .number_option import NumberOption
 
 EXTRA = "headless"
+NEEDS = (*PICTURES, "einops", "safetensors", "torch", "transformers", "diffusers")
 
 
 def add_commands(command: argparse.ArgumentParser) -> None:
@@ -38,8 +39,7 @@ def add_commands(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    for library in ("einops", "safetensors", "torch", "transformers", "diffusers"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..tuning.encoding import encode_file  # noqa: PLC0415 - loads all of them
 
     encode_file(options, lambda what: progress_bar(what, EXTRA))

@@ -86,7 +86,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    require("aiohttp", "aiohttp", EXTRA)
+    require(EXTRA, "aiohttp")
     samples = list(read_samples(options.file))[: options.limit]
     run = RunFolder(options.folder)
     template = load_template(options.workflow)
@@ -111,7 +111,7 @@ async def _run_on_servers(runner: Runner, samples: list[Sample], folder: Path, a
 
 
 def _score(options: argparse.Namespace) -> int:
-    require("skimage", "scikit-image", EXTRA)
+    require(EXTRA, "skimage")
     run = RunFolder(options.folder)
     run.check_samples(options.file)
     with alone_in(run.folder, "evaluating in"):
@@ -122,7 +122,7 @@ def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
     samples = finished_samples(read_samples(options.file), run)
     failed: dict[int, str] = {}
     if options.judge:
-        require("aiohttp", "aiohttp", EXTRA)
+        require(EXTRA, "aiohttp")
         endpoint = Endpoint.from_environment()
         with progress_bar("judged", EXTRA) as progress:
             failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
@@ -139,14 +139,14 @@ def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
 
 
 def _clip(folder: Path) -> ClipSimilarity:
-    require("transformers", "transformers", EXTRA)
+    require(EXTRA, "torch", "transformers")
     from ..evaluation.clip_similarity import ClipSimilarity  # noqa: PLC0415 - loads torch
 
     return ClipSimilarity(folder)
 
 
 def _report(options: argparse.Namespace) -> None:
-    require("jinja2", "Jinja2", EXTRA)
+    require(EXTRA, "jinja2")
     run = RunFolder(options.folder)
     run.check_samples(options.file)
     settings = ReportOptions(options.title, options.rank_by, options.shown)

@@ -4,39 +4,71 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import re
+from collections.abc import Sequence
 from types import ModuleType
 
 from relation_core.errors import RelationAdapterError
 
-LEAST = {"diffusers": "0.42", "transformers": "4.56"}
-"""Oldest versions that work, by name on PyPI, as in ``pyproject.toml``."""
+LEAST = {"diffusers": "0.42", "pydantic": "2.4", "transformers": "4.56"}
+"""Oldest versions that work, by the name on PyPI; ``pyproject.toml`` has the same."""
+PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}
+"""Names on PyPI of modules that are called otherwise."""
+PICTURES = ("numpy", "PIL", "tqdm")
+"""What every command on pictures needs."""
+HEADLESS = (*PICTURES, "einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft")
+"""What the headless engine is made of."""
+TRAINING = (*HEADLESS, "pydantic", "matplotlib")
 
 
 class MissingLibraryError(RelationAdapterError):
-    """An optional library is not installed, or too old."""
+    """An optional library is not installed, too old, or broken."""
 
 
-def require(module: str, package: str, extra: str) -> ModuleType:
-    """Import an optional library.
+def require(extra: str, *modules: str) -> None:
+    """Check that optional libraries are there, new enough, and can be imported.
+
+    What is not installed is named before any of them is imported, which takes seconds.
 
     Args:
-        module: what to import.
-        package: its name on PyPI.
-        extra: the group of this project's optional dependencies that has it.
+        extra: the group of this project's optional dependencies that has them.
+        modules: what is imported.
 
     Raises:
-        MissingLibraryError: it is not installed, or too old; the message says how to get it.
+        MissingLibraryError: one is missing, too old or broken; the message says how to get it.
     """
-    try:
+    packages = [PACKAGES.get(module, module) for module in modules]
+    missing = [package for module, package in zip(modules, packages, strict=True) if not _is_there(module)]
+    if missing:
+        raise MissingLibraryError(_needed(missing, "not installed", " ".join(missing), extra))
+    for package in packages:
         _check(package, _installed(package), extra)
+    for module in modules:
+        _import(module, extra)
+
+
+def imported(module: str, extra: str) -> ModuleType:
+    """Check an optional library as :func:`require` does, and give it."""
+    require(extra, module)
+    return _import(module, extra)
+
+
+def _import(module: str, extra: str) -> ModuleType:
+    package = PACKAGES.get(module, module)
+    try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise MissingLibraryError(
-            f"This needs {package}, which is not installed ({error}). Run `pip install {package}`, or {_all_of(extra)}"
-        ) from error
+        raise MissingLibraryError(_needed([package], f"not installed whole ({error})", package, extra)) from error
     _check(package, str(getattr(found, "__version__", "")), extra)
     return found
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _installed(package: str) -> str:
@@ -59,6 +91,11 @@ def _check(package: str, found: str, extra: str) -> None:
 def _numbers(version: str) -> tuple[int, ...]:
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _needed(packages: Sequence[str], how: str, wanted: str, extra: str) -> str:
+    which = "which is" if len(packages) == 1 else "which are"
+    return f"This needs {', '.join(packages)}, {which} {how}. Run `pip install {wanted}`, or {_all_of(extra)}"
 
 
 def _all_of(extra: str) -> str:

@@ -16,8 +16,7 @@ from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_S
 from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
-from .extras import require
-from .model_options import LIBRARIES
+from .extras import HEADLESS, require
 from .number_option import NumberOption
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ..training.landscape_measuring import SplitAccuracy
 
 EXTRA = "training"
+NEEDS = (*HEADLESS, "pydantic")
 _WORDS: dict[Exemplars, str] = {
     "own": "with its exemplars",
     "wrong": "with exemplars of another relation",
@@ -67,8 +67,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    for library in (*LIBRARIES, "numpy"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..diffusers_host.models import ModelFiles  # noqa: PLC0415 - optional
 
     files = ModelFiles(options.model, options.adapter, options.vision, options.vae, loras=tuple(options.lora))

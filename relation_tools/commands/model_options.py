@@ -9,16 +9,17 @@ from relation_core.settings.bounds import LORA_STRENGTH
 
 from .number_option import NumberOption
 
-LIBRARIES = ("einops", "safetensors", "torch", "transformers", "diffusers", "accelerate", "peft")
-"""The models of the headless engine."""
-
 
 def add_models(group: Any) -> None:
     """Add the options for an edit's models, their device and their dtype."""
     for name, required, what in (
         ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
         ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
-        ("vision", False, "SigLIP, such as sigclip_vision_patch14_384.safetensors (needed to see pairs)"),
+        (
+            "vision",
+            False,
+            "SigLIP, such as sigclip_vision_patch14_384.safetensors (needed to see pairs)",
+        ),
         ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
         ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
     ):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, LEARNING_RATE, SEED
 
-from .extras import require
+from .extras import PICTURES, require
 from .number_option import NumberOption
 
 EXTRA = "training"
+NEEDS = (*PICTURES, "torch", "transformers", "safetensors")
 
 
 def add_commands(group: argparse.ArgumentParser) -> None:
@@ -45,8 +46,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _pretrain(options: argparse.Namespace) -> None:
-    for library in ("transformers", "safetensors"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..training.landscape_autoencoder import pretrain_landscape_autoencoder  # noqa: PLC0415 - optional
     from ..training.landscape_vision import pretrain_landscape_vision  # noqa: PLC0415
     from ..training.pretrain_autoencoder import pretrain_autoencoder  # noqa: PLC0415

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .extras import require
-from .model_options import LIBRARIES
+from .extras import TRAINING, require
 
 EXTRA = "training"
+NEEDS = TRAINING
 
 
 def add_commands(group: argparse.ArgumentParser) -> None:
@@ -18,8 +18,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    for library in ("pydantic", *LIBRARIES, "numpy", "matplotlib"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..training.settings import RunSettings  # noqa: PLC0415 - optional
     from ..training.settings_file import read_settings  # noqa: PLC0415
     from ..training.trainer import train  # noqa: PLC0415

@@ -10,11 +10,12 @@ from relation_core.settings.bounds import COUNT_OR_NONE, GUIDANCE, LEARNING_RATE
 from relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS
 
 from .bar import loss_bar, progress_bar
-from .extras import require
-from .model_options import LIBRARIES, add_fit, add_models
+from .extras import HEADLESS, require
+from .model_options import add_fit, add_models
 from .number_option import NumberOption
 
 EXTRA = "training"
+NEEDS = (*HEADLESS, "matplotlib")
 
 
 def add_commands(command: argparse.ArgumentParser) -> None:
@@ -70,8 +71,7 @@ def _add_learning(group: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    for library in (*LIBRARIES, "matplotlib"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS)
     from ..tuning.command import tune_relation  # noqa: PLC0415 - loads all of them
 
     tune_relation(

@@ -10,9 +10,10 @@ from pathlib import Path
 from relation_core.adapter.keys import ADAPTER_FILE
 
 from .bar import byte_bar, progress_bar
-from .extras import require
+from .extras import PICTURES, require
 
 EXTRA = "weights"
+NEEDS = (*PICTURES, "torch", "einops", "safetensors")
 _LOG = logging.getLogger(__name__)
 
 
@@ -57,8 +58,7 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    for library in ("huggingface_hub", "requests"):
-        require(library, library, EXTRA)
+    require(EXTRA, *NEEDS, "huggingface_hub", "requests")
     from relation_core.adapter.download import download_adapter  # noqa: PLC0415 - help needs no PyTorch
 
     with byte_bar(ADAPTER_FILE, EXTRA) as progress:
@@ -67,6 +67,7 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    require(EXTRA, *NEEDS)
     from relation_core.adapter.adapter import open_adapter  # noqa: PLC0415 - help needs no PyTorch
 
     from ..weights.conversion import convert_adapter  # noqa: PLC0415
@@ -78,6 +79,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    require(EXTRA, *NEEDS)
     from ..weights.inspection import inspect_file  # noqa: PLC0415 - help needs no PyTorch
 
     sys.stdout.write(inspect_file(options.file) + "\n")

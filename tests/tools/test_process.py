@@ -80,7 +80,7 @@ def test_an_old_or_missing_library_is_named(tmp_path: Path, package: str, versio
     (tmp_path / package).mkdir()
     line = f"__version__ = {version!r}" if version else "raise ImportError('gone')"
     (tmp_path / package / "__init__.py").write_text(line + "\n")
-    code = f"from relation_tools.commands.extras import require; require({package!r}, {package!r}, 'training')"
+    code = f"from relation_tools.commands.extras import require; require('training', {package!r})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -89,7 +89,11 @@ def test_an_old_or_missing_library_is_named(tmp_path: Path, package: str, versio
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         check=False,
     )
-    found = f"{package} {LEAST[package]} or newer; found {version}" if version else "diffusers, which is not installed"
+    found = (
+        f"{package} {LEAST[package]} or newer; found {version}"
+        if version
+        else "diffusers, which is not installed whole"
+    )
     assert f"MissingLibraryError: This needs {found}" in done.stderr and "pip install '.[training]'" in done.stderr
 
 
@@ -118,13 +122,6 @@ def test_libraries_that_are_missing(tmp_path: Path, command: str, package: str) 
     said = done.stderr.decode()
     assert done.returncode == 1 and "Traceback" not in said
     assert f"This needs {package}, which is not installed" in said and "pip install '.[" in said
-
-
-def test_the_oldest_versions_are_those_of_the_project() -> None:
-    lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for extra in ("headless", "training"):
-        (line,) = (line for line in lines if line.startswith(f"optional-dependencies.{extra} = "))
-        assert all(f'"{name}>={version}"' in line for name, version in LEAST.items())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
