@@ -152,7 +152,8 @@ def test_a_full_disk(name: str, given: Path, full_disk: tuple[Path, str]) -> Non
     done = run(name, CASES[name](given, folder), line)
     said = done.stderr.decode()
     assert done.returncode == 1 and "Traceback" not in said, said
-    assert name == "weights download" or "No space left on device" in said or "File too large" in said, said
+    reasons = ("No space left on device", "File too large", "GB of room")
+    assert name == "weights download" or any(reason in said for reason in reasons), said
     assert contents(folder) == before and not list(folder.rglob(".relation-adapter*"))
 
 
@@ -162,7 +163,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: data for path, data in files.items() if data}
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ["dataset validate", "dataset stats"])
 @pytest.mark.parametrize(
     ("line", "status", "says"),
     [
@@ -177,7 +178,7 @@ def test_output_that_nobody_takes(name: str, line: str, status: int, says: bytes
     assert says in done.stderr and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", {name.split()[0]: name for name in CASES}.values())
 @pytest.mark.parametrize(
     ("line", "status", "says"),
     [
