@@ -75,7 +75,11 @@ def test_the_form_is_filled_and_run(
     assert {widget: posted[widget] for widget in FORMS[name]} == FORMS[name]
     before = set((server.base / "output").rglob("*.png"))
     page.page.get_by_role("button", name="Run", exact=True).click()
-    page.page.wait_for_function(f"() => ({SHOWN})().length > 0", timeout=RUN_MS)
+    (saver,) = (node for node in workflow["nodes"] if node["type"] == "SaveImage")
+    prefix = saver["widgets_values"][0].rsplit("/", 1)[-1]
+    page.page.wait_for_function(
+        f"prefix => ({SHOWN})().some(name => name.startsWith(prefix))", arg=prefix, timeout=RUN_MS
+    )
     page.settle()
     page.screenshot(SCREENSHOTS / f"app_{name}_{renderer}.png")
     made: set[Path] = set((server.base / "output").rglob("*.png")) - before
