@@ -1,6 +1,6 @@
 """Two processes that are told to write the same thing: the second is refused with a clear message, or both are whole.
 
-The first is a command that stops at its first lock, as if the machine had no time for it, while the second runs.
+The first is a command that stops at a lock, as if the machine had no time for it, while the second runs.
 """
 
 from __future__ import annotations
@@ -28,31 +28,36 @@ from tests.command_line import run
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops a process by a signal of POSIX")
-STOPS_AT_ITS_FIRST_LOCK = """
+STOPS_AT_A_LOCK = """
 import os, signal, sys
-seen = []
+seen, wanted = [], ["opened", "locked"] * int(os.environ["STOPS_AT_LOCK"])
 def watch(event, arguments):
-    if event == "open" and not seen and ".relation-adapter" in str(arguments[0]):
-        seen.append("opened")
-    elif event == "fcntl.flock" and seen == ["opened"]:
-        seen.append("locked")
-    elif seen == ["opened", "locked"]:
+    if seen == wanted:
         seen.append("stopped")
         os.kill(os.getpid(), signal.SIGSTOP)
+    elif event == "open" and len(seen) % 2 == 0 and ".relation-adapter" in str(arguments[0]):
+        seen.append("opened")
+    elif event == "fcntl.flock" and len(seen) % 2 == 1:
+        seen.append("locked")
 sys.addaudithook(watch)
 """
 MODELS = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}", "--device=cpu"]
 
 
 @contextmanager
-def stopped(folder: Path, *arguments: object) -> Generator[subprocess.Popen[str]]:
-    """A command that stands still, holding its lock."""
+def stopped(folder: Path, *arguments: object, lock: int = 1) -> Generator[subprocess.Popen[str]]:
+    """A command that stands still once it has taken so many locks."""
     (folder / "hooks").mkdir()
-    (folder / "hooks" / "sitecustomize.py").write_text(STOPS_AT_ITS_FIRST_LOCK)
+    (folder / "hooks" / "sitecustomize.py").write_text(STOPS_AT_A_LOCK)
     process = subprocess.Popen(
         [sys.executable, "-m", "relation_tools", *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder / "hooks"), "HF_ENDPOINT": "http://127.0.0.1:9"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder / "hooks"),
+            "STOPS_AT_LOCK": str(lock),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,11 +99,30 @@ def refused(folder: Path, work: str, *arguments: object, finishes: bool = True) 
     assert left_over(folder) == []
 
 
-def test_conversions(tmp_path: Path) -> None:
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
     config = RelationConfig(3, heads=2, head_dim=128, tokens=4, text_dim=24, vision_dim=12, projection_dim=20)
-    source = write_bin(tmp_path / "adapter.bin", random_weights(config, dtype=torch.bfloat16), module=True)
-    refused(tmp_path, "writing", "weights", "convert", source, tmp_path / "adapter.safetensors")
+    return write_bin(tmp_path / "adapter.bin", random_weights(config, dtype=torch.bfloat16), module=True)
+
+
+def test_conversions(tmp_path: Path, adapter: Path) -> None:
+    refused(tmp_path, "writing", "weights", "convert", adapter, tmp_path / "adapter.safetensors")
     assert (tmp_path / "adapter.safetensors").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_a_conversion_that_is_ended_while_it_writes(tmp_path: Path, adapter: Path, number: int) -> None:
+    arguments = ("weights", "convert", adapter, tmp_path / "adapter.safetensors")
+    with stopped(tmp_path, *arguments, lock=2) as process:
+        assert list(tmp_path.glob(".relation-adapter*.parts/*/lock")), "it has begun to write"
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == (-number if number == signal.SIGKILL else 130) and "Traceback" not in said
+    assert (left_over(tmp_path) == []) == (number != signal.SIGKILL)
+    assert not (tmp_path / "adapter.safetensors").exists()
+    run(*arguments)
+    assert left_over(tmp_path) == [], "what a killed one left goes with the next"
 
 
 def test_downloads(tmp_path: Path) -> None:
