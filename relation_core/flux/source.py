@@ -54,13 +54,18 @@ def resize_source(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def check_latent(latent: torch.Tensor) -> None:
-    """Refuse the latent of an autoencoder that is not FLUX.1's.
+    """Refuse the latent of an autoencoder that is not FLUX.1's, or that computes in too small a dtype.
 
     Raises:
-        ExemplarError: it does not have 16 channels and two spatial axes.
+        ExemplarError: it does not have 16 channels and two spatial axes, or is not finite.
     """
     if latent.ndim != 4 or latent.shape[1] != LATENT_CHANNELS:
         raise ExemplarError(
             f"The VAE made a latent of shape {tuple(latent.shape)}; FLUX.1 expects (batch, {LATENT_CHANNELS}, height, "
             "width). Load FLUX.1's autoencoder, ae.safetensors, from models/vae."
+        )
+    if not bool(latent.isfinite().all()):
+        raise ExemplarError(
+            f"The VAE made NaN or infinite values in {latent.dtype}; expected finite values only. Let it compute in "
+            "float32 (ComfyUI: --fp32-vae), or load another copy of ae.safetensors."
         )

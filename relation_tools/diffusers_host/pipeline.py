@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from relation_core.adapter.adapter import RelationAdapter
-from relation_core.errors import ExemplarError
+from relation_core.errors import ExemplarError, RelationAdapterError
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.flux.schedule import level_at, relation_sigmas
 from relation_core.flux.source import resize_source, source_size
@@ -158,11 +158,19 @@ class RelationPipeline:
             prompt: from :meth:`prompt`.
             settings: how to sample.
             progress: one step a sampling step; its total is up to the caller. It may raise to stop.
+
+        Raises:
+            RelationAdapterError: what the models computed is no picture.
         """
         with torch.no_grad():
             latent = self.edit_latent(relation, source, prompt, settings, progress)
             edited = decode(self._flux.vae, latent)
         self._flux.maybe_free_model_hooks()
+        if not bool(edited.isfinite().all()):
+            raise RelationAdapterError(
+                f"The models computed NaN or infinite values in {self._dtype}; expected a picture. Compute in bfloat16 "
+                "or float32, or lower the strength."
+            )
         return to_pil(edited)[0]
 
     @torch.no_grad()

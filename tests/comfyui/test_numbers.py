@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from edits import Edit
+from refusals import message_of
 
 from comfyui_host.graph import Graph
 from comfyui_host.host import GraphError, Host
@@ -78,6 +81,16 @@ def test_what_is_in_range_is_taken(host: Host) -> None:
                         host.run(graph, out=run[0])
                     except GraphError as error:
                         assert f"Got {name} = " not in str(error), (node, name, value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_mask_that_is_not_of_numbers_is_refused(host: Host, value: float) -> None:
+    edit = Edit(host)
+    mask = torch.ones(1, 8, 8)
+    mask[0, 3, 4] = value
+    applied = edit.apply(edit.model(), edit.relation(), mask=edit.value(mask))
+    message = message_of(edit, applied, "ExemplarError")
+    assert message.startswith("The mask has NaN or infinite values; expected values from 0 to 1.")
 
 
 def test_nan_in_a_widget_is_refused(host: Host) -> None:

@@ -71,3 +71,13 @@ def test_another_models_autoencoder_is_refused(shape: tuple[int, ...]) -> None:
     message = rf"shape \({', '.join(map(str, shape))}\); FLUX\.1 expects \(batch, 16, height, width\).*ae\.safetensors"
     with pytest.raises(ExemplarError, match=message):
         check_latent(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_latent_that_is_not_of_numbers_is_refused(value: float) -> None:
+    """As half precision makes them in some autoencoders; the picture would be black."""
+    latent = torch.zeros(2, 16, 4, 4, dtype=torch.float16)
+    check_latent(latent)
+    latent[1, 15, 3, 3] = value
+    with pytest.raises(ExemplarError, match=r"made NaN or infinite values in torch\.float16; expected finite values"):
+        check_latent(latent)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from relation_core.errors import RelationAdapterError
 from relation_core.pictures.tensors import from_pil
 from relation_core.scenes.examples import draw_example
 from relation_core.scenes.relations import HELD_OUT, TRAINED
@@ -86,3 +88,15 @@ def test_the_demo_ends_in_a_sheet(
         result, target = (Image.open(tmp_path / name / f"{title}.png") for title in ("result", "target"))
         error = (from_pil(result.convert("RGB")) - from_pil(target.convert("RGB"))).square().mean()
         assert float(error) < 0.02, name
+
+
+def test_a_result_that_is_no_picture_is_refused() -> None:
+    """Where a dtype overflows, the picture would be black."""
+    models = load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32)
+    before, after, source, _ = draw_example("blur", 0, 1)
+    pipeline = RelationPipeline(models, "cpu")
+    relation = pipeline.relation([(before, after)], [1.0])
+    with torch.no_grad():
+        models.flux.transformer.proj_out.bias[0] = float("nan")
+    with pytest.raises(RelationAdapterError, match=r"NaN or infinite values in torch\.float32; expected a picture"):
+        pipeline.edit(relation, source, pipeline.prompt(""), replace(SETTINGS, steps=1))
