@@ -34,7 +34,7 @@ def test_a_picture_that_is_replaced_between_two_samples(tmp_path: Path) -> None:
     async def upload(server: HostileServer) -> None:
         async with open_session() as session:
             client = Server(server.address, session)
-            for path, colour in ((shared, 0), (shared, 0), (shared, 1), (other, 1), (shared, 0)):
+            for path, colour in ((shared, 0), (shared, 0), (shared, 1), (other, 0), (shared, 0)):
                 save(path, colours[colour])
                 await client.upload(path)
 
