@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-import torch.nn.functional as F
 
 LIMIT = 0.08
 """The largest drift, on a scale of 0 to 1; a larger difference is an edit."""
-_GRID = 48
-"""Cells per side that the fit is made on."""
 _RIDGE = 0.1
 _WIDE, _NARROW = 0.6, 0.3
 """Shares of the picture from which on a fit is quadratic, or linear; below, it is a constant."""
+_LEAST = 6
+"""Cells: as many as a quadratic has terms."""
 
 
-def fit_drift(difference: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Fit a smooth surface to the difference of the kept pixels, by least squares with a small ridge.
+@dataclass(frozen=True)
+class Drift:
+    """A smooth surface for each channel."""
+
+    coefficients: torch.Tensor
+    """(terms, 3)."""
+    low: torch.Tensor
+    """(3, 1, 1): the surface's range where the picture is kept; it is cut to that elsewhere."""
+    high: torch.Tensor
+
+    def over(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Evaluate the surface (3, rows, columns) at places from -1 to 1 of the picture's height and width."""
+        terms = _terms(y, x)[: len(self.coefficients)]
+        return torch.einsum("tc,thw->chw", self.coefficients, terms).clamp(self.low, self.high)
+
+    @property
+    def largest(self) -> float:
+        """Its largest value, on a scale of 0 to 1."""
+        return float(torch.cat((self.low, self.high)).abs().max())
+
+
+def centres(count: int, side: int, length: int) -> torch.Tensor:
+    """Places from -1 to 1 of the centres of ``count`` cells of ``side`` pixels along ``length`` pixels."""
+    return (torch.arange(count) + 0.5).mul(2 * side / length).sub(1).clamp_max(1)
+
+
+def no_drift() -> Drift:
+    """Zero everywhere."""
+    return Drift(torch.zeros(1, 3), torch.zeros(3, 1, 1), torch.zeros(3, 1, 1))
+
+
+def fit_drift(difference: torch.Tensor, kept: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> Drift:
+    """Fit a smooth surface to the difference of the kept cells, by least squares with a small ridge.
 
     Args:
-        difference: (3, height, width), result - source.
-        kept: (height, width), 1 where the picture is kept.
-
-    Returns:
-        (3, height, width), within the range that the surface has where the picture is kept.
+        difference: (3, rows, columns), mean of result - source over each cell.
+        kept: (rows, columns), 1 where the cell is kept.
+        y: places of the rows, from :func:`centres`.
+        x: places of the columns.
     """
-    rows, columns = difference.shape[1:]
-    grid = min(rows, _GRID), min(columns, _GRID)
-    share = F.adaptive_avg_pool2d(kept[None], grid)[0]
-    means = (F.adaptive_avg_pool2d(difference * kept, grid) / share.clamp_min(1e-6)).flatten(1)
-    weights = torch.where(share > 0.5, share, 0.0).flatten()
+    weights = kept.flatten()
+    if int((weights > 0).sum()) < _LEAST:
+        return no_drift()
     covered = float((weights > 0).float().mean())
-    if int((weights > 0).sum()) < 6:  # fewer cells than a quadratic has terms
-        return torch.zeros_like(difference)
-    degree = 2 if covered > _WIDE else 1 if covered > _NARROW else 0
-    terms = _terms(grid, degree).flatten(1)
+    terms = _terms(y, x).flatten(1)[: 6 if covered > _WIDE else 3 if covered > _NARROW else 1]
     ridge = torch.full((len(terms),), _RIDGE * float(weights.sum()))
     ridge[0] = 0.0
     weighted = terms * weights
-    coefficients = (weighted @ terms.T + ridge.diag()).inverse() @ (weighted @ means.T)
-    seen = (coefficients.T @ terms)[:, weights > 0]
-    surface = torch.einsum("tc,thw->chw", coefficients, _terms((rows, columns), degree))
-    low, high = seen.amin(1)[:, None, None], seen.amax(1)[:, None, None]
-    return surface.clamp(low, high).clamp(-LIMIT, LIMIT)
+    coefficients = (weighted @ terms.T + ridge.diag()).inverse() @ (weighted @ difference.flatten(1).T)
+    seen = (coefficients.T @ terms)[:, weights > 0].clamp(-LIMIT, LIMIT)
+    return Drift(coefficients, seen.amin(1)[:, None, None], seen.amax(1)[:, None, None])
 
 
-def _terms(size: tuple[int, int], degree: int) -> torch.Tensor:
-    """The monomials of x and y in [-1, 1] up to a degree, (terms, rows, columns)."""
-    y, x = (torch.linspace(-1.0, 1.0, side) for side in size)
+def _terms(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The monomials of x and y up to the second degree, (6, rows, columns)."""
     y, x = torch.meshgrid(y, x, indexing="ij")
-    by_degree = ([torch.ones_like(x)], [x, y], [x * x, x * y, y * y])
-    return torch.stack([term for terms in by_degree[: degree + 1] for term in terms])
+    return torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y])

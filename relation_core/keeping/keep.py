@@ -9,7 +9,9 @@ import torch
 from ..errors import ExemplarError
 from ..flux.source import resize_source
 from ..pictures.tensors import flatten_alpha
-from .difference import difference_of
+from .cells import Cells, compare_cells
+from .drift import centres
+from .reduced import reduce, strips
 from .region import edited_region
 from .verdict import Verdict, verdict_on
 from .windows import window_maximum, window_mean
@@ -36,40 +38,59 @@ def keep_unedited(
     Args:
         source: (B or 1, height, width, 1 to 4 channels); fitted to the size of the results.
         result: (B or 1, height, width, 1 to 4 channels).
-        threshold: difference, on a scale of 0 to 1, above which flat pixels count as edited; 0 derives it from each
-        picture's noise.
+        threshold: difference, on a scale of 0 to 1, above which flat parts count as edited, and no edit as global; 0
+            derives both from each picture.
         grow: pixels by which the edited part is widened.
         feather: pixels over which it fades out, outside of it.
 
     Raises:
         ExemplarError: the batches differ in length and neither is 1, or they hold no pictures.
     """
-    result = flatten_alpha(result).float()
-    source = resize_source(source, (result.shape[2], result.shape[1])).to(result)
     count = max(len(source), len(result))
     if {len(source), len(result)} - {1, count}:
         raise ExemplarError(
             f"Got {len(source)} source pictures and {len(result)} results; expected as many of both, or one of "
             "either. Connect the pictures that were edited, in the order of the results."
         )
-    images, masks, verdicts = list[torch.Tensor](), list[torch.Tensor](), list[Verdict]()
-    for before, after in zip(source.expand(count, -1, -1, -1), result.expand(count, -1, -1, -1), strict=True):
-        image, mask, verdict = _keep(before.permute(2, 0, 1), after.permute(2, 0, 1), threshold, grow, feather)
-        images.append(image.permute(1, 2, 0))
-        masks.append(mask)
-        verdicts.append(verdict)
-    return Kept(torch.stack(images), torch.stack(masks), tuple(verdicts))
+    height, width = result.shape[1:3]
+    images, masks = torch.empty(count, height, width, 3), torch.ones(count, height, width)
+    verdicts = list[Verdict]()
+    before = after = torch.empty(0)
+    for index in range(count):
+        if index < len(result):
+            after = flatten_alpha(result[index : index + 1]).float().cpu()[0]
+        if index < len(source):
+            before = resize_source(source[index : index + 1], (width, height)).float().cpu()[0]
+        verdicts.append(_keep(before, after, (threshold, grow, feather), images[index], masks[index]))
+    return Kept(images.to(result.device), masks.to(result.device), tuple(verdicts))
 
 
 def _keep(
-    source: torch.Tensor, result: torch.Tensor, threshold: float, grow: int, feather: int
-) -> tuple[torch.Tensor, torch.Tensor, Verdict]:
-    difference = difference_of(source, result, threshold)
-    verdict = verdict_on(source, result, difference)
-    if verdict == "global":
-        return result, torch.ones_like(result[0]), verdict
-    mask = _softened(edited_region(difference, result), grow, feather)
-    return torch.lerp(source, (result - difference.drift).clamp(0, 1), mask), mask, verdict
+    source: torch.Tensor,
+    result: torch.Tensor,
+    settings: tuple[float, int, int],
+    image: torch.Tensor,
+    mask: torch.Tensor,
+) -> Verdict:
+    """Fill an image and a mask from one source and one result, (height, width, 3)."""
+    threshold, grow, feather = settings
+    pictures = reduce(source, result)
+    cells = compare_cells(pictures, threshold)
+    if not threshold and verdict_on(pictures, cells) == "global":
+        image.copy_(result)
+        return "global"
+    mask.copy_(_softened(edited_region(source, result, pictures, cells), grow, feather))
+    _join(source, result, mask, cells, image)
+    return "local"
+
+
+def _join(source: torch.Tensor, result: torch.Tensor, mask: torch.Tensor, cells: Cells, image: torch.Tensor) -> None:
+    height, width = mask.shape
+    y, x = centres(height, 1, height), centres(width, 1, width)
+    for first, last in strips(height, 1):
+        drift = cells.correction.over(y[first:last], x).permute(1, 2, 0)
+        steady = (result[first:last] - drift).clamp_(0, 1)
+        torch.lerp(source[first:last], steady, mask[first:last, :, None], out=image[first:last])
 
 
 def _softened(mask: torch.Tensor, grow: int, feather: int) -> torch.Tensor:
@@ -79,4 +100,4 @@ def _softened(mask: torch.Tensor, grow: int, feather: int) -> torch.Tensor:
     if not feather:
         return mask
     reach = -(-feather // 2)
-    return mask.maximum(window_mean(window_maximum(mask[None], reach), reach)[0])
+    return mask.maximum(window_mean(window_maximum(mask[None], reach), reach)[0].clamp_(0, 1))

@@ -1,8 +1,10 @@
 """Decide whether an edit left a part of the picture unchanged.
 
-If it did, the kept pixels differ by noise alone and have the source's tones and structure. Where an edit changed the
-whole picture, the pixels that happen to be near the source's lie anywhere below the threshold, follow another tone
-curve, or hold no structure at all (a blurred picture agrees with its source where that is flat).
+If it did, most cells either agree with the source to within its noise or are clearly edited, whether they are flat
+or not, and fine detail survives in those that agree. Where an edit changed the whole picture, cells agree by chance:
+many are nearly alike, flat ones agree more often than those with structure, or detail is lost, sharpened or covered by
+noise; or the result is nearer to the source turned or mirrored. In doubt an edit counts as global: the result comes
+through untouched.
 """
 
 from __future__ import annotations
@@ -11,123 +13,130 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
-from .difference import Difference
-from .windows import contrast, window_mean
+from .cells import TEXTURED, Cells
+from .reduced import Reduced
 
 Verdict = Literal["local", "global"]
-LEAST_KEPT = 0.03
+_LEAST_KEPT = 0.05
 """Share of the picture."""
-_SPREAD = 0.42
-"""Median of kept pixels' differences over the threshold; about a third for noise, a half for coincidence."""
-_TONE = 0.02
-"""Root mean square by which a cubic curve moves the kept tones, on a scale of 0 to 1."""
-_DRIFT = 0.06
-"""Largest drift that is not an edit, of 1."""
-_UNSEEN = 0.012
-"""Drift, of 1, that is not an edit though nothing else is."""
-_SURVIVING = 0.35
-"""Share of the kept structure's fine detail that is there in the result."""
-_ALL, _ALMOST_ALL = 0.97, 0.9
-"""Shares of the structure that change where flat parts do not: it moved, or (almost all, and less contrast) blurred."""
-_MOVED, _BLURRED = 0.79, 0.7
-"""Shares of that below which the change of flat parts lies then. A new background changes nearly all of them."""
-_EMPTIER = 0.8
-"""Contrast of the result over the source's below which it is blurred."""
+_TOLERANCE = 0.042
+"""Of the cells that agree best; more is no noise."""
+_DOUBTFUL, _DOUBTFUL_IF_FLAT = 0.15, 0.3
+"""Cells that nearly agree, over those that agree; more of them are outlines where a picture is mostly flat."""
+_NEARLY = 2.5
+"""Times the tolerance that they stay below."""
+_DRIFT = 0.065
+"""Largest drift that is not an edit, on a scale of 0 to 1."""
+_STRUCTURE, _OF_FLAT = 0.08, 0.3
+"""Shares of the cells with structure that are kept at least: of all of them, and over the share of flat cells."""
+_STRUCTURED = 0.15
+"""Share of cells with structure below which a picture is mostly flat: those cells are few outlines, and say little."""
+_SOFT, _SOFTER, _UNEVEN = 0.2, 0.12, 0.34
+"""Gain of detail: its median and lower quartile at least, and lower over upper quartile. A median filter loses texture
+and keeps edges, and so is uneven."""
+_SHARP = 1.12
+"""Gain of detail, its median at most."""
+_NOISE = 0.028
+"""Root mean square of added detail, on a scale of 0 to 1."""
+_TURNED = 0.5
+"""Difference from the turned source over that from the source."""
+_THUMBNAIL = 32
+_FINE = 0.008
+"""Root mean square from which on a cell has detail."""
+_ENOUGH = 8
+"""Cells."""
 _DARK, _BRIGHT = 0.05, 0.97
-"""Means of the channels beyond which a pixel is black or white: darkening keeps the former, and says nothing by it."""
-_COLOURFUL, _MANY, _FEWER = 0.2, 0.3, 0.3
-"""Range of the channels from which on a pixel has a colour; share of the picture from which on these speak; and share
-of what is kept elsewhere that an edit of colours keeps of them at most."""
-_SAMPLES = 50_000
+"""Means beyond which a cell is black or white: darkening keeps the former, and says nothing by it."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Measurements of a result's difference from its source."""
+    """Measurements of a result's difference from its source. Shares are 1 where there is nothing to count."""
 
+    structured: float
+    """Share of the source's cells that have structure."""
+
+    tolerance: float
     kept: float
-    """Share of the picture that is neither black nor white."""
-    spread: float
-    tone: float
+    """Share of the cells that are neither black nor white."""
+    doubtful: float
     drift: float
-    """Its largest value."""
-    surviving: float
-    """Share of the kept structure's detail that is in the result; 1 where no structure is kept."""
-    structure_changed: float
-    """Share of the pixels with structure."""
-    flat_changed: float
-    """Share of the others."""
-    contrast: float
-    """Of the result over the source's."""
-    colour_kept: float
-    """Share of what is kept of colourful pixels over that of others; 1 where hardly any are colourful."""
+    structure_kept: float
+    structure_over_flat: float
+    detail: tuple[float, float, float]
+    """Quartiles of the gain of detail over kept cells that have any; 1 where few have."""
+    noise: float
+    turned: float
+    """Least squared difference of the result from the source turned or mirrored, over that from the source itself."""
 
 
-def verdict_on(source: torch.Tensor, result: torch.Tensor, difference: Difference) -> Verdict:
-    """Judge an edit; the pictures are (3, height, width)."""
-    seen = evidence_of(source, result, difference)
-    moved = seen.structure_changed > _ALL and seen.flat_changed < _MOVED * seen.structure_changed
-    blurred = (
-        seen.structure_changed > _ALMOST_ALL
-        and seen.flat_changed < _BLURRED * seen.structure_changed
-        and seen.contrast < _EMPTIER
-    )
-    recoloured = seen.structure_changed <= _ALL and seen.colour_kept < _FEWER
-    only_drift = not bool(difference.changed.any()) and seen.drift > _UNSEEN
-    kept = (
-        seen.kept >= LEAST_KEPT
-        and seen.spread <= _SPREAD
-        and seen.tone <= _TONE
-        and seen.drift <= _DRIFT
-        and seen.surviving >= _SURVIVING
-    )
-    return "local" if kept and not (moved or blurred or recoloured or only_drift) else "global"
+def verdict_on(pictures: Reduced, cells: Cells) -> Verdict:
+    """Judge an edit."""
+    return "global" if reasons(evidence_of(pictures, cells)) else "local"
 
 
-def evidence_of(source: torch.Tensor, result: torch.Tensor, difference: Difference) -> Evidence:
+def reasons(seen: Evidence) -> tuple[str, ...]:
+    """Name what speaks for a global edit."""
+    lower, middle, upper = seen.detail
+    rich = seen.structured > _STRUCTURED
+    found = {
+        "no cell agrees well": seen.tolerance > _TOLERANCE,
+        "hardly any cell agrees": seen.kept < _LEAST_KEPT,
+        "many cells nearly agree": seen.doubtful > (_DOUBTFUL if rich else _DOUBTFUL_IF_FLAT),
+        "colours shift": seen.drift > _DRIFT,
+        "structure moves": rich and (seen.structure_kept < _STRUCTURE or seen.structure_over_flat < _OF_FLAT),
+        "it is turned": seen.turned < _TURNED,
+        "detail is lost": middle < _SOFT or (rich and (lower < _SOFTER or lower < _UNEVEN * upper)),
+        "detail is sharpened": middle > _SHARP,
+        "noise is added": seen.noise > _NOISE,
+    }
+    return tuple(reason for reason, holds in found.items() if holds)
+
+
+def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
     """Take the measurements that a verdict is based on."""
-    kept, structured = ~difference.changed, difference.contrast > 2 * difference.threshold
-    means = source.mean(0)
-    share = _share(kept, (means > _DARK) & (means < _BRIGHT))
+    light = cells.colour.mean(0)
+    textured = cells.contrast > TEXTURED
+    nearly = (cells.relative > 1) & (cells.relative < _NEARLY)
+    own, added, shared = pictures.detail
+    gain = shared / own.clamp_min(1e-9)
+    fine = textured & (own > _FINE**2) & (cells.relative < 1)
     return Evidence(
-        kept=share,
-        spread=float(difference.relative[kept].median()) if share else 1.0,
-        tone=_tone_shift(source[:, kept], difference.residual[:, kept]) if share else 0.0,
-        drift=float(difference.drift.abs().max()),
-        surviving=_surviving(source, result, kept & structured, difference.radius),
-        structure_changed=_share(difference.changed, structured),
-        flat_changed=_share(difference.changed, ~structured),
-        contrast=float(contrast(result, difference.radius).mean() / difference.contrast.mean().clamp_min(1e-6)),
-        colour_kept=_colour_kept(source, kept),
+        structured=float(textured.float().mean()),
+        tolerance=cells.tolerance,
+        kept=_share(cells.kept, (light > _DARK) & (light < _BRIGHT)),
+        doubtful=float(nearly.float().mean() / cells.kept.float().mean().clamp_min(1e-3)),
+        drift=cells.drift.largest,
+        structure_kept=_share(cells.kept, textured),
+        structure_over_flat=_ratio(cells.kept, textured),
+        detail=_quartiles(gain[fine]),
+        noise=float((added - gain * shared).clamp_min(0).sqrt().median()),
+        turned=_turned(pictures.source, pictures.result),
     )
 
 
-def _colour_kept(source: torch.Tensor, kept: torch.Tensor) -> float:
-    colourful = source.amax(0) - source.amin(0) > _COLOURFUL
-    others = _share(kept, ~colourful)
-    many = float(colourful.float().mean()) > _MANY
-    return _share(kept, colourful) / others if many and others else 1.0
+def _turned(source: torch.Tensor, result: torch.Tensor) -> float:
+    """Compare small squares of both, the source's in all eight positions."""
+    own, other = (F.adaptive_avg_pool2d(picture, _THUMBNAIL) for picture in (source, result))
+    turns = [own.rot90(quarters, (1, 2)) for quarters in range(4)]
+    errors = [float((turn - other).square().mean()) for turn in (*turns, *(turn.flip(2) for turn in turns))]
+    return min(errors[1:]) / max(errors[0], 1e-6)
 
 
 def _share(of: torch.Tensor, among: torch.Tensor) -> float:
-    return float(of[among].float().mean()) if among.any() else 0.0
+    return float(of[among].float().mean()) if among.any() else 1.0
 
 
-def _tone_shift(tones: torch.Tensor, residual: torch.Tensor) -> float:
-    """Root mean square of a cubic in the tone, fitted to the residual of each channel; both are (3, pixels)."""
-    step = -(-tones.shape[1] // _SAMPLES)
-    squares = list[torch.Tensor]()
-    for tone, moved in zip(tones[:, ::step].double(), residual[:, ::step].double(), strict=True):
-        powers = torch.stack([(tone - tone.mean()) ** degree for degree in range(4)], dim=1)
-        ridge = 1e-9 * len(tone) * torch.eye(4, dtype=torch.float64)
-        fitted = powers @ ((powers.T @ powers + ridge).inverse() @ (powers.T @ moved))
-        squares.append(fitted.square().mean())
-    return float(torch.stack(squares).mean().sqrt())
+def _ratio(of: torch.Tensor, among: torch.Tensor) -> float:
+    """Share among some cells over that among the others."""
+    others = _share(of, ~among)
+    return _share(of, among) / others if others else 1.0
 
 
-def _surviving(source: torch.Tensor, result: torch.Tensor, where: torch.Tensor, radius: int) -> float:
-    """Regression of the result's fine detail on the source's; 1 where there is none."""
-    before, after = ((picture - window_mean(picture, 2 * radius)).mean(0)[where] for picture in (source, result))
-    energy = float(before.square().sum())
-    return float((before * after).sum()) / energy if energy > 0 else 1.0
+def _quartiles(values: torch.Tensor) -> tuple[float, float, float]:
+    if values.numel() <= _ENOUGH:
+        return 1.0, 1.0, 1.0
+    found = torch.quantile(values, torch.tensor((0.25, 0.5, 0.75)))
+    return float(found[0]), float(found[1]), float(found[2])

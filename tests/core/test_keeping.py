@@ -54,6 +54,18 @@ def toned(scale: tuple[float, float, float], power: float = 1.0) -> Callable[[Im
     return tone
 
 
+def turned_hue(picture: Image.Image, steps: int) -> Image.Image:
+    hue, *others = picture.convert("HSV").split()
+    return Image.merge("HSV", (hue.point([(level + steps) % 256 for level in range(256)]), *others)).convert("RGB")
+
+
+def noisy(picture: Image.Image, sigma: float) -> Image.Image:
+    values = np.asarray(picture, np.float32) / 255
+    values = values + np.random.default_rng(5).normal(0, sigma, values.shape)
+    return Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
+
+
+NEAREST = Image.Resampling.NEAREST
 GLOBAL: dict[str, Callable[[Image.Image], Image.Image]] = {
     "night": toned((0.3, 0.35, 0.55)),
     "gamma": toned((1, 1, 1), 0.6),
@@ -64,6 +76,15 @@ GLOBAL: dict[str, Callable[[Image.Image], Image.Image]] = {
     "blur": lambda picture: picture.filter(ImageFilter.GaussianBlur(6)),
     "mirror": ImageOps.mirror,
     "sketch": lambda picture: picture.convert("L").filter(ImageFilter.FIND_EDGES).convert("RGB"),
+    "median": lambda picture: picture.filter(ImageFilter.MedianFilter(5)),
+    "sharpened": lambda picture: picture.filter(ImageFilter.UnsharpMask(3, 200, 0)),
+    "pixelate": lambda picture: picture.resize((96, 72), Image.Resampling.BOX).resize(picture.size, NEAREST),
+    "turned": lambda picture: ImageOps.fit(picture.transpose(Image.Transpose.ROTATE_270), picture.size),
+    "flipped": ImageOps.flip,
+    "hue": lambda picture: turned_hue(picture, 85),
+    "noise": lambda picture: noisy(picture, 0.09),
+    "sepia": lambda picture: ImageOps.colorize(picture.convert("L"), "#1e0f05", "#fff0c8"),
+    "shrunk": lambda picture: ImageOps.expand(picture.resize((448, 336)), (32, 24), "#3c2814"),
 }
 
 
@@ -133,3 +154,53 @@ def test_grow_and_feather_widen_the_mask() -> None:
     assert (grown >= plain).all() and grown.sum() > plain.sum()
     assert (feathered >= grown).all() and feathered.sum() > grown.sum()
     assert ((feathered > 0.1) & (feathered < 0.9)).any()
+
+
+def test_a_large_picture_keeps_its_own_pixels_too() -> None:
+    source = photograph(size=(1301, 977))
+    mask = spot(source, 71)
+    result = from_pil(degraded(painted(source, mask), 71, drift=0.03))
+    kept = keep_unedited(from_pil(source), result)
+    outside = torch.from_numpy(np.asarray(mask) == 0)
+    same = (kept.image - from_pil(source)).abs().amax(-1)[0][outside] <= STEP
+    assert same.float().mean() > 0.98
+    assert kept.mask[0][~outside].mean() > 0.95
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (16, 16), (64, 64), (513, 33)])
+def test_pictures_of_any_size(size: tuple[int, int]) -> None:
+    source = from_pil(photograph(size=size))
+    kept = keep_unedited(source, source)
+    assert kept.image.shape == source.shape
+    assert torch.equal(kept.image, source)
+
+
+def test_alpha_lies_on_white_as_everywhere() -> None:
+    source = photograph()
+    clear = source.copy()
+    clear.putalpha(spot(source, 81))
+    pixels = torch.from_numpy(np.asarray(clear, np.float32) / 255)[None]
+    kept = keep_unedited(pixels, from_pil(degraded(painted(source, spot(source, 82)), 82)))
+    assert kept.image.shape[-1] == 3
+    assert torch.isfinite(kept.image).all()
+
+
+def test_a_given_threshold_asks_for_no_verdict() -> None:
+    source = photograph()
+    dark = from_pil(toned((0.7, 0.7, 0.7))(source))
+    assert keep_unedited(from_pil(source), dark).verdicts == ("global",)
+    kept = keep_unedited(from_pil(source), dark, threshold=1.0)
+    assert kept.verdicts == ("local",)
+    assert torch.equal(kept.image, from_pil(source))
+
+
+def test_no_seam_is_left_by_a_drift() -> None:
+    source = photograph()
+    mask = spot(source, 91)
+    drifting = from_pil(degraded(source, 91, drift=0.06))
+    edited = torch.where(torch.from_numpy(np.asarray(mask) > 0)[None, ..., None], 1 - from_pil(source), drifting)
+    kept = keep_unedited(from_pil(source), edited, grow=12)
+    ring = (kept.mask[0] > 0.9) & torch.from_numpy(np.asarray(mask.filter(ImageFilter.MaxFilter(9))) == 0)
+    before, after = ((picture - from_pil(source))[0][ring].mean(0).abs().max() for picture in (edited, kept.image))
+    assert ring.sum() > 500
+    assert after < 0.3 * before
