@@ -6,12 +6,12 @@ from __future__ import annotations
 class RelationAdapterError(ValueError):
     """Base class of every error that this project raises on purpose.
 
-    A message says what was found, what was expected and what to do about it. It may quote files, so control characters
-    in it are shown as escapes.
+    A message says what was found, what was expected and what to do about it, on one line. It may quote files, so line
+    ends and control characters in it are shown as escapes.
     """
 
     def __str__(self) -> str:
-        return "\n".join(printable(line) for line in super().__str__().split("\n"))
+        return printable(super().__str__())
 
 
 class CheckpointError(RelationAdapterError):

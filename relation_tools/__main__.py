@@ -9,9 +9,10 @@ import sys
 from collections.abc import Container
 from typing import Any
 
-from relation_core.errors import RelationAdapterError, printable
+from relation_core.errors import RelationAdapterError
 
 from .commands.extras import PICTURES, require
+from .commands.shown import show_log
 from .process import BROKEN_PIPE, drop_output, ending_cleanly, prepare_streams
 
 GROUPS: dict[str, str] = {
@@ -37,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 the work failed, 2 the call was wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
-    logging.basicConfig(format="%(message)s")
-    for package in ("relation_core", "relation_tools"):
-        logging.getLogger(package).setLevel(logging.INFO)  # and of libraries only warnings
+    show_log()
     log = logging.getLogger(__name__)
     try:
         with ending_cleanly():
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:
         drop_output()
-        place = f" '{printable(str(error.filename))}'" if error.filename else ""
+        place = f" '{error.filename}'" if error.filename else ""
         log.error("Cannot read or write%s: %s. Make room, or check the path.", place, error.strerror or error)
         return 1
 

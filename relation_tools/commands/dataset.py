@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import cast
 
 from PIL import Image
 
-from relation_core.errors import DatasetError
+from relation_core.errors import DatasetError, printable
 from relation_core.files.json_file import read_json
 from relation_core.samples.samples import PROBLEMS
 from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
@@ -26,6 +25,7 @@ from ..dataset.synthesis import write_dataset
 from ..dataset.validation import run_ready_files, validate
 from .bar import progress_bar
 from .number_option import NumberOption
+from .shown import print_lines
 
 EXTRA = "dataset"
 PROCESSES = Bounds(1, 1024, whole=True)
@@ -173,7 +173,7 @@ def _validate(options: argparse.Namespace) -> int:
         balance = "balanced" if file.imbalance <= 1 else f"uneven: uses of a task's pictures differ by {file.imbalance}"
         lines.append(f"{file.file.name}: {file.samples} samples of {len(file.pictures)} pictures; rotation {balance}")
     lines.append(f"{len(found.problems)} problems" if found.problems else "No problems.")
-    sys.stdout.write("\n".join(lines) + "\n")
+    print_lines(lines)
     return 1 if found.problems else 0
 
 
@@ -181,15 +181,15 @@ def _stats(options: argparse.Namespace) -> None:
     files = run_ready_files(options.path)
     with progress_bar("pictures", EXTRA) as progress:
         found = statistics(files, progress)
-    sys.stdout.write("\n".join(_table(found, [file.name for file in files])) + "\n")
+    print_lines(_table(found, [printable(file.name) for file in files], [file.name for file in files]))
 
 
-def _table(found: Statistics, files: list[str]) -> list[str]:
-    wide = max([len(task.name) for task in found.samples] + [24]) + 2
-    lines = ["task".ljust(wide) + "pictures".rjust(12) + "".join(name.rjust(14) for name in files)]
+def _table(found: Statistics, shown: list[str], files: list[str]) -> list[str]:
+    wide = max([len(printable(task.name)) for task in found.samples] + [24]) + 2
+    lines = ["task".ljust(wide) + "pictures".rjust(12) + "".join(name.rjust(14) for name in shown)]
 
     def row(name: str, pictures: int, samples: list[int]) -> str:
-        return name.ljust(wide) + f"{pictures:12,}" + "".join(f"{count:14,}" for count in samples)
+        return printable(name).ljust(wide) + f"{pictures:12,}" + "".join(f"{count:14,}" for count in samples)
 
     for category, tasks in found.categories().items():
         for task in tasks:

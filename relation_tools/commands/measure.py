@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relation_core.errors import DatasetError
+from relation_core.errors import DatasetError, printable
 from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_STEPS, SEED
 from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
 from .extras import HEADLESS, require
 from .number_option import NumberOption
+from .shown import print_lines
 
 if TYPE_CHECKING:
     from ..diffusers_host.models import ModelFiles
@@ -77,7 +77,7 @@ def _measure(options: argparse.Namespace) -> None:
         raise DatasetError("Expected a FILE and --cache, or --landscapes: give what is to be measured on.")
     else:
         lines, record = _on_file(files, options)
-    sys.stdout.write("\n".join(lines) + "\n")
+    print_lines(lines)
     if options.output is not None:
         with appearing(options.output) as unfinished:
             unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -118,11 +118,11 @@ def _sorted(accuracy: SplitAccuracy) -> list[tuple[str, tuple[int, int]]]:
 
 def _table(found: Mapping[Exemplars, Accuracy]) -> list[str]:
     own = found["own"]
-    wide = max(len(task) for task in [*own.asked, *_WORDS.values()]) + 2
+    wide = max(len(printable(task)) for task in [*own.asked, *_WORDS.values()]) + 2
     lines = [f"{_WORDS[shown].ljust(wide)}{accuracy.share:7.1%}" for shown, accuracy in found.items()]
     lines += [f"{'by chance'.ljust(wide)}{own.chance:7.1%}", ""]
     for task in sorted(own.asked):
-        lines.append(f"{task.ljust(wide)}{own.right[task] / own.asked[task]:7.1%} of {own.asked[task]}")
+        lines.append(f"{printable(task).ljust(wide)}{own.right[task] / own.asked[task]:7.1%} of {own.asked[task]}")
     return lines
 
 

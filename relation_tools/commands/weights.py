@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from relation_core.adapter.keys import ADAPTER_FILE
 
 from .bar import byte_bar, progress_bar
 from .extras import PICTURES, require
+from .shown import print_lines
 
 EXTRA = "weights"
 NEEDS = (*PICTURES, "torch", "einops", "safetensors")
@@ -82,4 +82,4 @@ def _inspect(options: argparse.Namespace) -> None:
     require(EXTRA, *NEEDS)
     from ..weights.inspection import inspect_file  # noqa: PLC0415 - help needs no PyTorch
 
-    sys.stdout.write(inspect_file(options.file) + "\n")
+    print_lines(inspect_file(options.file))

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from PIL import Image
 
-from relation_core.errors import PictureError
+from relation_core.errors import PictureError, printable
 from relation_core.pictures.contained import contained
 from relation_core.pictures.picture_file import read_picture
 from relation_core.samples.samples import Sample
@@ -92,7 +92,11 @@ def render_report(
     last = last_entries(read_journal(run.journal))
     failed = {index: entry.message for index, entry in sorted(last.items()) if entry.event == "failed"}
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown_text,
     )
     return environment.get_template("report.html.jinja").render(
         title=options.title,
@@ -116,6 +120,11 @@ def render_report(
 def format_number(metric: str, value: float) -> str:
     """Write a score with as many digits as the paper does."""
     return f"{value:.{_DIGITS.get(metric, 3)}f}"
+
+
+def _shown_text(value: object) -> object:
+    """Show marks that turn the direction of writing, and the like, as escapes."""
+    return printable(value) if type(value) is str else value
 
 
 def _shown(sample: Sample, scores: SampleScores, folder: Path, run: RunFolder) -> ShownSample | None:

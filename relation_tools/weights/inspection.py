@@ -21,8 +21,8 @@ RELEASED = RelationConfig(
 """The released adapter, for FLUX.1-dev."""
 
 
-def inspect_file(path: Path) -> str:
-    """Describe an adapter, a SigLIP vision model or a saved relation in some lines of text.
+def inspect_file(path: Path) -> list[str]:
+    """Describe an adapter, a SigLIP vision model or a saved relation in some lines, fit to be shown.
 
     Raises:
         CheckpointError: the file is none of these, is damaged, or does not fit FLUX.1-dev; the message says which.
@@ -35,7 +35,7 @@ def inspect_file(path: Path) -> str:
         lines = _vision(path)
     else:
         lines = _adapter(open_adapter(path))
-    return "\n".join(printable(line) for line in (f"{path}", *_contents(checkpoint), *lines))
+    return [printable(line) for line in (f"{path}", *_contents(checkpoint), *lines)]
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:
