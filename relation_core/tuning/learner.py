@@ -14,6 +14,7 @@ from ..relation.streaming import Matrix
 from .attended import Attended, attended_by_block
 from .flow import LatentPair, Predict, flow_losses, split_samples
 from .levels import draw_levels
+from .moments import load_moments
 from .settings import TuningError, TuningSettings
 
 LEVELS_A_PAIR = 4
@@ -145,13 +146,25 @@ class Learner:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Resume from a state."""
+        """Resume from a state.
+
+        Raises:
+            AttributeError, KeyError, RuntimeError, TypeError, ValueError: it is no state of this learning.
+        """
+        losses = [float(loss) for loss in state["losses"]]
+        checks = [(int(step), float(loss)) for step, loss in state["checks"]]
+        best = state["best"]
+        found = [state["tokens"]] if best is None else [state["tokens"], best]
+        if any(value.shape != self._tokens.shape or not bool(value.isfinite().all()) for value in found):
+            raise ValueError("its tokens are of another shape, or not finite")
+        if (best is None) != (not checks) or len(losses) != state["step"]:
+            raise ValueError("its losses are not those of its steps")
+        if state["step"]:
+            load_moments(self._optimizer, state["optimizer"])
         with torch.no_grad():
             self._tokens.copy_(state["tokens"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._best = None if state["best"] is None else state["best"].to(self._device)
-        self.step, self.losses = state["step"], list(state["losses"])
-        self.checks = [(int(step), float(loss)) for step, loss in state["checks"]]
+        self._best = None if best is None else best.to(self._device)
+        self.step, self.losses, self.checks = state["step"], losses, checks
 
     def _attend(self, tokens: torch.Tensor) -> Attended:
         flat = tokens.flatten(0, 1).to(self._dtype)

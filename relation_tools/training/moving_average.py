@@ -39,9 +39,16 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Resume the averages of an earlier run, or start from the weights if it had none."""
+        """Resume the averages of an earlier run, or start from the weights if it had none.
+
+        Raises:
+            ValueError: an average has another shape than its parameter.
+        """
         for name, average in self._averages.items():
-            average.copy_(state.get(name, self._parameters[name]))
+            value = state.get(name, self._parameters[name])
+            if value.shape != average.shape:
+                raise ValueError(f"the average of '{name}' is {tuple(value.shape)}, expected {tuple(average.shape)}")
+            average.copy_(value)
 
     @contextmanager
     @torch.no_grad()

@@ -13,12 +13,13 @@ from typing import Annotated
 import torch
 
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, LEARNING_RATE, SEED, check_settings
+from relation_core.tuning.moments import load_moments
 from relation_core.weights.lock import alone_in
 
 from .curve import Curve
 from .learning_rate import learning_rate_factor
 from .run_identity import MADE_WITH, check_identity
-from .run_state import load_state, save_state
+from .run_state import copy_weights, going_on, load_state, save_state
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,12 +87,13 @@ def _pretrain(
 
 def _resume(module: torch.nn.Module, optimizer: torch.optim.Optimizer, states: Path, identity: dict[str, str]) -> int:
     """Restore the last state, if there is one, and return the number of steps done."""
-    state = load_state(states)
+    state = load_state(states, ("module", "optimizer"))
     if state is None:
         return 0
     check_identity(state, identity, states)
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
+    with going_on(states):
+        copy_weights(module.state_dict(), state["module"])
+        load_moments(optimizer, state["optimizer"])
     _LOG.info("Continuing after step %d.", state["step"])
     return state["step"]
 

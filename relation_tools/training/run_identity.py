@@ -48,13 +48,19 @@ def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Pat
     Raises:
         CheckpointError: something differs; the message names it.
     """
-    before: Mapping[str, str] | None = state.get(MADE_WITH)
+    before: Any = state.get(MADE_WITH)
+    if before is not None and not isinstance(before, dict):
+        raise CheckpointError(
+            f"The newest state in {folder} is damaged: it does not say what it was made with. Expected the state of "
+            "this run: remove it to go on from the one before, or start over."
+        )
     if before is None:
         _LOG.warning(
             "The states in %s do not name the settings that they were made with; they are not checked.", folder
         )
         return
-    names = sorted({*before, *now})
+    before = cast("dict[str, str]", before)
+    names = sorted({*map(str, before), *now})
     differing = [name for name in names if before.get(name) != now.get(name)]
     if differing:
         changes = ", ".join(

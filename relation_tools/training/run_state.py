@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from relation_core.errors import CheckpointError
+from relation_core.errors import CheckpointError, RelationAdapterError
 from relation_core.weights.atomic import appearing
+from relation_core.weights.opened_file import OpenedFile
+from relation_core.weights.pickled_file import zip_claims
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"state-(\d{8,})\.pt")
@@ -45,8 +49,12 @@ def saved_states(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.removeprefix("state-")))
 
 
-def load_state(folder: Path) -> dict[str, Any] | None:
+def load_state(folder: Path, keys: Collection[str] = ()) -> dict[str, Any] | None:
     """Read the newest state that is whole; None if there is none at all. Damaged ones are named.
+
+    Args:
+        folder: of the states.
+        keys: what a state holds, beside its step.
 
     Raises:
         CheckpointError: none of those that are there can be read.
@@ -54,7 +62,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     problem: CheckpointError | None = None
     for path in reversed(saved_states(folder)):
         try:
-            return _read_state(path)
+            return _read_state(path, keys)
         except CheckpointError as error:  # noqa: PERF203 - there are as many as the run keeps
             problem = problem or error
             _LOG.warning("%s The state before it is taken, if there is one.", error)
@@ -63,15 +71,61 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+@contextmanager
+def going_on(folder: Path) -> Generator[None]:
+    """Name the folder of a state whose contents do not fit what goes on from it.
+
+    Raises:
+        CheckpointError: in the block, a part of the state is of another form.
+    """
     try:
+        yield
+    except RelationAdapterError:
+        raise
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"The newest state in {folder} is damaged ({type(error).__name__}: {str(error)[:200]}). Expected the state "
+            "of this run: remove it to go on from the one before, or start over."
+        ) from error
+
+
+def copy_weights(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Give tensors the values in a state.
+
+    Raises:
+        ValueError: there are others than were saved, or they have other shapes; nothing is copied.
+    """
+    shapes = ({name: tuple(tensor.shape) for name, tensor in part.items()} for part in (targets, found))
+    expected, saved = shapes
+    differing = sorted(name for name in {*expected, *saved} if expected.get(name) != saved.get(name))
+    if differing:
+        name = differing[0]
+        raise ValueError(f"'{name}' is {saved.get(name, 'missing')}, expected {expected.get(name, 'none')}")
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(found[name])
+
+
+def _read_state(path: Path, keys: Collection[str]) -> dict[str, Any]:
+    try:
+        zip_claims(OpenedFile(path))  # before anything is allocated
         state: object = torch.load(path, map_location="cpu", weights_only=True)
-        problem = "it holds no step"
     except Exception as error:  # unpickling damaged bytes can raise almost anything
-        state, problem = None, str(error)[:200]
-    if isinstance(state, dict) and "step" in state:
-        return cast("dict[str, Any]", state)
-    raise CheckpointError(
+        raise _unusable(path, str(error)[:200]) from error
+    if not isinstance(state, dict):
+        raise _unusable(path, "it holds no step")
+    found = cast("dict[str, Any]", state)
+    missing = [key for key in ("step", *keys) if key not in found]
+    if missing:
+        raise _unusable(path, f"it lacks {', '.join(missing)}")
+    step = found["step"]
+    if type(step) is not int or step != int(path.stem.removeprefix("state-")):
+        raise _unusable(path, f"its step is {str(step)[:20]!r}")
+    return found
+
+
+def _unusable(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(
         f"{path} cannot be read ({problem}). Expected the state of a training run: remove it to go on from "
         "the one before."
     )

@@ -13,6 +13,7 @@ import torch
 from relation_core.progress import Silent
 from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample, read_samples
+from relation_core.tuning.moments import load_moments
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
@@ -28,7 +29,7 @@ from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
 from .processes import start_processes
 from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
-from .run_state import load_state, save_state
+from .run_state import copy_weights, going_on, load_state, save_state
 from .settings import RunSettings
 from .sheets import draw_results, one_of_each_task
 from .texts import EmptyTexts, Texts, open_texts
@@ -111,15 +112,15 @@ class Trainer:
         return make_questions(samples, tasks, cache, count, self.settings.seed), cache
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> int:
-        state = load_state(self.settings.output / "states")
+        folder = self.settings.output / "states"
+        state = load_state(folder, ("trained", "average", "optimizer"))
         if state is None:
             return 0
-        check_identity(state, self.identity, self.settings.output / "states")
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["trained"][name])
-        optimizer.load_state_dict(state["optimizer"])
-        self.average.load(state["average"])
+        check_identity(state, self.identity, folder)
+        with going_on(folder):
+            copy_weights(self.parameters, state["trained"])
+            load_moments(optimizer, state["optimizer"])
+            self.average.load(state["average"])
         _LOG.info("Continuing after step %d.", state["step"])
         return state["step"]
 

@@ -28,11 +28,11 @@ from ..diffusers_host.identity import models_identity
 from ..diffusers_host.opening import open_pipeline
 from ..diffusers_host.pipeline import RelationPipeline
 from ..diffusers_host.sampling import draw_noise
-from ..training.run_state import load_state, save_state
 from .interrupt import asked_to_stop
 from .output import Output
 from .pair_files import find_pairs
 from .records import draw_losses, draw_sheet
+from .resuming import keep, resume
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 LossBar = Callable[[int, int], AbstractContextManager[Callable[[float], None]]]
@@ -135,20 +135,13 @@ def _identity(
 def _learn(run: _Run, settings: TuningSettings, loss_bar: LossBar) -> None:
     """Take all remaining steps; if asked to stop, keep the state that the same command resumes from."""
     learner = run.learner
-    state = load_state(run.output.states)
-    if state is not None:
-        if state["identity"] != run.identity:
-            raise TuningError(
-                f"{run.output.states} holds the start of another run: other pairs, models or settings. Expected "
-                "the same. Give the same options to continue it, or --overwrite to start over."
-            )
-        learner.load(state)
+    if resume(learner, run.output.states, run.identity):
         _LOG.info("Continuing after step %d.", learner.step)
     with loss_bar(settings.steps, learner.step) as report, asked_to_stop() as stop:
         while not learner.done:
             report(_step(run))
             if stop() or learner.step % settings.check_every == 0:
-                _save(run)
+                keep(learner, run.output.states, run.identity)
             if stop():
                 _LOG.info("Stopped after step %d. Run the same command again to continue.", learner.step)
                 raise KeyboardInterrupt
@@ -168,10 +161,6 @@ def _check(run: _Run) -> None:
     except TuningError:
         shutil.rmtree(run.output.states, ignore_errors=True)
         raise
-
-
-def _save(run: _Run) -> None:
-    save_state(run.output.states, run.learner.step, {**run.learner.state(), "identity": run.identity}, keep=1)
 
 
 def _draw_results(
