@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from relation_core.files.regular_file import open_regular
+from relation_core.pictures.picture_file import MAX_BYTES
 
 _PIECE = 1 << 24
 _SHORT = 1 << 26
@@ -14,17 +15,30 @@ _SHORT = 1 << 26
 _SAMPLES, _SAMPLE = 64, 1 << 16
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, most: int | None = None) -> str:
     """Hash a file's bytes.
 
+    Args:
+        path: the file.
+        most: bytes that it may have; None for any number.
+
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is larger.
     """
     digest = blake2b(digest_size=16)
-    with open_regular(path) as stream:
+    with open_regular(path, most) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def picture_digest(path: Path) -> str:
+    """Hash the bytes of what is called a picture.
+
+    Raises:
+        OSError: it cannot be read, or is larger than any picture that is read.
+    """
+    return file_digest(path, MAX_BYTES)
 
 
 def contents_fingerprint(path: Path, parts: Iterable[str] = ()) -> str:

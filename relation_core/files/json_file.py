@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .regular_file import SETTINGS_BYTES, read_regular
+
+_DEEPEST = 100
 
 
 def read_text(path: Path, most: int = SETTINGS_BYTES) -> str:
@@ -53,6 +55,29 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: as :func:`read_json`.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    check_depth(value)
+    return value
+
+
+def check_depth(value: Any) -> None:
+    """Refuse dictionaries and lists in which what walks through them would run out of stack.
+
+    Raises:
+        ValueError: they are nested more than 100 deep.
+    """
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (
+                cast("dict[str, Any]", outer).values() if isinstance(outer, dict) else cast("list[Any]", outer)
+            )
+        ]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")

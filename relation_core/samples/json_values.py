@@ -18,6 +18,8 @@ _SPENT_ON_DEPTH = 10_000
 """Characters that a value counts as if it is nested too deeply."""
 _BYTES = 128 << 20
 """The largest file that is held in memory, in bytes."""
+_STREAMED = 2 << 30
+"""The largest file that is read line by line, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def read_values(path: Path) -> Iterator[Located]:
     The time is linear in the file's length, whatever it contains.
 
     Raises:
-        OSError: the file cannot be read, is no regular file, or has to be held in memory and is larger than 128 MiB.
+        OSError: the file cannot be read, is no regular file, or is larger than 2 GiB,
+            or than 128 MiB where it has to be held in memory.
     """
     yield from _lines(path) if _is_line_by_line(path) else _document(path)
 
@@ -53,13 +56,13 @@ def read_values(path: Path) -> Iterator[Located]:
 def _is_line_by_line(path: Path) -> bool:
     if path.suffix.lower() != ".jsonl":
         return False
-    with open_regular(path) as file:
+    with open_regular(path, _STREAMED) as file:
         first = next((line for line in _split(file) if line.strip()), b"")
     return isinstance(_decode_line(first), dict)
 
 
 def _lines(path: Path) -> Iterator[Located]:
-    with open_regular(path) as file:
+    with open_regular(path, _STREAMED) as file:
         for number, line in enumerate(_split(file), 1):
             if line.strip():
                 yield Located(number, _decode_line(line))

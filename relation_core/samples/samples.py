@@ -143,6 +143,6 @@ def _load_table(table: Path) -> dict[str, dict[str, str]]:
         return {name: {key: str(fields[key]) for key in ("folder", "category")} for name, fields in tasks.items()}
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
-            f"Cannot use '{table}': {error!r}. Expected the file that `dataset build` writes; build the dataset "
-            "again, or remove the file."
+            f"Cannot use '{table}' ({type(error).__name__}: {str(error)[:200]}). Expected the file that `dataset "
+            "build` writes; build the dataset again, or remove the file."
         ) from error

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from relation_core.files.regular_file import open_regular
 
-from ..fingerprints import file_digest, weights_fingerprint
+from ..fingerprints import picture_digest, weights_fingerprint
 from .settings import EditSettings
 
 _KEY = "relation-adapter-edit"
@@ -45,7 +45,7 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
     Raises:
         OSError: an exemplar cannot be read.
     """
-    exemplars = [file_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
+    exemplars = [picture_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
     relation = None if options.relation is None else _model_identity(options.relation)
     told = (settings, options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
     return _digest((told, exemplars, relation, models_identity(options, options.relation is None)))
@@ -57,7 +57,7 @@ def result_identity(edit: str, source: Path) -> str:
     Raises:
         OSError: the source cannot be read.
     """
-    return _digest((edit, file_digest(source)))
+    return _digest((edit, picture_digest(source)))
 
 
 def png_identity(identity: str) -> PngImagePlugin.PngInfo:

@@ -16,6 +16,8 @@ from .errors import EvaluationError
 
 _LONGEST = 1 << 20
 """Bytes of a line."""
+_BYTES = 256 << 20
+"""The most that is read of a journal."""
 _LOG = logging.getLogger(__name__)
 Event = Literal["submitted", "done", "failed"]
 
@@ -68,7 +70,7 @@ def read_journal(path: Path) -> list[Entry]:
     found: list[Entry] = []
     damaged = 0
     try:
-        with open_regular(path) as file:
+        with open_regular(path, _BYTES) as file:
             while line := file.readline(_LONGEST):
                 entry = _entry(line)
                 found += [entry] if entry is not None else []

@@ -13,7 +13,7 @@ from relation_core.files.json_file import read_json
 from relation_core.files.regular_file import open_regular
 from relation_core.weights.atomic import write_whole
 
-from ..fingerprints import file_digest
+from ..fingerprints import picture_digest
 from .errors import EvaluationError
 
 _LOG = logging.getLogger(__name__)
@@ -49,9 +49,10 @@ class RunFolder:
                     "folder, or remove this one."
                 )
         if found is None:
-            if record.exists() and any(self._depending()):
+            if any(self._depending()):
+                what = "damaged" if record.exists() else "gone"
                 raise EvaluationError(
-                    f"'{record}' is damaged, so it is not known what the results in '{self.folder}' were made with. "
+                    f"'{record}' is {what}, so it is not known what the results in '{self.folder}' were made with. "
                     "Choose another folder, or remove this one."
                 )
             write_whole(record, json.dumps(made_with, indent=2).encode())
@@ -110,7 +111,7 @@ def pictures_digest(paths: Iterable[Path]) -> str:
 
 def _contents(path: Path) -> str:
     try:
-        return file_digest(path)
+        return picture_digest(path)
     except (OSError, ValueError):
         return "unreadable"
 

@@ -41,11 +41,7 @@ class Template:
     @property
     def result_node(self) -> str | None:
         """The node titled "result", if there is one: the one whose picture is taken."""
-        titled = [
-            name
-            for name, node in self.nodes.items()
-            if str(node.get("_meta", {}).get("title", "")).strip().casefold() == RESULT_TITLE
-        ]
+        titled = [name for name, node in self.nodes.items() if _title(node).strip().casefold() == RESULT_TITLE]
         return titled[0] if len(titled) == 1 else None
 
     def filled(self, values: Values) -> dict[str, Any]:
@@ -83,6 +79,11 @@ def load_template(path: Path) -> Template:
             f"{', '.join(f'{{{{{name}}}}}' for name in PLACES)} as values of inputs; the three pictures are needed."
         )
     return Template(cast("dict[str, Any]", nodes))
+
+
+def _title(node: dict[str, Any]) -> str:
+    found: Any = node.get("_meta")
+    return str(cast("dict[str, Any]", found).get("title", "")) if isinstance(found, dict) else ""
 
 
 def _filled(part: Any, values: Values) -> Any:

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from relation_core.errors import RelationAdapterError
-from relation_core.files.json_file import read_text
+from relation_core.files.json_file import check_depth, read_text
 from relation_core.settings.bounds import shortened_value
 
 Settings = TypeVar("Settings")
-_BYTES = 1 << 20
-"""The most that is read of a settings file."""
+_BYTES, _LONGEST_LINE = 1 << 16, 1 << 12
+"""The most that is read of a settings file, and of a line of it: the time that TOML takes grows faster than a line."""
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -61,10 +61,14 @@ def read_settings(file: Path, of: type[Settings]) -> Settings:
 
 
 def _parse(text: str) -> dict[str, Any]:
+    if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE:
+        raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} letters")
     try:
-        return _toml().loads(text)
+        table: dict[str, Any] = _toml().loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    check_depth(table)
+    return table
 
 
 def _toml() -> Any:
