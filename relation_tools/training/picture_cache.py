@@ -1,4 +1,4 @@
-"""Latents and vision features of a dataset's pictures, computed once and mapped from disk."""
+"""Latents and vision features of a dataset's pictures, computed once and read from disk."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 from relation_core.weights.atomic import write_whole
 from relation_core.weights.lock import alone_in
 
-from ..fingerprints import file_digest
-from .cache_arrays import allocate, mapped
+from ..fingerprints import picture_digest
+from .cache_arrays import RowArray, allocate, open_rows
 
 _BATCH = 32
 _FORMAT = "1"
@@ -123,11 +123,11 @@ class PictureCache:
     def latents(self, rows: np.ndarray) -> torch.Tensor:
         """(B, 16, height / 8, width / 8) float32, of rows of one size."""
         array = self._latents[self._names[self._bucket[rows[0]]]]
-        return torch.from_numpy(array[self._place[rows]]).float()
+        return torch.from_numpy(array.read(self._place[rows])).float()
 
     def pooled(self, rows: np.ndarray) -> torch.Tensor:
         """(..., vision_dim) float32."""
-        return torch.from_numpy(self._pooled[rows])
+        return torch.from_numpy(self._pooled.read(rows))
 
     def picture(self, row: int) -> Image.Image:
         """The picture of a row, as it is on disk."""
@@ -208,18 +208,18 @@ def _latent_size(path: Path, long_side: int) -> str:
     return f"{width}x{height}"
 
 
-def _open_arrays(folder: Path, plan: _Plan, writable: bool = False) -> dict[str, np.ndarray] | None:
-    """Map all arrays; None where one is missing or damaged."""
-    found: dict[str, np.ndarray] = {}
+def _open_arrays(folder: Path, plan: _Plan, writable: bool = False) -> dict[str, RowArray] | None:
+    """Open all arrays; None where one is missing or damaged."""
+    found: dict[str, RowArray] = {}
     for name, (shape, dtype) in plan.arrays().items():
-        array = mapped(folder / f"{name}.npy", shape, dtype, writable)
+        array = open_rows(folder / f"{name}.npy", shape, dtype, writable)
         if array is None:
             return None
         found[name] = array
     return found
 
 
-def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, np.ndarray]:
+def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, RowArray]:
     arrays = _open_arrays(folder, plan, writable=True)
     if arrays is not None:
         return arrays
@@ -236,22 +236,23 @@ def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, np.ndarray]:
 
 def _fill(folder: Path, root: Path, plan: _Plan, encoders: Encoders, progress: Progress) -> None:
     arrays = _writable_arrays(folder, plan)
-    done, pooled = arrays[_DONE], arrays[_POOLED]
-    progress.start(int((done == 0).sum()))
+    pooled = arrays[_POOLED]
+    done = arrays[_DONE].read(np.arange(len(arrays[_DONE])))
+    progress.start(int((done != 1).sum()))
     for size, rows in _batches(plan, done):
-        latents: Any = arrays[f"latents_{size}"]
+        latents = arrays[f"latents_{size}"]
         pictures = [_read(root / plan.files[row]) for row in rows]
         changed = [row for row in rows if _digest(root / plan.files[row]) != plan.digests[row]]
         if changed:
             raise DatasetError(f"'{root / plan.files[changed[0]]}' was changed while it was encoded. Run again.")
         width, height = map(int, size.split("x"))
         image = torch.cat([resize_source(from_pil(picture), (width, height)) for picture in pictures])
-        latents[[plan.places[row][1] for row in rows]] = encoders.latents(image).numpy().astype(np.float16)
+        latents.write([plan.places[row][1] for row in rows], encoders.latents(image).numpy().astype(np.float16))
         pixels = vision_pixels([resize_exemplar(picture) for picture in pictures], encoders.image_size)
-        pooled[rows] = encoders.pooled(pixels).numpy()
-        latents.flush()
-        cast("Any", pooled).flush()
-        done[rows] = 1
+        pooled.write(rows, encoders.pooled(pixels).numpy())
+        latents.sync()
+        pooled.sync()
+        arrays[_DONE].write(rows, np.ones(len(rows), np.uint8))
         for _ in rows:
             progress.step()
 
@@ -276,7 +277,7 @@ def _read(path: Path) -> Image.Image:
 
 def _digest(path: Path) -> str:
     try:
-        return file_digest(path)
+        return picture_digest(path)
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"Cannot read the picture '{path}': {error}. `dataset validate` lists all of them."
