@@ -13,6 +13,8 @@ from ..flux.sizes import HEAD_DIM
 from ..weights.stored_tensor import StoredTensor
 from .keys import ADAPTER_ADDRESS, block_keys
 
+_MOST_IN_A_VECTOR = 1 << 26
+"""The released adapter's longest has 2^19. Vectors are read whole."""
 FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 
 
@@ -66,6 +68,7 @@ def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int 
             f"{second.shape}, norm.weight {norm.shape}, {block_keys(0)[0]} {key.shape}; "
             "expected two matrices, a vector and a matrix, and nothing of size 0. Download the file again."
         )
+    _check_vectors(tensors, path)
     config = RelationConfig(
         blocks=sum(1 for name in tensors if name.startswith("ip_adapter.")) // 2,
         heads=max(1, key.shape[0] // head_dim),
@@ -83,6 +86,15 @@ def infer_config(tensors: Mapping[str, StoredTensor], path: Path, head_dim: int 
                 f"again from {ADAPTER_ADDRESS}."
             )
     return config
+
+
+def _check_vectors(tensors: Mapping[str, StoredTensor], path: Path) -> None:
+    vast = [name for name, tensor in tensors.items() if tensor.ndim == 1 and tensor.numel() > _MOST_IN_A_VECTOR]
+    if vast:
+        raise CheckpointError(
+            f"'{vast[0]}' in {path} has {tensors[vast[0]].numel():,} values; expected at most {_MOST_IN_A_VECTOR:,}. "
+            f"Download the file again from {ADAPTER_ADDRESS}."
+        )
 
 
 def expected_shapes(config: RelationConfig) -> dict[str, tuple[int, ...]]:

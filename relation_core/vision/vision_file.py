@@ -19,6 +19,8 @@ from ..weights.stored_tensor import StoredTensor
 
 VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 
+_MOST_BYTES = 4 << 30
+"""Of a vision model; so400m has 1.7 GB in float32."""
 HEAD_PREFIX = "vision_model.head."
 _IGNORED = re.compile(r"text_model\..*|logit_scale|logit_bias|vision_model\.embeddings\.position_ids")
 """Parts of a full SigLIP that the vision model does not need: its text tower and similarity scale."""
@@ -78,6 +80,7 @@ def open_vision(path: str | Path) -> VisionFile:
     stored = {name: tensor for name, tensor in checkpoint.stored.items() if not _IGNORED.fullmatch(name)}
     _check_dtypes(stored, path)
     config = _find_config(stored, path)
+    _check_size(stored, path)
     tensors = {name: tensor.read() for name, tensor in stored.items()}
     _check_finite(tensors, path)
     return VisionFile(
@@ -132,6 +135,15 @@ def _check_dtypes(tensors: Mapping[str, StoredTensor], path: Path) -> None:
                 f"{quoted(name)} in {path} is stored as {tensor.dtype}; expected bfloat16, float16 or float32. "
                 f"{_remedy()}"
             )
+
+
+def _check_size(tensors: Mapping[str, StoredTensor], path: Path) -> None:
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    if size > _MOST_BYTES:
+        raise CheckpointError(
+            f"{path} has {size / 1e9:,.1f} GB of weights; expected at most {_MOST_BYTES / 1e9:,.1f} GB, as no vision "
+            f"model that an adapter sees through has more. {_remedy()}"
+        )
 
 
 def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
