@@ -6,7 +6,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -44,8 +44,12 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> Mapping[str, torch.Tensor]:
-        """Views into the mapped file, for models too large for memory: reading one touches only its own pages."""
-        return {name: tensor.mapped() for name, tensor in self.stored.items()}
+        """All of them, read.
+
+        Raises:
+            CheckpointError: the file was changed since it was opened.
+        """
+        return {name: tensor.load() for name, tensor in self.stored.items()}
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -80,7 +84,8 @@ def _read_pickle(path: Path) -> Checkpoint:
         raise
     except Exception as error:  # unpickling damaged bytes can raise almost anything
         raise CheckpointError(_pickle_problem(path, error)) from error
-    return Checkpoint(path, _flatten(file, content, claims, records), {})
+    stored = _flatten(file, content, claims, records)
+    return Checkpoint(path, {name: _unmapped(tensor) for name, tensor in stored.items()} if mappable else stored, {})
 
 
 def _pickle_problem(path: Path, error: Exception) -> str:
@@ -142,6 +147,11 @@ def _flatten(file: OpenedFile, content: object, claims: Any, records: Mapping[st
     return tensors
 
 
+def _unmapped(stored: StoredTensor) -> StoredTensor:
+    """Copy a tensor that is held into memory: PyTorch has it mapped."""
+    return stored if stored.held is None else replace(stored, held=stored.held.clone())
+
+
 def _plain(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
     tensor = torch.Tensor.detach(tensor)
     problem = None
@@ -156,16 +166,16 @@ def _plain(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _placed(file: OpenedFile, tensor: torch.Tensor, claim: Any, records: Mapping[str, int]) -> StoredTensor:
-    """Find where a tensor lies in the file; a tensor that is not contiguous rows there is kept as it is."""
+    """Find where a tensor lies in the file; one that does not lie there value by value is held, as a copy in memory."""
     as_claimed = (
         isinstance(claim, TensorClaim)
         and claim.storage.key in records
         and (claim.dtype, claim.shape, claim.stride) == (tensor.dtype, tuple(tensor.shape), tensor.stride())
-        and tensor.is_contiguous()
         and not tensor.is_neg()
         and not tensor.is_conj()
     )
     if not as_claimed:
         return StoredTensor(tensor.dtype, tuple(tensor.shape), file, 0, tensor)
     offset = records[claim.storage.key] + claim.offset * tensor.dtype.itemsize
-    return StoredTensor(tensor.dtype, tuple(tensor.shape), file, offset)
+    stride = None if tensor.is_contiguous() else tensor.stride()
+    return StoredTensor(tensor.dtype, tuple(tensor.shape), file, offset, stride=stride)

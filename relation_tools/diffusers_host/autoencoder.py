@@ -5,7 +5,9 @@ Latents here are the transformer's: (z - shift) * scale.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,13 +22,15 @@ from relation_core.flux.sizes import LATENT_CHANNELS, LATENT_SCALE, LATENT_SHIFT
 from relation_core.flux.source import check_latent
 from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import described
+from relation_core.weights.stored_tensor import StoredTensor
 
-from .comfy_weights import part_of, unscaled
-from .folders import has_config, open_folder
-from .strict_load import load_strictly
+from .comfy_weights import is_weight, part_of, unscaled
+from .folders import first_words, has_config, open_folder
+from .strict_load import check_shapes, load_strictly
 
 Autoencoder = AutoencoderKL | AutoencoderTiny
 _Tensors = dict[str, torch.Tensor]
+_SCALARS = {"vae_scale": 1.0, "vae_shift": 0.0}
 _PREFIXES = ("vae.", "first_stage_model.")
 """Where a whole checkpoint keeps its autoencoder."""
 
@@ -98,33 +102,48 @@ def _open_folder(folder: Path, dtype: torch.dtype) -> Autoencoder:
 
 def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
     checkpoint = read_checkpoint(path)
-    tensors = unscaled(part_of(checkpoint.tensors, _PREFIXES), checkpoint.metadata, path)
-    try:
-        if "taesd_decoder.1.weight" in tensors:
-            model, state = _tiny(tensors)
-        elif "decoder.conv_in.weight" in tensors:
-            model, state = _full(tensors)
-        else:
-            raise CheckpointError(
-                f"{path} holds {described(tensors)}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one."
-            )
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path} is not a complete autoencoder ({error}). Download the file again.") from error
+    stored = part_of(checkpoint.stored, _PREFIXES)
+    scalars = {name: _scalar(stored.pop(name, None), default, path) for name, default in _SCALARS.items()}
+    planned = {name: torch.empty(tensor.shape, device="meta") for name, tensor in stored.items() if is_weight(name)}
+    model, shapes = _made(planned, scalars, path)  # what does not fit is refused before it is read
+    check_shapes(model, {name: tuple(tensor.shape) for name, tensor in shapes.items()}, path)
+    _, state = _made(unscaled(stored, checkpoint.metadata, path), scalars, path)
     return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
 
 
-def _tiny(tensors: _Tensors) -> tuple[AutoencoderTiny, _Tensors]:
+def _made(tensors: _Tensors, scalars: Mapping[str, float], path: Path) -> tuple[Autoencoder, _Tensors]:
+    """Make the model of a file's tensors, without values, and name the tensors as it does."""
+    try:
+        if "taesd_decoder.1.weight" in tensors:
+            return _tiny(tensors, **scalars)
+        if "decoder.conv_in.weight" in tensors:
+            return _full(tensors)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{path} is not a complete autoencoder ({first_words(error)}). Download the file again."
+        ) from error
+    raise CheckpointError(
+        f"{path} holds {described(tensors)}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one."
+    )
+
+
+def _scalar(stored: StoredTensor | None, default: float, path: Path) -> float:
+    value = default if stored is None else float(stored.read().float()) if stored.numel() == 1 else math.nan
+    if not math.isfinite(value) or (default and not value):
+        raise CheckpointError(f"{path} has no usable scale or shift. Download the file again.")
+    return value
+
+
+def _tiny(tensors: _Tensors, vae_scale: float, vae_shift: float) -> tuple[AutoencoderTiny, _Tensors]:
     """Take TAESD's layout: its latents are the model's, but for the scale and the shift in the file."""
-    scale = float(tensors.pop("vae_scale", torch.tensor(1.0)))
-    shift = float(tensors.pop("vae_shift", torch.tensor(0.0)))
     with torch.device("meta"):
         model = AutoencoderTiny(
             latent_channels=tensors["taesd_decoder.1.weight"].shape[1],
             # z = encoded / scale + shift is what ComfyUI's loader gives, before it becomes the model's latent.
-            scaling_factor=LATENT_SCALE / scale,
-            shift_factor=scale * (LATENT_SHIFT - shift),  # type: ignore[arg-type]
+            scaling_factor=LATENT_SCALE / vae_scale,
+            shift_factor=vae_scale * (LATENT_SHIFT - vae_shift),  # type: ignore[arg-type]
         )
     return model, {_tiny_name(name): tensor for name, tensor in tensors.items()}
 

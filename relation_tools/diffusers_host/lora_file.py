@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.files.json_file import parse_json
 from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import FileKind, described, quoted, recognise, shortened
+from relation_core.weights.stored_tensor import StoredTensor
 
 from .lora_names import Place, places
 
@@ -33,34 +35,36 @@ _PARTS = (
 _TEXT = re.compile(r"(text_encoder|lora_te|text_encoders|te\d?[._])")
 _METADATA = "lora_adapter_metadata"
 """Where diffusers keeps the settings of a LoRA, as JSON."""
+_MOST_RANK = 1024
+"""What a small matrix is given more of than it has rows and columns."""
 _UNKNOWN = ("use_bdlora", "use_qalora", "alora_invocation_tokens", "layer_replication", "fan_in_fan_out")
 """Settings that are not supported when they are on."""
 
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA, mapped into memory."""
+    """A LoRA on disk, of which nothing is read yet."""
 
     path: Path
-    modules: Mapping[str, Mapping[str, torch.Tensor]]
+    modules: Mapping[str, Mapping[str, StoredTensor]]
     """For every matrix, by its name in the file: down, up, alpha, magnitude and dora_scale."""
     settings: Mapping[str, Any]
     """PEFT's settings for the transformer, from the file's metadata; empty if there are none."""
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Map a LoRA into memory. Its part for the text encoders is left out.
+    """Find the parts of a LoRA. Its part for the text encoders is left out.
 
     Raises:
         CheckpointError: the file is no LoRA, or one of a kind that is not known.
     """
     checkpoint = read_checkpoint(path)
-    kind = recognise(checkpoint.tensors)
+    kind = recognise(checkpoint.stored)
     if kind is None or kind[0] is not FileKind.LORA:
-        raise CheckpointError(f"{path} holds {described(checkpoint.tensors)}; expected a LoRA for FLUX.1.")
-    modules: dict[str, dict[str, torch.Tensor]] = {}
+        raise CheckpointError(f"{path} holds {described(checkpoint.stored)}; expected a LoRA for FLUX.1.")
+    modules: dict[str, dict[str, StoredTensor]] = {}
     unknown: list[str] = []
-    for name, tensor in checkpoint.tensors.items():
+    for name, tensor in checkpoint.stored.items():
         if _TEXT.match(name):
             continue
         found = _part(name)
@@ -129,24 +133,36 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
             f"place there, such as {shortened(unplaced, 2)}; expected a LoRA for a FLUX.1 of the same sizes. Use the "
             "one that the adapter was released with, pytorch_lora_weights.safetensors."
         )
-    scales = {name: _scale(lora, name, parts) for name, parts in lora.modules.items()}
     with torch.no_grad():
-        for name, parts in lora.modules.items():
+        for name, stored in lora.modules.items():
+            parts = _read(lora, name, stored)
             targets = [weights[f"{rows.weight}.weight"][rows.start : rows.stop] for rows in known[name]]
             before = torch.cat([target.float() for target in targets])
-            change = _changed(before, parts, scales[name]).sub_(before).mul_(strength)
+            change = _changed(before, parts, _scale(lora, name, parts)).sub_(before).mul_(strength)
             start = 0
             for target in targets:
                 target.copy_(target.float() + change[start : start + len(target)])
                 start += len(target)
 
 
-def _fits(parts: Mapping[str, torch.Tensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
+def _read(lora: LoraFile, name: str, stored: Mapping[str, StoredTensor]) -> dict[str, torch.Tensor]:
+    parts = {part: tensor.read() for part, tensor in stored.items()}
+    if not all(bool(tensor.float().isfinite().all()) for tensor in parts.values()):
+        raise CheckpointError(
+            f"{lora.path} has NaN or infinite values for {quoted(name)}; expected finite values only. Download it "
+            "again."
+        )
+    return parts
+
+
+def _fits(parts: Mapping[str, StoredTensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
     down, up = parts["down"], parts["up"]
-    if place is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not len(down):
+    if place is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
         return False
     height = sum(rows.stop - rows.start for rows in place)
     width = weights[f"{place[0].weight}.weight"].shape[1]
+    if not 0 < down.shape[0] <= max(height, width, _MOST_RANK):
+        return False
     lengths = {"magnitude": height, "dora_scale": max(height, width), "alpha": 1}
     for part, most in lengths.items():
         if part in parts and not 0 < parts[part].numel() <= most:
@@ -181,7 +197,7 @@ def _alpha(settings: Mapping[str, Any], name: str, rank: int) -> float:
         if re.fullmatch(rf"{'' if pattern.startswith('^') else '(.*[.])?'}{plain}", module):
             alpha = value
             break
-    return float(alpha) if type(alpha) in (int, float) else math.nan
+    return float(alpha) if type(alpha) in (int, float) and abs(alpha) <= sys.float_info.max else math.nan
 
 
 def _changed(weight: torch.Tensor, parts: Mapping[str, torch.Tensor], scale: float) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,20 +11,23 @@ from diffusers.loaders import single_file_utils
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
 from relation_core.adapter.config import FLOAT_DTYPES
-from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.errors import CheckpointError, ModelMismatchError, RelationAdapterError
 from relation_core.flux.sizes import HEAD_DIM, TOKEN_CHANNELS
 from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import described, quoted, shortened
+from relation_core.weights.stored_tensor import StoredTensor
 
-from .comfy_weights import original_norm_names, part_of, unscaled
-from .folders import has_config, open_folder
-from .strict_load import load_strictly
+from .comfy_weights import has_scale, is_weight, original_norm_names, part_of, quantisations, unscaled
+from .folders import first_words, has_config, open_folder
+from .strict_load import check_shapes, load_strictly
 
 _Tensors = dict[str, torch.Tensor]
 _ORIGINAL, _DIFFUSERS = "double_blocks.0.img_attn.qkv.weight", "transformer_blocks.0.attn.to_q.weight"
-_PREFIXES = ("model.diffusion_model.", "diffusion_model.")
-"""Where a whole checkpoint, with text encoders and autoencoder, keeps its transformer; so does what ComfyUI saves."""
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.model.", "net.", "model.")
+"""Where a whole checkpoint, with text encoders and autoencoder, keeps its transformer, and so does what ComfyUI saves;
+and what else ComfyUI takes before the names."""
 _FLOATS = (*FLOAT_DTYPES, torch.float8_e4m3fn, torch.float8_e5m2)
+_SCALED = (torch.uint8, torch.float8_e4m3fn, torch.float8_e5m2)
 _DIFFUSERS_HIDDEN = 3072
 
 
@@ -59,31 +63,65 @@ def _check_channels(channels: int, path: Path) -> None:
 
 
 def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
-    checkpoint = read_checkpoint(path)
-    tensors = original_norm_names(part_of(checkpoint.tensors, _PREFIXES))
-    if not ({_ORIGINAL, _DIFFUSERS} & tensors.keys()):
+    if path.suffix.lower() == ".gguf":
         raise CheckpointError(
-            f"{path} holds {described(tensors)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
+            f"{path} is a GGUF, which is not read here; expected a .safetensors file in bfloat16, float16, float32 or "
+            "float8. Use such a file, or edit in ComfyUI, which takes it with ComfyUI-GGUF."
         )
-    tensors = unscaled(tensors, checkpoint.metadata, path)
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _FLOATS:
+    checkpoint = read_checkpoint(path)
+    stored = original_norm_names(part_of(checkpoint.stored, _PREFIXES))
+    if not ({_ORIGINAL, _DIFFUSERS} & stored.keys()):
+        raise CheckpointError(
+            f"{path} holds {described(stored)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
+        )
+    packed = quantisations(stored, checkpoint.metadata, path)
+    _check_dtypes(stored, packed, path)
+    planned = {
+        name: torch.empty(tensor.shape, device="meta", dtype=dtype)
+        for name, tensor in stored.items()
+        if is_weight(name)
+    }
+    model = _planned(planned, path)  # what does not fit is refused before it is read
+    tensors = unscaled(stored, checkpoint.metadata, path, dtype)
+    return load_strictly(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path)
+
+
+def _check_dtypes(stored: Mapping[str, StoredTensor], packed: Mapping[str, str], path: Path) -> None:
+    for name, tensor in stored.items():
+        scaled = name.removesuffix(".weight") in packed or has_scale(name, stored)
+        if is_weight(name) and scaled and tensor.dtype not in _SCALED:
+            raise CheckpointError(
+                f"{quoted(name)} in {path} is {tensor.dtype} with a scale; expected float8. Download the file again, "
+                "or use one that is not quantised."
+            )
+        if is_weight(name) and tensor.dtype not in _FLOATS and not scaled:
             raise CheckpointError(
                 f"{quoted(name)} in {path} is stored as {tensor.dtype}; expected floating-point numbers. Use a file "
                 "that is not quantised, or one in float8, plain or scaled."
             )
-    tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+
+
+def _planned(tensors: _Tensors, path: Path) -> FluxTransformer2DModel:
+    """Make the model that the tensors, which are without values, are of.
+
+    Raises:
+        CheckpointError: they are not those of a FLUX.1.
+    """
     try:
         if _ORIGINAL in tensors:
             tensors = _in_diffusers_names(tensors, path)
         config = _infer_config(tensors, path)
-    except (KeyError, IndexError, RuntimeError) as error:
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, RelationAdapterError):
+            raise
         raise CheckpointError(
-            f"{path} is not a complete FLUX.1 transformer ({error}). Download the file again, or use the original one."
+            f"{path} is not a complete FLUX.1 transformer ({first_words(error)}). Download the file again, or use "
+            "the original one."
         ) from error
     with torch.device("meta"):
         model = FluxTransformer2DModel(**config)
-    return load_strictly(model, tensors, path)
+    check_shapes(model, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+    return model
 
 
 def _infer_config(tensors: _Tensors, path: Path) -> dict[str, Any]:

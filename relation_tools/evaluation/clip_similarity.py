@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from PIL import Image
 
+from ..diffusers_host.folders import check_files, check_numbers, first_words, open_encoder
 from .errors import EvaluationError
+
+_MOST_PIXELS = 4096
+"""Of a side that pictures are brought to."""
 
 
 class ClipSimilarity:
@@ -23,17 +27,14 @@ class ClipSimilarity:
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
+            check_files(folder)
+            check_numbers(folder / "preprocessor_config.json", _MOST_PIXELS)
             processor: Any = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
-            model, found = cast(
-                "tuple[Any, dict[str, Any]]",
-                CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True),
-            )
-            missing = sorted(name for name in found["missing_keys"] if name.startswith(("vision_model", "visual")))
-            if missing:
-                raise ValueError(f"it has no weights {', '.join(missing[:3])} and {max(len(missing) - 3, 0)} more.")
-        except (OSError, ValueError, RuntimeError) as error:
+            model = open_encoder(CLIPModel, folder, torch.float32)
+            processor(images=[Image.new("RGB", (32, 32))], return_tensors="pt")
+        except Exception as error:  # the library, and the readers below it, raise whatever they run into
             raise EvaluationError(
-                f"Cannot load CLIP from '{folder}': {error} Expected a folder with config.json, "
+                f"Cannot load CLIP from '{folder}': {first_words(error)} Expected a folder with config.json, "
                 "preprocessor_config.json and model.safetensors, such as a download of openai/clip-vit-large-patch14."
             ) from error
         self._processor = processor

@@ -1,4 +1,4 @@
-"""Encoded instructions: computed once and mapped from disk, or zeros for a model without text."""
+"""Encoded instructions: computed once and read from disk, or zeros for a model without text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relation_core.weights.lock import alone_in
 
 from ..diffusers_host.text_encoders import open_text_encoders
 from ..fingerprints import contents_fingerprint
-from .cache_arrays import allocate, mapped
+from .cache_arrays import RowArray, allocate, open_rows
 
 _INDEX, _ARRAYS = "texts.json", ("text.npy", "pooled_text.npy")
 _ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
@@ -57,13 +57,14 @@ class TextCache:
 
     def __init__(self, folder: Path, rows: dict[str, int]) -> None:
         self._rows = rows
-        self._text = np.load(folder / _ARRAYS[0], mmap_mode="r")
-        self._pooled = np.load(folder / _ARRAYS[1], mmap_mode="r")
+        self._text, self._pooled = (
+            _open(folder, name, shape) for name, shape in zip(_ARRAYS, _shapes(folder), strict=True)
+        )
 
     def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Read them."""
-        rows = [self._rows[text] for text in texts]
-        return torch.from_numpy(self._text[rows]).float(), torch.from_numpy(self._pooled[rows]).float()
+        rows = np.array([self._rows[text] for text in texts])
+        return torch.from_numpy(self._text.read(rows)).float(), torch.from_numpy(self._pooled.read(rows)).float()
 
 
 def open_texts(
@@ -110,13 +111,13 @@ def _done(folder: Path, count: int) -> int:
     if not index.is_file():
         return 0
     try:
-        stored: dict[str, Any] = read_json(index)
+        done: Any = read_json(index)["done"]
         whole = all(
-            mapped(folder / name, tuple(shape), np.float16) is not None and shape[0] == count
-            for name, shape in zip(_ARRAYS, stored["shapes"], strict=True)
+            open_rows(folder / name, shape, np.float16) is not None and shape[0] == count
+            for name, shape in zip(_ARRAYS, _shapes(folder), strict=True)
         )
-        if whole and 0 <= stored["done"] <= count:
-            return stored["done"]
+        if whole and type(done) is int and 0 <= done <= count:
+            return done
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         pass
     _LOG.warning("The cache '%s' is damaged; its texts are encoded again.", folder)
@@ -124,7 +125,7 @@ def _done(folder: Path, count: int) -> int:
 
 
 def _encode(folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, progress: Progress) -> None:
-    arrays: list[Any] = []
+    arrays: list[RowArray] = []
     progress.start(len(names) - start)
     shapes: list[tuple[int, ...]] = []
     for row in range(start, len(names)):
@@ -135,18 +136,38 @@ def _encode(folder: Path, names: list[str], start: int, pipeline: Any, tokens: i
             shapes = [(len(names), *value.shape) for value in values]
             arrays = [_array(folder / name, shape, start == 0) for name, shape in zip(_ARRAYS, shapes, strict=True)]
         for array, value in zip(arrays, values, strict=True):
-            array[row] = value.float().cpu().numpy().astype(np.float16)
+            array.write([row], value.float().cpu().numpy().astype(np.float16)[None])
         if (row + 1) % 64 == 0 or row + 1 == len(names):
             for array in arrays:
-                array.flush()
+                array.sync()
             write_whole(folder / _INDEX, json.dumps({"done": row + 1, "shapes": shapes}).encode())
         progress.step()
 
 
-def _array(path: Path, shape: tuple[int, ...], new: bool) -> Any:
+def _array(path: Path, shape: tuple[int, ...], new: bool) -> RowArray:
     if new:
         allocate(path, shape, np.float16)
-    return np.load(path, mmap_mode="r+")
+    return _open(path.parent, path.name, shape, writable=True)
+
+
+def _open(folder: Path, name: str, shape: tuple[int, ...], writable: bool = False) -> RowArray:
+    array = open_rows(folder / name, shape, np.float16, writable)
+    if array is None:
+        raise DatasetError(f"The cache '{folder}' was changed while it was read. Run again to rebuild it.")
+    return array
+
+
+def _shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Of both arrays.
+
+    Raises:
+        OSError, KeyError, TypeError, ValueError: the record of them is damaged.
+    """
+    shapes: Any = read_json(folder / _INDEX)["shapes"]
+    found = [tuple(shape) for shape in shapes]
+    if len(found) != 2 or not all(shape and all(type(side) is int and side > 0 for side in shape) for shape in found):
+        raise ValueError("the shapes are none")
+    return found
 
 
 def _pipeline(folder: Path, device: torch.device | str) -> Any:

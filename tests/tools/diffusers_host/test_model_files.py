@@ -18,7 +18,9 @@ from small_pipeline import full_autoencoder, golden_files, original_names, pipel
 from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.flux.sizes import LATENT_SCALE, LATENT_SHIFT
 from relation_tools.diffusers_host.autoencoder import decode, encode, load_autoencoder
+from relation_tools.diffusers_host.lora_file import fuse_lora, read_lora
 from relation_tools.diffusers_host.models import load_models
+from relation_tools.diffusers_host.text_encoders import open_text_encoders
 from relation_tools.diffusers_host.transformer_file import load_transformer
 
 Tensors = dict[str, torch.Tensor]
@@ -136,7 +138,7 @@ def test_paths_without_a_transformer(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is nothing at"):
         load_transformer(tmp_path / "none.safetensors", torch.float32)
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "FluxTransformer2DModel"}))
-    with pytest.raises(CheckpointError, match="does not contain a complete FluxTransformer2DModel"):
+    with pytest.raises(CheckpointError, match="does not contain a complete model: it has no weights"):
         load_transformer(tmp_path, torch.float32)
 
 
@@ -147,6 +149,69 @@ def test_quantised_weights_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(CheckpointError, match=r"'x_embedder.weight' .*stored as torch.int8; expected floating-point"):
         load_transformer(path, torch.float32)
+
+
+def test_a_gguf_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flux1-dev-Q4_K_S.gguf"
+    path.write_bytes(b"GGUF\x03" + bytes(100))
+    with pytest.raises(CheckpointError, match=r"is a GGUF, which is not read here; expected a \.safetensors"):
+        load_transformer(path, torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["nvfp4", "mxfp8", "int8_tensorwise"])
+def test_another_quantisation_is_named_whatever_its_shapes(tmp_path: Path, kind: str) -> None:
+    tensors = original_names(GoldenCase.load("one_head").folder / "transformer.safetensors")
+    packed = tensors["double_blocks.0.img_mlp.0.weight"]
+    tensors["double_blocks.0.img_mlp.0.weight"] = torch.zeros(packed.shape[0], packed.shape[1] // 2, dtype=torch.uint8)
+    config = torch.frombuffer(bytearray(json.dumps({"format": kind}).encode()), dtype=torch.uint8)
+    tensors["double_blocks.0.img_mlp.0.comfy_quant"] = config
+    with pytest.raises(CheckpointError, match=f"is quantised as '{kind}', which is not read here"):
+        load_transformer(written(tmp_path / "flux.safetensors", tensors), torch.float32)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["transformer", "autoencoder", "lora"])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, kind: str, value: float) -> None:
+    """They would give a black picture."""
+    folder = GoldenCase.load("one_head").folder
+    source = (
+        tiny_autoencoder(tmp_path / "tiny.safetensors") if kind == "autoencoder" else folder / f"{kind}.safetensors"
+    )
+    tensors = load_file(folder / "pytorch_lora_weights.safetensors" if kind == "lora" else source)
+    name = sorted(tensors)[3]
+    tensors[name].view(-1)[-1] = value
+    path = written(tmp_path / "changed.safetensors", tensors)
+    with pytest.raises(CheckpointError, match="NaN or infinite values"):
+        if kind == "lora":
+            fuse_lora(load_transformer(folder / "transformer.safetensors", torch.float32), read_lora(path), 1.0)
+        else:
+            (load_transformer if kind == "transformer" else load_autoencoder)(path, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("transformer", {"num_layers": 10**6}),
+        ("transformer", {"num_layers": 10**4000}),
+        ("transformer", {"num_attention_heads": 10**5}),
+        ("transformer", {"joint_attention_dim": 2**40}),
+        ("transformer", {"num_layers": 3}),
+        ("vae", {"block_out_channels": [2**20] * 4}),
+        ("vae", {"layers_per_block": 10**6}),
+        ("text_encoder", {"num_hidden_layers": 10**6}),
+        ("text_encoder", {"vocab_size": 2**34}),
+        ("text_encoder_2", {"d_ff": 2**32}),
+        ("text_encoder_2", {"num_layers": 10**7}),
+    ],
+)
+def test_a_configuration_that_the_weights_contradict(tmp_path: Path, part: str, changes: dict[str, object]) -> None:
+    folder = pipeline_folder(GoldenCase.load("one_head"), tmp_path / "pipeline")
+    config = folder / part / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+    loaders = {"transformer": load_transformer, "vae": load_autoencoder}
+    with pytest.raises(CheckpointError) as caught:
+        loaders.get(part, open_text_encoders)(folder, torch.float32)
+    assert str(folder) in str(caught.value)
 
 
 def pictures() -> torch.Tensor:

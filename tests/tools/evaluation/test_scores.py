@@ -179,7 +179,7 @@ def test_a_clip_without_its_weights_is_an_error(scored: FinishedRun, clip_folder
     del weights["visual_projection.weight"]
     save_file(weights, tmp_path / "clip" / "model.safetensors", metadata={"format": "pt"})
     said = run("evaluate", "score", scored.file, scored.folder, "--clip", tmp_path / "clip", status=1)
-    assert "no weights visual_projection.weight" in said
+    assert "no weights 'visual_projection.weight'" in said
 
 
 def test_results_of_other_samples_are_refused(scored: FinishedRun, tmp_path: Path) -> None:
