@@ -17,6 +17,8 @@ from typing import Any
 
 from PIL import Image
 
+DOWNLOADED, COMMIT = bytes(range(256)) * 8, "0123456789abcdef0123456789abcdef01234567"
+HUB, STORED = "/handsomeWilliam/", "/stored"
 HONEST_PATHS = ("/system_stats", "/upload/image", "/prompt", "/history/", "/queue", "/view", "/ws", "/v1/chat")
 _CALM = 3.0
 """Seconds after which a server that drips, or says nothing, lets go."""
@@ -86,6 +88,13 @@ class HostileServer:
             send_json(connection, {"queue_running": [], "queue_pending": []})
         elif path.startswith("/view"):
             send(connection, picture(), "image/png")
+        elif path.startswith(HUB):
+            digest = hashlib.sha256(DOWNLOADED).hexdigest()
+            told = {"X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(DOWNLOADED)), "X-Linked-Etag": f'"{digest}"'}
+            more = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+            send(connection, b"", status="302 Found", more=f"{more}Location: {self.address}{STORED}/{digest}\r\n")
+        elif path.startswith(STORED):
+            send(connection, DOWNLOADED, "application/octet-stream")
         elif path.startswith("/v1/chat"):
             text = '{"B1": {"consistency": 4, "accuracy": 3}}'
             send_json(connection, {"choices": [{"message": {"content": text}}]})
@@ -179,6 +188,18 @@ def _echo(server: HostileServer, connection: socket.socket) -> None:
     )
 
 
+def messages(*texts: bytes) -> Fault:
+    """Text messages on the WebSocket, after which it stays open."""
+
+    def fault(server: HostileServer, connection: socket.socket) -> None:
+        shake_hands(connection, server.asked[-1][1])
+        for text in texts:
+            connection.sendall(_frame(1, text))
+        server.ending.wait(_CALM)
+
+    return fault
+
+
 def _frames(*frames: bytes) -> Fault:
     def fault(server: HostileServer, connection: socket.socket) -> None:
         shake_hands(connection, server.asked[-1][1])
@@ -235,16 +256,18 @@ FAULTS: dict[str, Fault] = {
     "endless": _endless,
     "echo": _echo,
 }
+TEXTS: dict[str, tuple[bytes, ...]] = {
+    "garbage text": (b"\x00{[not json", b"[]", b'"x"', b'{"data": 5}'),
+    "deep": (b"[" * 60_000,),
+    "digits": (b"9" * 6000,),
+    "unhashable": (b'{"type": "executing", "data": {"node": null, "prompt_id": []}}',),
+}
+"""Of messages that say nothing; others may follow."""
 WEBSOCKET: dict[str, Fault] = {
-    "garbage text": _frames(
-        _frame(1, b"\x00{[not json"), _frame(1, b"[]"), _frame(1, b'"x"'), _frame(1, b'{"data": 5}')
-    ),
+    **{name: _frames(*(_frame(1, text) for text in texts)) for name, texts in TEXTS.items()},
     "not utf-8": _frames(_frame(1, b"\xff\xfe\xfd")),
-    "deep": _frames(_frame(1, b"[" * 60_000)),
-    "digits": _frames(_frame(1, b"9" * 6000)),
     "reserved bits": _frames(b"\xf1\x01a"),
     "long claim": _frames(b"\x81\x7f" + (1 << 62).to_bytes(8, "big") + b"abc"),
-    "unhashable": _frames(_frame(1, b'{"type": "executing", "data": {"node": null, "prompt_id": []}}')),
     "never ends": _frames(*[_frame(1 if not number else 0, b"a" * 60_000, False) for number in range(100)]),
     "no handshake": _raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
     "redirect": _redirect(307),

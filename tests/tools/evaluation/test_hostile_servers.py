@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from finished_run import FinishedRun, make_run
-from hostile_server import FAULTS, WEBSOCKET, Fault, HostileServer, hostile
+from hostile_server import DOWNLOADED, FAULTS, HUB, STORED, TEXTS, WEBSOCKET, Fault, HostileServer, hostile, messages
 from PIL import Image
 
+from relation_core.adapter.download import ADAPTER_FILE, download_adapter
 from relation_core.errors import RelationAdapterError
 from relation_core.progress import Silent
 from relation_core.samples.samples import read_samples
@@ -29,6 +30,16 @@ from relation_tools.evaluation.runner import Runner, RunOptions, RunSummary
 from relation_tools.evaluation.server import Patience, Server
 from relation_tools.evaluation.template import SHIPPED, load_template
 from relation_tools.evaluation.transport import open_session
+
+
+def point_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what HF_ENDPOINT does before huggingface_hub is imported."""
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+
 
 QUICK = RunOptions(attempts=2, losses=2, drops=3, first_pause=0.01, give_up=0.2)
 PATIENCE = Patience(poll=0.05, request=0.5)
@@ -111,6 +122,76 @@ def test_all_hostile_servers(made: FinishedRun, tmp_path: Path) -> None:
 def test_nothing_on_the_websocket_ends_a_run(made: FinishedRun, tmp_path: Path, name: str) -> None:
     with hostile(0, ws=WEBSOCKET[name]) as server:
         assert evaluate(made, tmp_path, server.address) == RunSummary(2, {})
+
+
+ENDED = b'{"type": "executing", "data": {"node": null, "prompt_id": "known"}}'
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_messages_that_say_nothing_are_passed_over(made: FinishedRun, name: str) -> None:
+    """What follows them on the same WebSocket is heard: nothing else asks for the prompt before a minute is over."""
+
+    async def wait(address: str) -> dict[str, object]:
+        async with open_session() as session:
+            server = Server(address, session, Patience(poll=60.0, request=0.5))
+            async with server.listening():
+                return await asyncio.wait_for(server.wait("known"), 5)
+
+    with hostile(0, ws=messages(*TEXTS[name], ENDED)) as server:
+        server.prompts.append("known")
+        assert asyncio.run(wait(server.address))
+
+
+@pytest.mark.parametrize("name", sorted({*WEBSOCKET} - {*TEXTS, "silence"}))
+def test_a_websocket_that_breaks_is_opened_again(made: FinishedRun, name: str) -> None:
+    async def listen(address: str) -> None:
+        async with open_session() as session, Server(address, session, PATIENCE).listening():
+            for _ in range(60):
+                if len(server.asked) > 1:
+                    return
+                await asyncio.sleep(0.05)
+
+    with hostile(0, ws=WEBSOCKET[name]) as server:
+        asyncio.run(listen(server.address))
+        assert len(server.asked) > 1
+
+
+def download(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the downloader meet a server; return what it says. Errors other than the project's own get out."""
+    point_to(address, monkeypatch)
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with pytest.raises(RelationAdapterError) as caught:  # even what is sent well is no adapter
+        download_adapter(folder, lambda done, total: None)
+    assert time.monotonic() - started < LONGEST
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST
+    kept = [path for path in folder.glob("*") if path.suffix != ".lock"]
+    assert sum(path.stat().st_size for path in kept) <= len(DOWNLOADED) + 1000
+    assert not (folder / ADAPTER_FILE).exists() or (folder / ADAPTER_FILE).read_bytes() == DOWNLOADED
+    return str(caught.value)
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("huggingface_hub.constants", "huggingface_hub.file_download"):
+        for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+            monkeypatch.setattr(f"{module}.{name}", 0.5, raising=False)
+    monkeypatch.setattr("relation_core.adapter.download._BUSY_TRIES", 1)
+
+
+@pytest.mark.parametrize("place", [HUB, STORED])
+@pytest.mark.parametrize("name", sorted(FAULTS)[::4])
+def test_hostile_servers_of_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str) -> None:
+    impatient(monkeypatch)
+    with hostile(0, **{place.strip("/"): FAULTS[name]}) as server:
+        assert download(server.address, tmp_path, monkeypatch).isprintable()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [HUB, STORED])
+def test_all_hostile_servers_of_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    impatient(monkeypatch)
+    for name, fault in FAULTS.items():
+        with hostile(0, **{place.strip("/"): fault}) as server:
+            assert download(server.address, tmp_path / name, monkeypatch).isprintable(), name
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
