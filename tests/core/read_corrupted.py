@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import hashlib
-import json
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -20,8 +18,6 @@ from pathlib import Path
 from corruption import Corruption
 
 HERE = Path(__file__).resolve().parent
-LONGEST = 60
-"""Seconds that one file may take."""
 MOST_MEMORY = 12 << 30
 """Bytes of address space: what a file can claim more of is refused, not tried."""
 
@@ -116,22 +112,24 @@ def main(mode: str, folder: str, first: str) -> None:
     sys.path[:0] = [str(HERE), str(HERE.parents[1])]
     import torch
 
+    from tests.watched import begin, end
+
     readers = {"adapter": read_adapter, "vision": read_vision}
     torch.set_num_threads(1)  # the tensors are tiny
     limit_memory()
     warnings.simplefilter("ignore")
     faulthandler.enable()
     for number, (group, corruption) in list(enumerate(corruptions_of(mode)))[int(first) :]:
+        name = f"{group} {corruption.name}"
+        begin(name)
         read = read_unsafely if mode == "unsafe" else readers[group]
         place = Path(folder) / str(number)
         place.mkdir()
         path = corruption.put(place)
         before = state_of(place)
-        signal.alarm(LONGEST)
         outcome, message = outcome_of(read, path)
-        signal.alarm(0)
         ran, changed = (place / "marker").exists(), state_of(place) != before
-        print(json.dumps([f"{group} {corruption.name}", outcome, message, ran, changed]), flush=True)
+        end(name, outcome, message, ran, changed)
 
 
 if __name__ == "__main__":

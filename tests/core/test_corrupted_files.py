@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +11,8 @@ from corrupted_adapters import corrupted_adapters
 from corrupted_vision import corrupted_vision
 from corruption import EITHER, READ, REFUSED, Corruption
 from read_corrupted import corruptions_of
+
+from tests.watched import python, watch
 
 READER = Path(__file__).resolve().parent / "read_corrupted.py"
 ADAPTERS, VISION = corrupted_adapters(), corrupted_vision()
@@ -49,21 +48,8 @@ def unsafely(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def _read(mode: str, folder: Path) -> Results:
     """Read the files of a mode in a process of its own; one that dies is followed by another."""
     names = [f"{group} {corruption.name}" for group, corruption in corruptions_of(mode)]
-    results: dict[str, Result] = {}
-    first = 0
-    while first < len(names):
-        arguments = [sys.executable, str(READER), mode, str(folder), str(first)]
-        process = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=folder)
-        for line in process.stdout.splitlines():
-            if line.startswith("["):
-                name, *result = json.loads(line)
-                results[name] = Result(*result)
-        if process.returncode == 0:
-            break
-        last = max((names.index(name) for name in results), default=first - 1)
-        results[names[last + 1]] = Result(f"ended the process ({process.returncode})", process.stderr[-2000:])
-        first = last + 2
-    return results
+    found = watch(python(READER, mode, folder), names, folder, longest=60)
+    return {name: Result(*result) for name, result in found.items()}
 
 
 def check(corruption: Corruption, result: Result) -> None:

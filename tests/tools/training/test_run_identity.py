@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,14 @@ import torch
 from PIL import Image
 from small_run import SmallRun, as_toml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hostile_files"))
+
+from weights_damage import claim
+
 from relation_core.errors import CheckpointError
 from relation_core.weights.lock import BusyError, alone_in
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
-from relation_tools.training.run_state import load_state, save_state
+from relation_tools.training.run_state import load_state, save_state, saved_states
 from relation_tools.training.trainer import Trainer, train
 from tests.command_line import run
 
@@ -115,3 +121,58 @@ def test_the_state_before_a_damaged_one_is_taken(
     state = load_state(tmp_path)
     assert state is not None and state["step"] == 1
     assert newest.name in caplog.text
+
+
+def changed(states: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the newest state in a folder."""
+    path = saved_states(states)[-1]
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+
+
+def set_first(part: str, value: torch.Tensor) -> Callable[[dict[str, Any]], object]:
+    return lambda state: state[part].update({next(iter(state[part])): value})
+
+
+@pytest.mark.parametrize("key", ["step", "trained", "average", "optimizer"])
+def test_a_state_that_lacks_a_part_is_named_and_the_one_before_is_taken(
+    small_run: SmallRun, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = small_run.into(tmp_path / "run", {"keep": 2}, steps=2)
+    train(settings)
+    states = tmp_path / "run" / "states"
+    changed(states, lambda state: state.pop(key))
+    assert Trainer(small_run.into(tmp_path / "run", steps=4)).step == 1
+    assert f"state-00000002.pt cannot be read (it lacks {key})" in caplog.text
+    saved_states(states)[0].unlink()
+    with pytest.raises(CheckpointError, match=rf"state-00000002\.pt cannot be read \(it lacks {key}\)"):
+        Trainer(small_run.into(tmp_path / "run", steps=4))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (set_first("trained", torch.zeros(1)), r"is \(1,\), expected"),
+        (lambda state: state["trained"].popitem(), "is missing, expected"),
+        (lambda state: state["trained"].update(more=torch.zeros(1)), "'more' is .*, expected none"),
+        (set_first("average", torch.zeros(1)), "the average of .* is"),
+        (lambda state: state["optimizer"]["state"][0].pop("exp_avg"), "the optimizer lacks exp_avg"),
+        (lambda state: state["optimizer"].update(state={}), "the optimizer knows 0 parameters"),
+        (lambda state: state.update(optimizer=[1]), "is damaged"),
+        (lambda state: state.update(made_with=[1]), "does not say what it was made with"),
+    ],
+)
+def test_a_state_whose_parts_do_not_fit_is_refused(
+    small_run: SmallRun, begun: Path, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    changed(begun / "states", change)
+    with pytest.raises(CheckpointError, match=says):
+        Trainer(small_run.into(begun, steps=4))
+
+
+def test_a_state_that_claims_gigabytes_is_refused_before_they_are_allocated(tmp_path: Path) -> None:
+    path = save_state(tmp_path, 1, {"x": torch.ones(3)}, keep=2)
+    path.write_bytes(claim(2**33, (2**33,)))
+    with pytest.raises(CheckpointError, match="more values than the file has"):
+        load_state(tmp_path)
