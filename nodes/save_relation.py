@@ -10,6 +10,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io, ui
 
+from ..relation_core.errors import RelationAdapterError
 from ..relation_core.relation.relation import Relation
 from ..relation_core.relation.relation_file import save_relation, unwritable
 from ..relation_core.weights.library_card import LibraryCard
@@ -78,6 +79,8 @@ def _saved(relation: Relation, path: Path, card: LibraryCard) -> bool:
             save_relation(relation, path, card)
     except BusyError:
         return False
+    except RelationAdapterError:  # a ValueError too: it says what is wrong with the relation
+        raise
     except (OSError, ValueError) as error:
         raise unwritable(path, error) from error
     return True
