@@ -90,6 +90,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_one_after_a_kill_is_no
         said = run("train", file, status=1)
     assert "Another process is training in" in said and "Traceback" not in said
     assert not (settings.output / "curve.csv").exists()
+    settings.output.mkdir()  # what was made for nothing is gone
     (settings.output / ".relation-adapter.lock").touch()  # as a killed process leaves it
     train(settings)
     assert not list(settings.output.glob(".*"))
