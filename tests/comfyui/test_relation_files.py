@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from edits import GOLDEN, Edit
@@ -16,6 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from comfyui_host.host import GraphError, Host
+from relation_core.pictures.tensors import to_pil
+from relation_core.pictures.thumbnails import pair_thumbnail
 
 WEIGHTS = itertools.count(0.0625, 0.0625)
 
@@ -109,8 +112,10 @@ def test_models_relations_is_listed_too(edit: Edit, saved: Path) -> None:
 def test_the_loader_shows_the_pair(edit: Edit, saved: Path) -> None:
     pictures = edit.host.shown(edit.graph, load(edit, saved.name))
     assert [picture.size for picture in pictures] == [(256, 128)]
-
-    assert len(pictures[0].resize((16, 8)).getcolors()) > 8
+    relation = edit.run(load(edit, saved.name))
+    assert np.array_equal(np.asarray(pictures[0].convert("RGB")), relation.thumbnails[0].numpy())
+    before, after = (edit.run(edit.picture(name)) for name in ("before", "after"))
+    assert torch.equal(relation.thumbnails, pair_thumbnail(to_pil(before)[0], to_pil(after)[0]))
 
 
 def test_another_adapters_relation_is_refused_with_both_names(edit: Edit, host: Host, saved: Path) -> None:

@@ -93,10 +93,14 @@ def test_weights_however_far_apart_come_back_and_are_used(
     assert bias is not None and bias.isfinite().all()
     expected = math.log(weights[0]) - math.log(weights[1])
     assert float(bias[0]) == pytest.approx(expected, rel=1e-6) and float(bias[-1]) == 0.0
+    first, second = weights
+    other = random_relation(adapter, 2)
+    assert other.pair_weights == (1.0, 1.0)
     for ratio in (0.0, 0.3, 1.0):
-        for blend in (average_relations, concat_relations):
-            blended = blend(loaded, random_relation(adapter, 2), ratio)
-            assert all(math.isfinite(weight) and weight >= 0 for weight in blended.pair_weights)
+        mean = average_relations(loaded, other, ratio).pair_weights
+        assert mean == pytest.approx([(1 - ratio) * weight + ratio for weight in weights], rel=1e-12)
+        both = concat_relations(loaded, other, ratio).pair_weights
+        assert both == pytest.approx([(1 - ratio) * first, (1 - ratio) * second, ratio, ratio], rel=1e-12)
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1e-200, -1.0])
