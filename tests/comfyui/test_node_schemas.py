@@ -105,7 +105,12 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
     "RelationEmptyPrompt": ({"model": ("MODEL", None)}, {"conditioning": "CONDITIONING"}),
     "LoadSmallRelationModel": ({}, {"model": "MODEL", "vae": "VAE", "relation_adapter": "RELATION_ADAPTER"}),
     "RelationExample": (
-        {"edit": ("COMBO", None), "exemplar_scene": ("INT", 0), "source_scene": ("INT", 1)},
+        {
+            "edit": ("COMBO", None),
+            "exemplar_scene": ("INT", 0),
+            "source_scene": ("INT", 1),
+            "pairs": ("INT", 1, "optional"),
+        },
         {"before": "IMAGE", "after": "IMAGE", "source": "IMAGE", "target": "IMAGE"},
     ),
 }
