@@ -15,6 +15,7 @@ from .relation_comparison import RelationComparison
 from .relation_empty_prompt import RelationEmptyPrompt
 from .relation_example import RelationExample
 from .relation_exemplar_encode import RelationExemplarEncode
+from .relation_keep import RelationKeep
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
 from .relation_source_reuse import RelationSourceReuse
@@ -39,6 +40,7 @@ class RelationAdapterExtension(ComfyExtension):
             ApplyRelationAdapter,
             RelationScheduler,
             RelationSourceReuse,
+            RelationKeep,
             BlendRelations,
             SaveRelation,
             LoadRelation,

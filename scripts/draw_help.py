@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
 from relation_core.flux.schedule import relation_sigmas
+from relation_core.keeping.keep import keep_unedited
 from relation_core.pictures.comparison import comparison_sheet
+from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.scenes.examples import draw_example
 
 from .drawing import FAINT, FINE, INK, ORANGE, PACK, TEAL, WHITE, Box, Colour, Sheet, photographs
@@ -122,6 +124,24 @@ def relation_source_reuse() -> Sheet:
             if not there:
                 sheet.line([(left - 14, y), (left + 54, y)], FAINT, 2.5)
     sheet.text((450, 262), "steps: the source is computed at every 4th, and reused in between", 20, FAINT)
+    return sheet
+
+
+def relation_keep() -> Sheet:
+    """A local edit with noise is put back on its source."""
+    source = PHOTOS["B"]
+    box = tuple(side * share // 8 for side, share in zip(source.size * 2, (2, 2, 6, 6), strict=True))
+    spot = Image.new("L", source.size)
+    ImageDraw.Draw(spot).ellipse(box, fill=255)
+    edited = Image.composite(ImageOps.invert(source), source, spot)
+    noisy = Image.blend(edited, Image.effect_noise(source.size, 90).convert("RGB"), 0.12)
+    kept = keep_unedited(from_pil(source), from_pil(noisy))
+    sheet = Sheet(WIDTH, HEIGHT)
+    mask = Image.fromarray(kept.mask[0].mul(255).byte().numpy()).convert("RGB")
+    pictures = (source, noisy, to_pil(kept.image)[0], mask)
+    for index, (picture, label) in enumerate(zip(pictures, ("source", "result", "image", "mask"), strict=True)):
+        left = 20 + 190 * index + (20 if index > 1 else 0)
+        sheet.photograph(picture, (left, TOP, left + 170, TOP + 170), label)
     return sheet
 
 
@@ -271,6 +291,7 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "ApplyRelationAdapter": apply_relation_adapter,
     "RelationScheduler": relation_scheduler,
     "RelationSourceReuse": relation_source_reuse,
+    "RelationKeep": relation_keep,
     "BlendRelations": blend_relations,
     "SaveRelation": save_relation,
     "LoadRelation": load_relation,

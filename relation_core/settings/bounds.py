@@ -59,6 +59,8 @@ SHARE = Bounds(0.0, 1.0)
 SOURCE_SCALE = Bounds(0.1, 1.0)
 REFRESH_INTERVAL = Bounds(1, 1000, whole=True)
 """Steps from one computation of the source to the next."""
+MASK_PIXELS = Bounds(0, 256, whole=True)
+"""By which a mask is widened, or over which it fades out."""
 WEIGHT = Bounds(0.0)
 """Of an exemplar pair: only its ratio to the others counts."""
 LEARNING_RATE = Bounds(0.0, 1e6, above=True)

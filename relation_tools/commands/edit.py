@@ -9,7 +9,7 @@ from typing import Any
 
 from relation_core.settings.bounds import WEIGHT, bounds_of
 
-from ..diffusers_host.settings import EditSettings
+from ..diffusers_host.settings import EditSettings, KeepSettings
 from .bar import progress_bar
 from .extras import HEADLESS, require
 from .model_options import add_fit, add_models
@@ -31,6 +31,12 @@ _SETTINGS = {
     "refresh_every": "compute the source every so many steps: higher is faster, 1 is exact",
 }
 
+_KEEPING = {
+    "keep_threshold": "how far a colour must be off, from 0 to 1, to count as edited; 0 derives it from each picture",
+    "keep_grow": "pixels by which the edited part is widened",
+    "keep_feather": "pixels over which the edited part fades out",
+}
+
 
 def add_commands(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
@@ -47,7 +53,26 @@ def add_commands(command: argparse.ArgumentParser) -> None:
             metavar="NUMBER",
             help=f"{_SETTINGS[name]} (%(default)s)",
         )
+    _add_keeping(command.add_argument_group("what is not edited"))
     command.set_defaults(run=_run)
+
+
+def _add_keeping(group: Any) -> None:
+    group.add_argument(
+        "--keep",
+        action="store_true",
+        help="give back the source's own pixels where the edit changed nothing; a global edit stays as it is",
+    )
+    defaults: dict[str, float] = asdict(KeepSettings())
+    bounds = bounds_of(KeepSettings)
+    for name, default in defaults.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=NumberOption(bounds[name]),
+            default=default,
+            metavar="NUMBER",
+            help=f"{_KEEPING[name]} (%(default)s)",
+        )
 
 
 def _add_pictures(group: Any) -> None:

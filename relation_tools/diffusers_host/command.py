@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 from relation_core.errors import ExemplarError, PictureError, RelationAdapterError, printable
+from relation_core.keeping.keep import keep_unedited
 from relation_core.pictures.comparison import comparison_sheet, relation_sheet
 from relation_core.pictures.picture_file import read_picture
+from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.progress import Progress
 from relation_core.relation.pairs import Pair, pair_up
 from relation_core.relation.relation import Relation
@@ -25,7 +27,7 @@ from .jobs import EditJob, JobError, ResultNameError, claimed, is_there, plan_jo
 from .opening import open_pipeline
 from .pipeline import RelationPipeline
 from .sampling import Prompt
-from .settings import EditSettings
+from .settings import EditSettings, KeepSettings
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 """Shows progress under a name."""
@@ -80,9 +82,10 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
         RelationAdapterError: nothing can be done.
     """
     settings = EditSettings(**{one.name: getattr(options, one.name) for one in fields(EditSettings)})
+    keep = _keep_settings(options)
     jobs = plan_jobs(options.source, options.out, options.overwrite)
     pairs = _read_pairs(options)
-    edit, found = _identity(options, settings), _Findings()
+    edit, found = _identity(options, settings, keep), _Findings()
     waiting = [job for job in jobs if _is_waiting(job, options.overwrite, edit, found)]
     if not waiting:
         if not found.failed and not found.stale:
@@ -91,7 +94,7 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     pipeline = open_pipeline(options, sees_pairs=bool(pairs))
     relation = _relation(options, pipeline, pairs, progress_bar)
     sheet = None if options.no_comparison else _sheet(pairs, relation)
-    editing = _Editing(pipeline, relation, pipeline.prompt(options.prompt), settings, edit, sheet)
+    editing = _Editing(pipeline, relation, pipeline.prompt(options.prompt), settings, keep, edit, sheet)
     with progress_bar("steps") as progress:
         progress.start(settings.steps * len(waiting))
         for job in waiting:
@@ -133,6 +136,7 @@ class _Editing:
     relation: Relation
     prompt: Prompt
     settings: EditSettings
+    keep: KeepSettings | None
     identity: str
     sheet: Callable[[Image.Image, Image.Image], Image.Image] | None
     """Lays a source and its result beside the exemplars; None: no sheet is wanted."""
@@ -148,10 +152,29 @@ def _edit(job: EditJob, editing: _Editing, overwrite: bool, found: _Findings, pr
         identity = _made_of(job, editing.identity)
         source = read_picture(job.source)
         result = editing.pipeline.edit(editing.relation, source, editing.prompt, editing.settings, progress)
+        if editing.keep is not None:
+            result = _kept(source, result, editing.keep)
         if editing.sheet is not None:
             save_picture(editing.sheet(source, result), job.comparison)
         save_picture(result, job.result, identity)  # last, so that every result has its sheet
         found.edited += 1
+
+
+def _keep_settings(options: argparse.Namespace) -> KeepSettings | None:
+    """Read what the options say of keeping; None without it.
+
+    Raises:
+        RelationAdapterError: a setting is out of its range, or given without ``--keep``.
+    """
+    keep = KeepSettings(**{one.name: getattr(options, one.name) for one in fields(KeepSettings)})
+    if not options.keep and keep != KeepSettings():
+        raise RelationAdapterError("--keep-threshold, --keep-grow and --keep-feather need --keep. Add it.")
+    return keep if options.keep else None
+
+
+def _kept(source: Image.Image, result: Image.Image, keep: KeepSettings) -> Image.Image:
+    settings = keep.keep_threshold, keep.keep_grow, keep.keep_feather
+    return to_pil(keep_unedited(from_pil(source), from_pil(result), *settings).image)[0]
 
 
 def _is_waiting(job: EditJob, overwrite: bool, edit: str, found: _Findings) -> bool:
@@ -180,9 +203,9 @@ def _made_of(job: EditJob, edit: str) -> str:
         raise PictureError(name, error.strerror or str(error), "Check the path.") from error
 
 
-def _identity(options: argparse.Namespace, settings: EditSettings) -> str:
+def _identity(options: argparse.Namespace, settings: EditSettings, keep: KeepSettings | None) -> str:
     try:
-        return edit_identity(options, settings)
+        return edit_identity(options, settings, keep)
     except OSError as error:
         raise ExemplarError(f"Cannot read an exemplar: {error}. Check the path.") from error
 

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from relation_core.files.regular_file import open_regular
 
 from ..fingerprints import picture_digest, weights_fingerprint
-from .settings import EditSettings
+from .settings import EditSettings, KeepSettings
 
 _KEY = "relation-adapter-edit"
 """Key of the text in a result's PNG that records its identity."""
@@ -39,7 +39,7 @@ def _model_identity(path: Path) -> str:
         return "unreadable"
 
 
-def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
+def edit_identity(options: argparse.Namespace, settings: EditSettings, keep: KeepSettings | None = None) -> str:
     """Fingerprint everything that an edit depends on except its source.
 
     Raises:
@@ -48,7 +48,8 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings) -> str:
     exemplars = [picture_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
     relation = None if options.relation is None else _model_identity(options.relation)
     told = (settings, options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
-    return _digest((told, exemplars, relation, models_identity(options, options.relation is None)))
+    made = (told, exemplars, relation, models_identity(options, options.relation is None))
+    return _digest(made if keep is None else (*made, keep))
 
 
 def result_identity(edit: str, source: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 from relation_core.settings.bounds import (
     GUIDANCE,
     LONG_SIDE,
+    MASK_PIXELS,
     REFRESH_INTERVAL,
     SAMPLING_STEPS,
     SEED,
@@ -44,5 +45,25 @@ class EditSettings:
 
         Raises:
             RelationAdapterError: a setting is out of its bounds.
+        """
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class KeepSettings:
+    """How the source's own pixels are given back where nothing was edited."""
+
+    keep_threshold: Annotated[float, SHARE] = 0.0
+    """Difference, on a scale of 0 to 1, above which flat parts count as edited; 0 derives it from each picture."""
+    keep_grow: Annotated[int, MASK_PIXELS] = 0
+    """Pixels by which the edited part is widened."""
+    keep_feather: Annotated[int, MASK_PIXELS] = 0
+    """Pixels over which it fades out."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises:
+            RelationAdapterError: a setting is out of its range.
         """
         check_settings(self)

@@ -54,6 +54,16 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"sigmas": "SIGMAS"},
     ),
     "RelationSourceReuse": ({"model": ("MODEL", None), "refresh_every": ("INT", 4)}, {"model": "MODEL"}),
+    "RelationKeep": (
+        {
+            "source": ("IMAGE", None),
+            "result": ("IMAGE", None),
+            "threshold": ("FLOAT", 0.0, "optional"),
+            "grow": ("INT", 0, "optional"),
+            "feather": ("INT", 0, "optional"),
+        },
+        {"image": "IMAGE", "mask": "MASK"},
+    ),
     "BlendRelations": (
         {
             "relation_1": ("RELATION", None),

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from random_weights import relative_error
 from small_pipeline import golden_files, pipeline_folder, tiny_autoencoder
 
+from relation_core.keeping.keep import keep_unedited
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.tensors import from_pil
 from relation_tools.__main__ import main
@@ -106,6 +107,26 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         "--long-side",
     }
     assert result("--long-side=48").shape == (1, 32, 48, 3)
+
+
+def test_keeping_gives_the_source_back(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = tmp_path / "out.png"
+
+    def result(*options: str) -> torch.Tensor:
+        assert edit(vae, SOURCE, out, "--overwrite", "--no-comparison", *options) == 0
+        return from_pil(Image.open(out))
+
+    plain, source = result(), from_pil(Image.open(SOURCE).convert("RGB"))
+    assert edit(vae, SOURCE, out, "--overwrite", "--keep-threshold=1") == 1
+    assert "need --keep. Add it." in caplog.text
+    settings = ("--keep", "--keep-threshold=0.3", "--keep-grow=2", "--keep-feather=3")
+    expected = keep_unedited(source, plain, 0.3, 2, 3).image.mul(255).round().div(255)
+    assert (result(*settings) - expected).abs().max() < 1e-6
+    assert not torch.equal(expected, plain)
+    assert edit(vae, SOURCE, out, "--no-comparison") == 1
+    assert "made of another source, or with other settings" in caplog.text
+    with pytest.raises(SystemExit):
+        edit(vae, SOURCE, out, "--keep", "--keep-threshold=2")
 
 
 def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
