@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -123,7 +124,11 @@ def test_keeping_gives_the_source_back(vae: Path, tmp_path: Path, caplog: pytest
     expected = keep_unedited(source, plain, 0.3, 2, 3).image.mul(255).round().div(255)
     assert (result(*settings) - expected).abs().max() < 1e-6
     assert not torch.equal(expected, plain)
-    assert edit(vae, SOURCE, out, "--no-comparison") == 1
+    sources, results = tmp_path / "sources", tmp_path / "results"
+    sources.mkdir()
+    shutil.copy(SOURCE, sources)
+    assert edit(vae, sources, results, "--no-comparison") == 0
+    assert edit(vae, sources, results, "--no-comparison", "--keep") == 1
     assert "made of another source, or with other settings" in caplog.text
     with pytest.raises(SystemExit):
         edit(vae, SOURCE, out, "--keep", "--keep-threshold=2")
