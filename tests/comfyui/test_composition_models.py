@@ -214,7 +214,7 @@ def assert_costs_only_the_rounding(edit: Edit, rounded: Node, exact: Node) -> No
 
 def test_partial_loading(edit: Edit) -> None:
     """Weights that stay offloaded and are cast when used, as with --lowvram, change nothing."""
-    model = edit.run(patched(edit))
+    loaded, plain = edit.run(patched(edit), still(edit))
     x, sigma = edit.noise(1), torch.tensor([0.7])
     given = {
         "c_crossattn": edit.tensors["text"],
@@ -223,15 +223,20 @@ def test_partial_loading(edit: Edit) -> None:
         "ref_latents": [edit.tensors["source_latent"]],
     }
     found = []
-    for settings in ({"full_load": True}, {"lowvram_model_memory": 100_000}):
+    for model, settings in (
+        (loaded, {"full_load": True}),
+        (loaded, {"lowvram_model_memory": 100_000}),
+        (plain, {"lowvram_model_memory": 100_000}),
+    ):
         model.unpatch_model()
         model.load(torch.device("cpu"), **settings)
         assert bool(model.model.model_lowvram) == ("lowvram_model_memory" in settings)
         with torch.inference_mode():
             options = model.model_options["transformer_options"]
             found.append(model.model.apply_model(x, sigma, transformer_options=options, **given))
-    model.unpatch_model()
+        model.unpatch_model()
     assert relative_error(found[1], found[0]) < BOUND
+    assert relative_error(found[1], found[2]) > APART
 
 
 def test_a_second_pass_at_a_higher_resolution(edit: Edit) -> None:
@@ -279,6 +284,9 @@ def test_an_upscale_model_on_the_result(edit: Edit) -> None:
     upscaler = edit.graph.add("UpscaleModelLoader", model_name="x2.safetensors")
     larger, result = edit.run(edit.graph.add("ImageUpscaleWithModel", upscale_model=upscaler, image=picture), picture)
     assert larger.shape == (1, 2 * result.shape[1], 2 * result.shape[2], 3)
+    with torch.no_grad():
+        expected = CompactArch().load(state).model(result.movedim(-1, 1)).movedim(1, -1)
+    assert relative_error(larger, expected.clamp(0, 1)) < BOUND
 
 
 def _compact_state() -> dict[str, torch.Tensor]:

@@ -94,10 +94,10 @@ def test_ksampler_equals_the_custom_sampler(edit: Edit) -> None:
 def test_ksampler_advanced_in_two_parts(edit: Edit) -> None:
     model, text, negative = patched(edit), edit.with_source(edit.text()), edit.text(1)
 
-    def part(latent: Node, start: int, end: int, first: bool) -> Node:
+    def part(latent: Node, start: int, end: int, first: bool, by: Node = model) -> Node:
         return edit.graph.add(
             "KSamplerAdvanced",
-            model=model,
+            model=by,
             add_noise="enable" if first else "disable",
             noise_seed=7,
             steps=6,
@@ -112,8 +112,13 @@ def test_ksampler_advanced_in_two_parts(edit: Edit) -> None:
             return_with_leftover_noise="enable" if end < 6 else "disable",
         )
 
-    found, expected = edit.run(part(part(edit.latent(), 0, 3, True), 3, 6, False), part(edit.latent(), 0, 6, True))
+    found, expected, plain = edit.run(
+        part(part(edit.latent(), 0, 3, True), 3, 6, False),
+        part(edit.latent(), 0, 6, True),
+        part(edit.latent(), 0, 6, True, still(edit)),
+    )
     assert relative_error(found, expected) < BOUND
+    assert relative_error(found, plain) > APART
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_sde", "lcm"])

@@ -69,7 +69,7 @@ def test_no_classifier_is_dropped(read: Any, written: dict[str, Any]) -> None:
     kept = [f"Operating System :: {value}" for value in read.project.supported_os]
     kept += [f"Environment :: {value}" for value in read.project.supported_accelerators]
     assert kept == written["project"]["classifiers"]
-    assert len(kept) >= 2
+    assert read.project.supported_os and read.project.supported_accelerators
 
 
 def test_comfyui_reads_all_of_its_own_table(read: Any, written: dict[str, Any]) -> None:
