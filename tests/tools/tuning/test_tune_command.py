@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,6 @@ from relation_core.scenes.examples import SEED
 from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import quiet_scene
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_core.tuning.settings import TuningSettings
 from relation_tools.__main__ import main
 from relation_tools.diffusers_host import pipeline as pipeline_module
 from relation_tools.diffusers_host.models import ModelFiles, load_models
@@ -113,39 +111,6 @@ def test_it_writes_a_relation_with_its_curve_and_its_sheet(
     assert edited.is_file()
     with Image.open(tmp_path / "edited.comparison.png") as sheet:
         assert sheet.width > 128 + 2 * 64  # the pair, the source and the result
-
-
-def test_with_held_out_pairs_it_keeps_the_best_step(
-    vae: Path, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pair that is held out shows another edit: the better the others are learned, the worse it fits."""
-    for kind, folder in zip(("before", "after"), folders, strict=True):
-        (tmp_path / kind).mkdir()
-        picture = Image.open(folder / "0.png")
-        picture.save(tmp_path / kind / "0.png")
-        (picture if kind == "before" else ImageOps.invert(picture)).save(tmp_path / kind / "1.png")
-    from relation_tools.tuning import command
-
-    after, checks = dict[int, torch.Tensor](), list[tuple[int, float]]()
-
-    class Recorded(command.Learner):
-        def take_step(self) -> float:
-            loss = super().take_step()
-            after[self.step] = self.state()["tokens"]
-            checks[:] = self.checks
-            return loss
-
-    monkeypatch.setattr(command, "Learner", Recorded)
-    monkeypatch.setattr(command, "TuningSettings", partial(TuningSettings, check_every=2))
-    out = tmp_path / "mine.safetensors"
-    places = (tmp_path / "before", tmp_path / "after")
-    assert tune(vae, places, out, "--hold-out=1", "--steps=12", "--learning-rate=0.3") == 0
-    best = min(checks, key=lambda check: check[1])[0]
-    assert [step for step, _ in checks] == [0, 2, 4, 6, 8, 10, 12] and 0 < best < 12
-    with safe_open(out, framework="pt") as file:
-        (origin,) = json.loads(file.metadata()["learned"])
-    assert (origin["pairs"], origin["steps"]) == (1, best)
-    assert torch.equal(load_file(out)["tokens"], after[best])
 
 
 def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
