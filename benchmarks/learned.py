@@ -19,8 +19,10 @@ import torch
 
 from relation_core.scenes.relations import TRAINED
 from relation_core.scenes.unseen import UNSEEN
+from relation_core.settings.bounds import COUNT
 from relation_core.tuning.settings import TuningSettings
 from relation_core.weights.atomic import write_whole
+from relation_tools.commands.number_option import NumberOption
 
 from .edits_to_learn import JUDGED_BY, REVERSED, is_right, pair_of, pairs_to_learn
 from .learned_engines import Engine, Headless, InComfyUI
@@ -65,7 +67,9 @@ def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned", description=__doc__)
     parser.add_argument("--parts", choices=PARTS, nargs="*", default=list(PARTS), help="none: print what is there")
-    parser.add_argument("--pairs", type=int, nargs="+", default=[1, 4, 8], help="measure what so many pairs lead to")
+    parser.add_argument(
+        "--pairs", type=NumberOption(COUNT), nargs="+", default=[1, 4, 8], help="how many pairs to learn from"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/learned"), help="folder for the figures")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -243,6 +243,8 @@ def _reweighted(relation: Relation, factor: float) -> Relation:
     return replace(relation, pair_weights=tuple(factor * weight for weight in relation.pair_weights))
 
 
+_LARGE_TOKEN = 100.0
+"""Tokens are about 1; below this, sound weights make finite keys and values of them in every dtype."""
 _ROWS = 4096
 """Rows of a matrix that are checked together."""
 
@@ -261,8 +263,14 @@ def _not_finite(
             f"{adapter.path} has NaN or infinite values in {shortened(bad)}; expected finite values only. The file is "
             f"damaged: download it again from {ADAPTER_ADDRESS}."
         )
+    largest = float(tokens.abs().max())
+    if largest <= _LARGE_TOKEN:
+        return CheckpointError(
+            f"{adapter.path} has weights that are too large for {tokens.dtype}: keys and values made of them are not "
+            f"finite. Expected finite ones. The file is damaged: download it again from {ADAPTER_ADDRESS}."
+        )
     return ExemplarError(
-        f"The exemplar tokens of {source} reach {float(tokens.abs().max()):.3g}, too large for {tokens.dtype}: keys "
+        f"The exemplar tokens of {source} reach {largest:.3g}, too large for {tokens.dtype}: keys "
         "and values made of them are not finite. Expected tokens of about 1, as the adapter makes them: encode the "
         "exemplar pairs again."
     )

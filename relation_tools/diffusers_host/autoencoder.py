@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ from .strict_load import check_shapes, load_strictly
 
 Autoencoder = AutoencoderKL | AutoencoderTiny
 _Tensors = dict[str, torch.Tensor]
+_TINY, _ORIGINAL = "taesd_decoder.1.weight", "encoder.down.0.block.0.conv1.weight"
+"""Tensors that tell the layouts."""
 _SCALARS = {"vae_scale": 1.0, "vae_shift": 0.0}
 _PREFIXES = ("vae.", "first_stage_model.")
 """Where a whole checkpoint keeps its autoencoder."""
@@ -105,28 +108,47 @@ def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
     stored = part_of(checkpoint.stored, _PREFIXES)
     scalars = {name: _scalar(stored.pop(name, None), default, path) for name, default in _SCALARS.items()}
     planned = {name: torch.empty(tensor.shape, device="meta") for name, tensor in stored.items() if is_weight(name)}
-    model, shapes = _made(planned, scalars, path)  # what does not fit is refused before it is read
+    with _complete(path):
+        model = _made(planned, scalars, path)
+        shapes = _renamed(planned, model)
+    # What does not fit is refused before it is read.
     check_shapes(model, {name: tuple(tensor.shape) for name, tensor in shapes.items()}, path)
-    _, state = _made(unscaled(stored, checkpoint.metadata, path), scalars, path)
+    with _complete(path):
+        state = _renamed(unscaled(stored, checkpoint.metadata, path), model)
     return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
 
 
-def _made(tensors: _Tensors, scalars: Mapping[str, float], path: Path) -> tuple[Autoencoder, _Tensors]:
-    """Make the model of a file's tensors, without values, and name the tensors as it does."""
+@contextmanager
+def _complete(path: Path) -> Generator[None]:
+    """Say of what fails for want of a tensor, or for one of another shape, that the file is not complete."""
     try:
-        if "taesd_decoder.1.weight" in tensors:
-            return _tiny(tensors, **scalars)
-        if "decoder.conv_in.weight" in tensors:
-            return _full(tensors)
+        yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
             f"{path} is not a complete autoencoder ({first_words(error)}). Download the file again."
         ) from error
+
+
+def _made(tensors: _Tensors, scalars: Mapping[str, float], path: Path) -> Autoencoder:
+    """Make the model of a file's tensors, without values."""
+    if _TINY in tensors:
+        return _tiny(tensors, **scalars)
+    if "decoder.conv_in.weight" in tensors:
+        return _full(tensors)
     raise CheckpointError(
         f"{path} holds {described(tensors)}; expected FLUX.1's autoencoder, ae.safetensors, or a tiny one."
     )
+
+
+def _renamed(tensors: _Tensors, model: Autoencoder) -> _Tensors:
+    """Name a file's tensors as its model does."""
+    if _TINY in tensors:
+        return {_tiny_name(name): tensor for name, tensor in tensors.items()}
+    if _ORIGINAL in tensors:
+        return cast("Any", single_file_utils).convert_ldm_vae_checkpoint(tensors, dict(model.config))
+    return tensors
 
 
 def _scalar(stored: StoredTensor | None, default: float, path: Path) -> float:
@@ -136,16 +158,15 @@ def _scalar(stored: StoredTensor | None, default: float, path: Path) -> float:
     return value
 
 
-def _tiny(tensors: _Tensors, vae_scale: float, vae_shift: float) -> tuple[AutoencoderTiny, _Tensors]:
+def _tiny(tensors: _Tensors, vae_scale: float, vae_shift: float) -> AutoencoderTiny:
     """Take TAESD's layout: its latents are the model's, but for the scale and the shift in the file."""
     with torch.device("meta"):
-        model = AutoencoderTiny(
-            latent_channels=tensors["taesd_decoder.1.weight"].shape[1],
+        return AutoencoderTiny(
+            latent_channels=tensors[_TINY].shape[1],
             # z = encoded / scale + shift is what ComfyUI's loader gives, before it becomes the model's latent.
             scaling_factor=LATENT_SCALE / vae_scale,
             shift_factor=vae_scale * (LATENT_SHIFT - vae_shift),  # type: ignore[arg-type]
         )
-    return model, {_tiny_name(name): tensor for name, tensor in tensors.items()}
 
 
 def _tiny_name(name: str) -> str:
@@ -154,9 +175,9 @@ def _tiny_name(name: str) -> str:
     return f"{part.removeprefix('taesd_')}.layers.{int(index) - (part == 'taesd_decoder')}.{rest}"
 
 
-def _full(tensors: _Tensors) -> tuple[AutoencoderKL, _Tensors]:
+def _full(tensors: _Tensors) -> AutoencoderKL:
     """Take the layout of ``ae.safetensors``, or diffusers' names in one file."""
-    original = "encoder.down.0.block.0.conv1.weight" in tensors
+    original = _ORIGINAL in tensors
     level, block = ("encoder.down", "block") if original else ("encoder.down_blocks", "resnets")
     widths: list[int] = []
     while f"{level}.{len(widths)}.{block}.0.conv1.weight" in tensors:
@@ -174,8 +195,5 @@ def _full(tensors: _Tensors) -> tuple[AutoencoderKL, _Tensors]:
         "use_quant_conv": False,
         "use_post_quant_conv": False,
     }
-    if original:
-        tensors = cast("Any", single_file_utils).convert_ldm_vae_checkpoint(tensors, config)
     with torch.device("meta"):
-        model = AutoencoderKL(**config)
-    return model, tensors
+        return AutoencoderKL(**config)

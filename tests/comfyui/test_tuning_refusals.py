@@ -15,7 +15,7 @@ from comfyui_host.host import GraphError, Host
     ("changed", "says"),
     [
         ({"after": "three"}, "There are 2 pictures before and 3 after"),
-        ({"before": "none", "after": "none"}, "There is no pair to learn from"),
+        ({"before": "none", "after": "none"}, r"Got a picture of shape \(0, 64, 64, 3\); expected"),
         ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
         ({"after": "before"}, "The pictures of pair 1 are equal"),
         ({"learning_rate": 1e6}, "lower the learning rate"),

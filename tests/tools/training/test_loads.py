@@ -32,8 +32,8 @@ from small_pipeline import pipeline_folder
 CASE = GoldenCase.load("one_head")
 KINDS: tuple[type[Any], ...] = (
     *(AutoencoderKL, AutoencoderTiny, ThinAutoencoder, SiglipVisionModel, FluxTransformer2DModel, AdapterModule),
-    *(CLIPTextModel, T5EncoderModel),
 )
+ENCODERS: tuple[type[Any], ...] = (CLIPTextModel, T5EncoderModel)
 SMALL = (f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vae={AUTOENCODER}", "--device=cpu")
 EDIT = {"FluxTransformer2DModel": 1, "AutoencoderTiny": 1}
 SEEN = {**EDIT, "SiglipVisionModel": 1}
@@ -43,7 +43,7 @@ MEASURED = {"FluxTransformer2DModel": 1, "AdapterModule": 1, "SiglipVisionModel"
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counter[str], Counter[str]]]:
-    """Count the models that are made in the block, and how often each weights file is opened."""
+    """Count models made in the block, text encoders loaded, and how often each weights file is opened."""
     made: Counter[str] = Counter()
     opened: Counter[str] = Counter()
 
@@ -56,6 +56,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counter[str], Cou
 
         return count
 
+    def counting_loads(kind: type[Any], load: Callable[..., Any]) -> Any:
+        def count(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
+            made[kind.__name__] += 1
+            return load(*args, **kwargs)
+
+        return classmethod(count)
+
     read = checkpoint.read_safetensors
 
     def count_read(path: Path) -> Any:
@@ -65,6 +72,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counter[str], Cou
     with monkeypatch.context() as patch:
         for kind in KINDS:
             patch.setattr(kind, "__init__", counting(kind, kind.__init__))
+        for kind in ENCODERS:  # they are also made without values, to know their size
+            patch.setattr(kind, "from_pretrained", counting_loads(kind, kind.from_pretrained))
         patch.setattr(checkpoint, "read_safetensors", count_read)
         yield made, opened
 
