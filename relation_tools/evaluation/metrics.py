@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 from .errors import EvaluationError
 
 _SSIM_WINDOW = 7
+_MOST_PIXELS = 4096 * 4096
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,10 @@ class PixelScores:
 def pixel_scores(result: Image.Image, target: Image.Image) -> PixelScores:
     """Compare two RGB pictures; if their sizes differ, the target is resized (bicubic) to the result's.
 
+    One channel is compared at a time, since SSIM holds about ten float64 arrays of a picture's size.
+
     Raises:
-        EvaluationError: the result is smaller than SSIM's window.
+        EvaluationError: the result is smaller than SSIM's window, or larger than memory is taken for.
     """
     import skimage.metrics  # noqa: PLC0415 - optional
 
@@ -40,10 +46,25 @@ def pixel_scores(result: Image.Image, target: Image.Image) -> PixelScores:
             f"A result of {result.width}x{result.height} pixels cannot be scored; expected at least "
             f"{_SSIM_WINDOW}x{_SSIM_WINDOW}."
         )
+    if result.width * result.height > _MOST_PIXELS:
+        raise EvaluationError(
+            f"A result of {result.width}x{result.height} pixels cannot be scored; expected at most "
+            f"{_MOST_PIXELS / 1e6:.1f} million pixels."
+        )
     if target.size != result.size:
         target = target.resize(result.size, Image.Resampling.BICUBIC)
-    found, expected = (np.asarray(picture, dtype=np.float64) / 255.0 for picture in (result, target))
-    mse = float(np.mean((found - expected) ** 2))
-    psnr = float("inf") if mse == 0 else float(metrics.peak_signal_noise_ratio(expected, found, data_range=1.0))
-    ssim = metrics.structural_similarity(expected, found, win_size=_SSIM_WINDOW, data_range=1.0, channel_axis=2)
-    return PixelScores(mse, psnr, float(ssim))
+    errors: list[float] = []
+    similarities: list[float] = []
+    for found, expected in zip(_channels(result), _channels(target), strict=True):
+        errors.append(float(np.mean((found - expected) ** 2)))
+        similarities.append(
+            float(metrics.structural_similarity(expected, found, win_size=_SSIM_WINDOW, data_range=1.0))
+        )
+    mse = fmean(errors)
+    return PixelScores(mse, -10 * math.log10(mse) if mse else math.inf, fmean(similarities))
+
+
+def _channels(picture: Image.Image) -> Iterator[np.ndarray[Any, np.dtype[np.float64]]]:
+    """The channels of a picture, in [0, 1]."""
+    for name in picture.getbands():
+        yield np.asarray(picture.getchannel(name), dtype=np.float64) / 255.0

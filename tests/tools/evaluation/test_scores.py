@@ -192,3 +192,8 @@ def test_results_of_other_samples_are_refused(scored: FinishedRun, tmp_path: Pat
 def test_tiny_results_are_refused() -> None:
     with pytest.raises(EvaluationError, match="6x6"):
         pixel_scores(Image.new("RGB", (6, 6)), Image.new("RGB", (6, 6)))
+
+
+def test_a_result_that_would_take_gigabytes_is_refused() -> None:
+    with pytest.raises(EvaluationError, match=r"8191x4096 pixels cannot be scored; expected at most 16\.8 million"):
+        pixel_scores(Image.new("RGB", (8191, 4096)), Image.new("RGB", (8, 8)))
