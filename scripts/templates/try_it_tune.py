@@ -14,7 +14,7 @@ Press **Run**. *Example Pictures* draws four pairs. Nothing of the small model w
 pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a minute, \
 without a graphics card, and the rest of the workflow applies it to a scene that it did not learn from.
 
-**Another scene?** Press **Run** again: *source_scene* counts up, and nothing is learned anew. **Another edit?** \
+**Another scene?** Press **Run** again: *source_scene* counts up, and the edit is learned anew. **Another edit?** \
 Choose one of the last six in *Example Pictures*; most can be learned, *pixelate* cannot.
 
 For your own pictures, use *tune_relation* and FLUX.1-dev.

@@ -59,7 +59,7 @@ def test_the_workflow_makes_the_edit_that_it_is_shown(server: ComfyServer) -> No
 
 @pytest.mark.slow
 def test_the_workflow_learns_an_edit_that_the_model_never_saw(server: ComfyServer) -> None:
-    """As it is; then another scene, for which nothing is learned anew."""
+    """As it is; then other scenes, for each of which it is learned anew."""
     prompt = prompt_of(server, "try_it_small_tune")
     example = prompt[of_class(prompt, "RelationExample")]["inputs"]
     assert example["edit"] in {edit.name for edit in UNSEEN}
@@ -67,7 +67,6 @@ def test_the_workflow_learns_an_edit_that_the_model_never_saw(server: ComfyServe
         example["source_scene"] += number
         run = Run(server, prompt)
         assert run.outcome.status == "success", run.outcome
-        assert ("TuneRelation" in run.executed) == (number == 0)
         picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
         assert nearest(example["source_scene"], picture.reduce(4)) == example["edit"]
     assert complaints(server) == []
