@@ -256,7 +256,7 @@ def _is_finite(tensor: StoredTensor) -> bool:
 def _not_finite(
     adapter: RelationAdapter, weights: Mapping[str, StoredTensor], tokens: torch.Tensor, source: str
 ) -> CheckpointError | ExemplarError:
-    """Raise an error that says whether the adapter or the tokens are at fault."""
+    """Give the error that says whether the adapter or the tokens are at fault."""
     bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if bad:
         return CheckpointError(
