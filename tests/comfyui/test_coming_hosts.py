@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from edits import Edit, relative_error
-from test_tuning import gradient_of, predicting
+from tuning_gradients import gradient_of, predicting
 
 from comfyui_host.host import GraphError, Host
 

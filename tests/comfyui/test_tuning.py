@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
 from edits import Edit, relative_error
 from tuned import Tuning
+from tuning_gradients import attended_of, gradient_of, predicting
 
 from benchmarks.edits_to_learn import pairs_to_learn
 from benchmarks.memory import memory
@@ -23,24 +22,6 @@ from relation_core.tuning.pairs import start_relation
 from relation_core.tuning.settings import TuningSettings
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
-
-
-@contextmanager
-def predicting(edit: Edit, model: Any, text: Any, source: torch.Tensor) -> Generator[Any]:
-    """What learning calls, for a source (1, 16, h, w) in the model's latent space."""
-    patcher, conditioning = edit.run(model, text)
-    tuning = edit.host.module("nodes.tuning_model")
-    with (
-        torch.inference_mode(),
-        tuning.learning_model(patcher, conditioning, [LatentPair(source[0], source[0])], 1) as predict,
-    ):
-        yield predict
-
-
-def attended_of(edit: Edit, relation: Any) -> Any:
-    keys_values = relation.keys_values
-    parts = ([part.clone() for part in kept.float()] for kept in (keys_values.keys, keys_values.values))
-    return edit.host.module("relation_core.tuning.attended").Attended(*parts, relation.token_bias())
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
@@ -57,20 +38,6 @@ def test_what_is_learned_through_is_what_samples(host: Host, strength: float) ->
         drawn = flow.draw_edit(predict, source, noise, int(edit.meta["steps"]), attended_of(edit, relation))
         found = predict.patcher.model.process_latent_out(drawn)
     assert relative_error(found, sampled) < 1e-5
-
-
-def gradient_of(edit: Edit, predict: Any, relation: Any, move: list[torch.Tensor] | None = None) -> Any:
-    """The loss of one call and its gradient by all keys and values, which may be moved beforehand."""
-    attended = attended_of(edit, relation).cut_off()
-    with torch.no_grad():
-        for leaf, step in zip(attended.tensors(), move or [], strict=False):
-            leaf.add_(step)
-    source, noise = edit.tensors["source_latent"].clone(), edit.noise().clone()
-    levels = torch.tensor([0.7, 0.3])
-    velocity = predict(noise.expand(2, -1, -1, -1), source.expand(2, -1, -1, -1), levels, attended)
-    loss = (velocity - source).square().mean()
-    loss.backward()
-    return float(loss.detach()), [leaf.grad for leaf in attended.tensors()]
 
 
 @pytest.mark.parametrize("case", ["one_head", "two_heads"])
