@@ -38,8 +38,12 @@ def numbers_checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.N
 
 
 def input_bounds(node: type[io.ComfyNode]) -> dict[str, Bounds]:
-    """The bounds of a node's numbers, by input."""
-    numbers = [one for one in node.define_schema().inputs if isinstance(one, (io.Int.Input, io.Float.Input))]
+    """The bounds of a node's numbers, by input.
+
+    The host has the schema already where it runs a node; to define it again may look through folders.
+    """
+    schema = node.SCHEMA or node.define_schema()
+    numbers = [one for one in schema.inputs if isinstance(one, (io.Int.Input, io.Float.Input))]
     return {
         one.id: Bounds(
             -MAX_FLOAT if one.min is None else one.min,

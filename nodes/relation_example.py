@@ -6,13 +6,12 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.pictures.tensors import from_pil
+from ..relation_core.relation.limits import MAX_PAIRS
 from ..relation_core.scenes.examples import MAX_SCENE, draw_pair
 from ..relation_core.scenes.relations import ALL
 from ..relation_core.scenes.unseen import UNSEEN
 from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
-
-_MAX_PAIRS = 64
 
 
 class RelationExample(io.ComfyNode):
@@ -57,7 +56,7 @@ class RelationExample(io.ComfyNode):
                     "pairs",
                     default=1,
                     min=1,
-                    max=_MAX_PAIRS,
+                    max=MAX_PAIRS,
                     optional=True,
                     tooltip="How many scenes to show before and after, from exemplar_scene on.",
                 ),

@@ -73,7 +73,7 @@ def edited_region(source: torch.Tensor, result: torch.Tensor, pictures: Reduced,
 
 def _outline(pictures: Reduced, cells: Cells) -> Outline:
     height, width = pictures.source.shape[1:]
-    radius = max(1, round(min(height, width) / _WINDOWS))
+    radius = _radius(pictures)
     y, x = (centres(side, pictures.factor, full) for side, full in zip((height, width), pictures.size, strict=True))
     residual = pictures.result - pictures.source - cells.drift.over(y, x)
     size, local = magnitude(residual, radius), contrast(pictures.source, radius)
@@ -94,13 +94,18 @@ def _core(
     residual: torch.Tensor, size: torch.Tensor, local: torch.Tensor, limit: float, pictures: Reduced, cells: Cells
 ) -> torch.Tensor:
     """Pixels (height, width) that are surely changed: 1, others 0."""
-    radius = max(1, round(min(size.shape) / _WINDOWS))
+    radius = _radius(pictures)
     edited = _spread_out(window_maximum((~cells.kept).float()[None], 1)[0] > 0, pictures)
     above = edited & (size > (limit**2 + (_OF_CONTRAST * local).square()).sqrt())
     around = window_mean(residual, _AROUND).square().mean(0).sqrt()
     weak = around > (cells.tolerance**2 + (_OF_WIDE_CONTRAST * contrast(pictures.source, _AROUND)).square()).sqrt()
     above = (above | (weak & edited)).float()
     return above * (window_mean(above[None], radius)[0] > _DENSE)
+
+
+def _radius(pictures: Reduced) -> int:
+    """Of the windows that pixels are compared over."""
+    return max(1, round(min(pictures.source.shape[1:]) / _WINDOWS))
 
 
 def _spread_out(cells: torch.Tensor, pictures: Reduced) -> torch.Tensor:

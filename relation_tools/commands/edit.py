@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from relation_core.settings.bounds import WEIGHT, bounds_of
+from relation_core.settings.bounds import WEIGHT
 
 from ..diffusers_host.settings import EditSettings, KeepSettings
 from .bar import progress_bar
 from .extras import HEADLESS, require
 from .model_options import add_fit, add_models
-from .number_option import NumberOption
+from .number_option import NumberOption, add_numbers
 
 EXTRA = "headless"
 NEEDS = HEADLESS
@@ -42,17 +41,7 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     _add_pictures(command.add_argument_group("pictures"))
     add_models(command.add_argument_group("models"))
-    sampling = command.add_argument_group("sampling; the defaults are the authors'")
-    defaults: dict[str, float] = asdict(EditSettings())
-    bounds = bounds_of(EditSettings)
-    for name, default in defaults.items():
-        sampling.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=NumberOption(bounds[name]),
-            default=default,
-            metavar="NUMBER",
-            help=f"{_SETTINGS[name]} (%(default)s)",
-        )
+    add_numbers(command.add_argument_group("sampling; the defaults are the authors'"), EditSettings(), _SETTINGS)
     _add_keeping(command.add_argument_group("what is not edited"))
     command.set_defaults(run=_run)
 
@@ -63,16 +52,7 @@ def _add_keeping(group: Any) -> None:
         action="store_true",
         help="give back the source's own pixels where the edit changed nothing; a global edit stays as it is",
     )
-    defaults: dict[str, float] = asdict(KeepSettings())
-    bounds = bounds_of(KeepSettings)
-    for name, default in defaults.items():
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=NumberOption(bounds[name]),
-            default=default,
-            metavar="NUMBER",
-            help=f"{_KEEPING[name]} (%(default)s)",
-        )
+    add_numbers(group, KeepSettings(), _KEEPING)
 
 
 def _add_pictures(group: Any) -> None:

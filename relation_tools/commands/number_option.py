@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 from relation_core.errors import printable
-from relation_core.settings.bounds import Bounds, shortened_value
+from relation_core.settings.bounds import Bounds, bounds_of, shortened_value
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,22 @@ class NumberOption:
             return int(text) if self.bounds.whole else float(text)
         except ValueError:
             return None
+
+
+def add_numbers(group: Any, settings: Any, texts: Mapping[str, str]) -> None:
+    """Add an option for every field of some settings, with its value there as the default.
+
+    Args:
+        group: of the parser.
+        settings: an instance of a dataclass of numbers, with bounds in its annotations.
+        texts: the help of each field.
+    """
+    bounds = bounds_of(cast("type[Any]", type(settings)))
+    for name, default in asdict(settings).items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=NumberOption(bounds[name]),
+            default=default,
+            metavar="NUMBER",
+            help=f"{texts[name]} (%(default)s)",
+        )

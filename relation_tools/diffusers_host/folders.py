@@ -6,7 +6,7 @@ The libraries keep weights mapped from the disk: where a file is cut short meanw
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -54,16 +54,7 @@ def open_folder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     Raises:
         CheckpointError: there is no such model.
     """
-    config = _config(folder)
-    with _whole(kind.__name__, folder):
-        if "quantization_config" in config:  # only the library knows how to unpack it
-            return kind.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        stored = stored_tensors(folder)
-        _check_layers(config, stored, folder)
-        with torch.device("meta"):
-            model = kind.from_config(config)
-        check_shapes(model, {name: tensor.shape for name, tensor in stored.items()}, folder)
-        return load_strictly(model, {name: tensor.load(dtype) for name, tensor in stored.items()}, folder)
+    return _opened(kind, folder, dtype, _model)
 
 
 def open_encoder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
@@ -77,35 +68,60 @@ def open_encoder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     Raises:
         CheckpointError: there is no such model.
     """
-    table = _config(folder)
+    return _opened(kind, folder, dtype, _encoder)
+
+
+def _opened(
+    kind: Any,
+    folder: Path,
+    dtype: torch.dtype,
+    load: Callable[[Any, dict[str, Any], Mapping[str, StoredTensor], Path, torch.dtype], Any],
+) -> Any:
+    """Find a model's settings and tensors, and let ``load`` make it of them."""
+    config = _config(folder)
     with _whole(kind.__name__, folder):
-        if "quantization_config" in table:
+        if "quantization_config" in config:  # only the library knows how to unpack it
             return kind.from_pretrained(folder, dtype=dtype, local_files_only=True)
         stored = stored_tensors(folder)
-        _check_layers(table, stored, folder)
-        config = kind.config_class.from_dict(table)
-        with torch.device("meta"):
-            expected = sum(parameter.numel() for parameter in kind(config).parameters())
-        found = sum(tensor.numel() for tensor in stored.values())
-        if not expected / 2 <= found <= 2 * expected:  # shared weights may be there once or twice
-            raise CheckpointError(
-                f"The weights in {folder} have {found:,} values, and its config.json describes {expected:,}. Expected "
-                "as many: download the folder again."
-            )
-        model, missing = kind.from_pretrained(
-            None,
-            config=config,
-            state_dict=checked({name: tensor.load() for name, tensor in stored.items()}, folder),
-            dtype=dtype,
-            output_loading_info=True,
+        _check_layers(config, stored, folder)
+        return load(kind, config, stored, folder, dtype)
+
+
+def _model(
+    kind: Any, config: dict[str, Any], stored: Mapping[str, StoredTensor], folder: Path, dtype: torch.dtype
+) -> Any:
+    with torch.device("meta"):
+        model = kind.from_config(config)
+    check_shapes(model, {name: tensor.shape for name, tensor in stored.items()}, folder)
+    return load_strictly(model, {name: tensor.load(dtype) for name, tensor in stored.items()}, folder)
+
+
+def _encoder(
+    kind: Any, table: dict[str, Any], stored: Mapping[str, StoredTensor], folder: Path, dtype: torch.dtype
+) -> Any:
+    config = kind.config_class.from_dict(table)
+    with torch.device("meta"):
+        expected = sum(parameter.numel() for parameter in kind(config).parameters())
+    found = sum(tensor.numel() for tensor in stored.values())
+    if not expected / 2 <= found <= 2 * expected:  # shared weights may be there once or twice
+        raise CheckpointError(
+            f"The weights in {folder} have {found:,} values, and its config.json describes {expected:,}. Expected "
+            "as many: download the folder again."
         )
-        if missing["missing_keys"] or missing["mismatched_keys"]:
-            names = sorted(map(str, (*missing["missing_keys"], *missing["mismatched_keys"])))
-            raise CheckpointError(
-                f"There are no weights {shortened(names, 3)} in {folder}. Expected a complete model: download the "
-                "folder again."
-            )
-        return model.eval()
+    model, missing = kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=checked({name: tensor.load() for name, tensor in stored.items()}, folder),
+        dtype=dtype,
+        output_loading_info=True,
+    )
+    if missing["missing_keys"] or missing["mismatched_keys"]:
+        names = sorted(map(str, (*missing["missing_keys"], *missing["mismatched_keys"])))
+        raise CheckpointError(
+            f"There are no weights {shortened(names, 3)} in {folder}. Expected a complete model: download the "
+            "folder again."
+        )
+    return model.eval()
 
 
 def stored_tensors(folder: Path) -> Mapping[str, StoredTensor]:

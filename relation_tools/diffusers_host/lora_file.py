@@ -24,6 +24,7 @@ from relation_core.weights.kinds import FileKind, described, quoted, recognise, 
 from relation_core.weights.stored_tensor import StoredTensor
 
 from .lora_names import Place, places
+from .strict_load import checked
 
 _PARTS = (
     ("down", r"(\.lora_A(\.default)?|\.lora_down|[._]lora\.down|\.lora_linear_layer\.down)(\.weight)?"),
@@ -147,11 +148,7 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
 
 def _read(lora: LoraFile, name: str, stored: Mapping[str, StoredTensor]) -> dict[str, torch.Tensor]:
     parts = {part: tensor.read() for part, tensor in stored.items()}
-    if not all(bool(tensor.float().isfinite().all()) for tensor in parts.values()):
-        raise CheckpointError(
-            f"{lora.path} has NaN or infinite values for {quoted(name)}; expected finite values only. Download it "
-            "again."
-        )
+    checked({f"{name}.{part}": tensor for part, tensor in parts.items()}, lora.path)
     return parts
 
 

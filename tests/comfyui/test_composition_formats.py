@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from compositions import assert_costs_only_the_rounding
 from edits import Edit
 from flux_models import write_flux
 from safetensors.torch import load_file, save_file
-from test_composition_models import assert_costs_only_the_rounding
 
 from comfyui_host.host import Host
 

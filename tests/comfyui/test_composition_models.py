@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from edits import GOLDEN, POSITIONS_ONLY, Edit, random_state, relative_error
+from compositions import APART, assert_costs_only_the_rounding, patched, samples, still
+from edits import GOLDEN, Edit, random_state, relative_error
 from flux_models import PARAMS, write_controlnet, write_flux
 from safetensors.torch import load_file, save_file
 
@@ -17,26 +18,11 @@ from comfyui_host.graph import Node
 from comfyui_host.host import GraphError, Host
 
 BOUND = 1e-5
-APART = 1e-3
 
 
 @pytest.fixture
 def edit(host: Host) -> Edit:
     return Edit(host)
-
-
-def patched(edit: Edit, model: Node | None = None, **settings: Any) -> Node:
-    return edit.apply(model or edit.model(), edit.relation(), **settings)
-
-
-def still(edit: Edit, model: Node | None = None) -> Node:
-    """The same model and source positions, without what the relation adds."""
-    return patched(edit, model, **POSITIONS_ONLY)
-
-
-def samples(edit: Edit, *models: Node, text: Any = None, **sampling: Any) -> list[torch.Tensor]:
-    text = text or edit.with_source(edit.text())
-    return edit.run(*[edit.sample(model, text, **sampling) for model in models])
 
 
 def test_loras_before_and_after_the_node(edit: Edit) -> None:
@@ -198,18 +184,6 @@ def test_fp8_weights(edit: Edit, dtype: str) -> None:
         "attn1_patch"
     ]
     assert patch.resident.keys.dtype == torch.float32
-
-
-def assert_costs_only_the_rounding(edit: Edit, rounded: Node, exact: Node) -> None:
-    """Rounded weights take no more from the edit than from the model without it, and what the relation adds is kept."""
-    models = (patched(edit, rounded), still(edit, rounded), patched(edit, exact), still(edit, exact))
-    found, plain, expected, expected_plain = samples(edit, *models)
-    assert relative_error(expected, expected_plain) > APART
-    error, error_without = relative_error(found, expected), relative_error(plain, expected_plain)
-    kept = relative_error(found - plain, expected - expected_plain)
-    print(f"{error:.3f} with the relation, {error_without:.3f} without; {kept:.3f} of what the relation adds")
-    assert 0 < error < 1.5 * error_without
-    assert kept < 0.5
 
 
 def test_partial_loading(edit: Edit) -> None:

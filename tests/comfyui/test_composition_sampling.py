@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from compositions import APART, patched, still
 from edits import POSITIONS_ONLY, Edit, relative_error
 from refusals import message_of
 from small_edits import SmallEdit
@@ -14,21 +15,11 @@ from comfyui_host.graph import Node
 from comfyui_host.host import Host
 
 BOUND = 1e-5
-APART = 1e-3
 
 
 @pytest.fixture
 def edit(host: Host) -> Edit:
     return Edit(host)
-
-
-def patched(edit: Edit, **settings: Any) -> Node:
-    return edit.apply(edit.model(), edit.relation(), **settings)
-
-
-def still(edit: Edit) -> Node:
-    """The same model and source positions, without what the relation adds."""
-    return patched(edit, **POSITIONS_ONLY)
 
 
 def ksampler(edit: Edit, model: Node, positive: Node, negative: Node | None = None, **settings: Any) -> Node:

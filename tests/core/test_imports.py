@@ -77,6 +77,13 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert set(order) == MODULES
 
 
+def test_no_test_imports_another() -> None:
+    """Two folders may have tests of one name, and which of them is found depends on what else is run."""
+    tests = {path: set(imported(path)) for path in sorted((ROOT / "tests").rglob("*.py"))}
+    assert len(tests) > 100
+    assert {path.name for path, names in tests.items() if any(name.startswith("test_") for name in names)} == set()
+
+
 def test_the_folders_of_the_core_are_ordered_too() -> None:
     graph: dict[str, set[str]] = {}
     for path in CORE:

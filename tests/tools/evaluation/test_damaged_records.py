@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from finished_run import FinishedRun, make_run
+from hasty_clients import SECRET, evaluate, judge
 from hostile_server import FAULTS, hostile
-from test_hostile_servers import SECRET, evaluate, judge
 
 from relation_core.errors import RelationAdapterError
 from relation_tools.evaluation.journal import read_journal

@@ -15,20 +15,14 @@ from pathlib import Path
 
 import pytest
 from finished_run import FinishedRun, make_run
+from hasty_clients import PATIENCE, SECRET, evaluate, judge
 from hostile_server import DOWNLOADED, FAULTS, HUB, STORED, TEXTS, WEBSOCKET, Fault, HostileServer, hostile, messages
 from PIL import Image
 
 from relation_core.adapter.download import ADAPTER_FILE, download_adapter
 from relation_core.errors import RelationAdapterError
-from relation_core.progress import Silent
-from relation_core.samples.samples import read_samples
-from relation_tools.evaluation.journal import Journal
-from relation_tools.evaluation.judge import Endpoint, JudgePatience
-from relation_tools.evaluation.judging import judge_samples
-from relation_tools.evaluation.run_folder import RunFolder
-from relation_tools.evaluation.runner import Runner, RunOptions, RunSummary
+from relation_tools.evaluation.runner import RunSummary
 from relation_tools.evaluation.server import Patience, Server
-from relation_tools.evaluation.template import SHIPPED, load_template
 from relation_tools.evaluation.transport import open_session
 
 
@@ -41,10 +35,6 @@ def point_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
 
 
-QUICK = RunOptions(attempts=2, losses=2, drops=3, first_pause=0.01, give_up=0.2)
-PATIENCE = Patience(poll=0.05, request=0.5)
-JUDGE = JudgePatience(attempts=2, first_pause=0.01, total=0.5)
-SECRET = "hunter2-secret"  # noqa: S105 - what must not be shown
 LONGEST, MOST = 10.0, 300 << 10
 """Seconds a run may take, and KiB that it may add to the process's memory."""
 SEEDS = range(200)
@@ -57,30 +47,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     with hostile(0, nothing=FAULTS["nothing"]) as server:
         assert evaluate(made, tmp_path_factory.mktemp("first"), server.address).done == 2
     return made
-
-
-def evaluate(made: FinishedRun, folder: Path, address: str, count: int = 2) -> RunSummary:
-    samples = list(read_samples(made.file))[:count]
-    run = RunFolder(folder)
-    run.open(made.file, SHIPPED, 1000)
-
-    async def go(journal: Journal) -> RunSummary:
-        async with open_session() as session:
-            server = Server(address, session, PATIENCE)
-            return await Runner(load_template(SHIPPED), run, journal, QUICK, Silent()).run(
-                samples, made.file.parent, [server]
-            )
-
-    with Journal(run.journal) as journal:
-        return asyncio.run(go(journal))
-
-
-def judge(made: FinishedRun, folder: Path, address: str, count: int = 2) -> dict[int, str]:
-    if not (folder / "results").exists():
-        shutil.copytree(made.folder / "results", folder / "results")
-    samples = list(read_samples(made.file))[:count]
-    endpoint = Endpoint(address + "/v1", "critic", "" if SECRET in address else SECRET)
-    return asyncio.run(judge_samples(samples, made.file.parent, RunFolder(folder), endpoint, Silent(), JUDGE))
 
 
 def attack(made: FinishedRun, folder: Path, address: str, client: str) -> str:
