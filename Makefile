@@ -6,12 +6,20 @@ BIN := $(VENV)/bin
 COMFYUI := $(shell $(PYTHON) -m comfyui_host.find)
 READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 
-.PHONY: bench check test test-slow test-versions test-browser demo demo-comfyui comfyui clean
+.PHONY: bench check check-style check-types check-pack test test-slow test-versions test-browser demo demo-comfyui comfyui clean
 
+# Two at a time. All of them run, whichever fails; each one's output stays together where make can do that.
 check: $(READY)
+	@$(MAKE) --no-print-directory -j2 -k $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) check-types check-style check-pack
+
+check-types: $(READY)
+	$(BIN)/pyright
+
+check-style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+
+check-pack: $(READY)
 	$(BIN)/python -m scripts.check_pack $(COMFYUI)
 
 # Two workers: what shares a server or other costly things goes to one of them.

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import torch
 from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
-from transformers import CLIPTextModel, T5EncoderModel
+from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.t5.modeling_t5 import T5EncoderModel
 
 from relation_core.errors import CheckpointError
 from relation_core.files.json_file import read_json

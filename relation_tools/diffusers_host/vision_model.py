@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import SiglipVisionConfig, SiglipVisionModel
+from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
+from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
 from relation_core.errors import CheckpointError
 from relation_core.vision.vision_file import HEAD_PREFIX, VisionConfig, open_vision

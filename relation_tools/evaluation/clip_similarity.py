@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ class ClipSimilarity:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import CLIPImageProcessor, CLIPModel  # noqa: PLC0415 - optional
+        from transformers.models.clip.modeling_clip import CLIPModel  # noqa: PLC0415 - optional
 
+        # Its class depends on what is installed. Untyped: for one name of it, pyright reads 2,600 files.
+        transformers: Any = importlib.import_module("transformers")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             check_files(folder)
             check_numbers(folder / "preprocessor_config.json", _MOST_PIXELS)
-            processor: Any = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+            processor = transformers.CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
             model = open_encoder(CLIPModel, folder, torch.float32)
             processor(images=[Image.new("RGB", (32, 32))], return_tensors="pt")
         except Exception as error:  # the library, and the readers below it, raise whatever they run into
