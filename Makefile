@@ -22,9 +22,9 @@ check-style: $(READY)
 check-pack: $(READY)
 	$(BIN)/python -m scripts.check_pack $(COMFYUI)
 
-# Two workers: what shares a server or other costly things goes to one of them.
+# Two workers. The tests of a file go to one of them, since they share what is costly to make.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What takes minutes: the largest pictures, compilation, whole datasets.
 test-slow: $(READY)

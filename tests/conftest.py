@@ -1,4 +1,4 @@
-"""Shares tests out among workers, and says what was not tested."""
+"""Skips the host tests where there is no ComfyUI, and says what was not tested."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ NO_COMFYUI = "no ComfyUI was found"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the host tests on a machine without a ComfyUI, and keep what shares a fixture in one worker."""
+    """Skip the host tests on a machine without a ComfyUI."""
+    if find_comfyui() is not None:
+        return
     skipped = pytest.mark.skipif(True, reason=NO_COMFYUI)  # before other reasons, which `skip` would stand behind
-    without = find_comfyui() is None
-    served = {item.path for item in items if "light_server" in getattr(item, "fixturenames", ())}
     for item in items:
-        if without and HOST_TESTS in item.path.parents:
+        if HOST_TESTS in item.path.parents:
             item.add_marker(skipped, append=False)
-        item.add_marker(pytest.mark.xdist_group("light server" if item.path in served else item.path.name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

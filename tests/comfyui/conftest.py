@@ -32,7 +32,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def light_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A server on which every shipped workflow runs once it is light. Files that use it run in one worker."""
+    """A server on which every shipped workflow runs once it is light."""
     from light_server import LIGHT, complaints
     from shipped import furnished
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TWO_WORKERS = re.search(r"-m pytest (-n 2 .+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
 HOST_TESTS = """
 import pytest
 pytestmark = pytest.mark.parametrize("number", range({count}))
@@ -19,6 +21,15 @@ def test_in_a_host(number): raise AssertionError("it ran")
 def test_with_gguf(number): ...
 @pytest.mark.slow
 def test_slow(number): ...
+"""
+CORE_TESTS = """
+import pytest
+@pytest.fixture(scope="module")
+def costly():
+    with open("made", "a") as file:
+        file.write("x")
+@pytest.mark.parametrize("number", range(20))
+def test_core(costly, number): ...
 """
 
 
@@ -30,7 +41,7 @@ def pack(tmp_path: Path) -> Path:
     for folder in ("comfyui", "core"):
         (tmp_path / "tests" / folder).mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
-    (tmp_path / "tests" / "core" / "test_core.py").write_text("def test_core(): ...\ndef test_more(): ...\n")
+    (tmp_path / "tests" / "core" / "test_core.py").write_text(CORE_TESTS)
     return tmp_path
 
 
@@ -45,14 +56,16 @@ def run(pack: Path, count: int, *options: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadgroup")], ids=["one process", "two workers"])
-def test_the_run_says_what_was_not_tested(pack: Path, options: tuple[str, ...]) -> None:
-    said = run(pack, 3, *options)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_run_says_what_was_not_tested(pack: Path, workers: int) -> None:
+    assert TWO_WORKERS is not None
+    said = run(pack, 3, *(TWO_WORKERS[1].split() if workers == 2 else ()))
     assert "!!! ComfyUI was NOT tested !!!" in said
     assert "No ComfyUI was found, so all 6 tests that run the nodes inside a real one were" in said
     assert "Set COMFYUI_PATH to a ComfyUI checkout" in said
     assert "ComfyUI-GGUF was NOT tested" not in said
-    assert "2 passed, 6 skipped" in said.splitlines()[-1]
+    assert "20 passed, 6 skipped" in said.splitlines()[-1]
+    assert (pack / "made").read_text() == "x", "what a file's tests share was made by each worker"
 
 
 def test_one_test_is_told_of_as_one(pack: Path) -> None:
