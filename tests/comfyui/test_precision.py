@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from edits import POSITIONS_ONLY, Edit
@@ -9,16 +11,17 @@ from edits import POSITIONS_ONLY, Edit
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
 
-SEEDS = range(4)
+SEEDS, STEPS = range(4), 3
 
 
+@cache
 def results(host: Host, case: str, dtype: str, relation: bool) -> torch.Tensor:
     edit = Edit(host, case)
     model = edit.graph.add("ModelComputeDtype", model=edit.model(), dtype=dtype)
     if relation:
         model = edit.apply(model, edit.relation())
     text = edit.with_source(edit.text())
-    return torch.stack(edit.run(*[edit.sample(model, text, noise=edit.noise(seed)) for seed in SEEDS]))
+    return torch.stack(edit.run(*[edit.sample(model, text, noise=edit.noise(seed), steps=STEPS) for seed in SEEDS]))
 
 
 @pytest.mark.parametrize("case", ["one_head", "two_heads"])

@@ -67,34 +67,39 @@ def test_loading_gives_the_same_relation(edit: Edit, saved: Path) -> None:
     assert loaded.fingerprint == relation.fingerprint
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_a_fresh_process_gives_bit_identical_keys_and_values(host: Host, tmp_path: Path, dtype: torch.dtype) -> None:
-    script = """
-import sys, importlib.util, torch
-root, adapter, mode, file, out, dtype = sys.argv[1:]
+FRESH_PROCESS = """
+import sys, torch
+root, adapter, mode, folder, *dtypes = sys.argv[1:]
 sys.path.insert(0, root)
 from relation_core.adapter.adapter import open_adapter
 from relation_core.relation.relation import encode_relation
 from relation_core.relation.relation_file import load_relation, save_relation
 adapter = open_adapter(adapter)
-if mode == "save":
-    pooled = torch.randn(2, 2, adapter.config.vision_dim, generator=torch.Generator().manual_seed(1))
-    thumbnails = torch.arange(2 * 8 * 16 * 3, dtype=torch.uint8).reshape(2, 8, 16, 3)
-    relation = encode_relation(adapter, pooled, thumbnails, 0.7, "cpu", getattr(torch, dtype))
-    save_relation(relation, file)
-else:
-    relation = load_relation(file, adapter, "cpu")
-torch.save([relation.keys_values.keys, relation.keys_values.values, relation.tokens, relation.pair_weights], out)
+for dtype in dtypes:
+    file = f"{folder}/{dtype}.safetensors"
+    if mode == "save":
+        pooled = torch.randn(2, 2, adapter.config.vision_dim, generator=torch.Generator().manual_seed(1))
+        thumbnails = torch.arange(2 * 8 * 16 * 3, dtype=torch.uint8).reshape(2, 8, 16, 3)
+        relation = encode_relation(adapter, pooled, thumbnails, 0.7, "cpu", getattr(torch, dtype))
+        save_relation(relation, file)
+    else:
+        relation = load_relation(file, adapter, "cpu")
+    held = [relation.keys_values.keys, relation.keys_values.values, relation.tokens, relation.pair_weights]
+    torch.save(held, f"{folder}/{mode} {dtype}")
 """
+
+
+def test_a_fresh_process_gives_bit_identical_keys_and_values(tmp_path: Path) -> None:
+    dtypes = ("float32", "bfloat16", "float16")
     adapter = GOLDEN / "two_heads" / "ip_adapter.bin"
     for mode in ("save", "load"):
-        command = [sys.executable, "-c", script, str(GOLDEN.parents[1]), str(adapter), mode]
-        command += [str(tmp_path / "r.safetensors"), str(tmp_path / mode), str(dtype).split(".")[1]]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": ""})
-    made, loaded = (torch.load(tmp_path / mode) for mode in ("save", "load"))
-    assert made[0].dtype == dtype
-    assert all(torch.equal(a, b) for a, b in zip(made[:3], loaded[:3], strict=True))
-    assert made[3] == loaded[3] == (0.7, 0.7)
+        command = [sys.executable, "-c", FRESH_PROCESS, str(GOLDEN.parents[1]), str(adapter), mode, str(tmp_path)]
+        subprocess.run([*command, *dtypes], check=True, env={**os.environ, "PYTHONPATH": ""})
+    for dtype in dtypes:
+        made, loaded = (torch.load(tmp_path / f"{mode} {dtype}") for mode in ("save", "load"))
+        assert made[0].dtype == getattr(torch, dtype)
+        assert all(torch.equal(a, b) for a, b in zip(made[:3], loaded[:3], strict=True)), dtype
+        assert made[3] == loaded[3] == (0.7, 0.7), dtype
 
 
 def test_models_relations_is_listed_too(edit: Edit, saved: Path) -> None:

@@ -333,7 +333,7 @@ def test_an_interrupted_run_leaves_nothing(edit: Edit) -> None:
 
 def _living(kind: type) -> int:
     gc.collect()
-    return sum(isinstance(found, kind) for found in gc.get_objects())
+    return sum(type(found) is kind for found in gc.get_objects())
 
 
 # What the host is told

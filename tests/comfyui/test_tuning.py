@@ -91,7 +91,7 @@ def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
 
 def test_it_learns_an_edit_that_the_model_never_saw(host: Host) -> None:
     tuning = Tuning(host, "posterise")
-    tuned = tuning.tuned(steps=60, batch_size=8)
+    tuned = tuning.tuned(steps=40, batch_size=6)
     encoded = tuning.relation(tuned_value(tuning, 0), tuned_value(tuning, 1), relation_adapter=tuning.small_adapter)
     assert tuning.right(encoded, 4) == 0.0
     assert tuning.right(tuned, 4) == 1.0
