@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,11 +32,22 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def light_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A server on which every shipped workflow runs once it is light."""
-    from light_server import LIGHT, complaints
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ComfyServer, np.ndarray]]:
+    """A server on which every shipped workflow runs once it is light, and the first picture that it ever sampled.
+
+    No relation has acted on this picture.
+    """
+    from light_server import LIGHT, Run, complaints, light_prompt, without_relation
     from shipped import furnished
 
     with furnished(tmp_path_factory.mktemp("light"), LIGHT, threads=1) as server:
+        first = Run(server, without_relation(light_prompt(server)))
+        assert "ApplyRelationAdapter" not in first.executed and "SamplerCustomAdvanced" in first.executed
         assert complaints(server) == []
-        yield server
+        yield server, first.picture()
+
+
+@pytest.fixture(scope="session")
+def light_server(first_run: tuple[ComfyServer, np.ndarray]) -> ComfyServer:
+    """The server alone."""
+    return first_run[0]

@@ -16,13 +16,12 @@ import pytest
 import torch
 from edits import GOLDEN, Edit, random_state
 from refusals import message_of, place
+from released import ADDRESS, VISION_ADDRESS
 from safetensors.torch import load_file
 
 from comfyui_host.graph import Node
 from comfyui_host.host import GraphError, Host
 
-ADDRESS = "https://huggingface.co/handsomeWilliam/RelationAdapter"
-VISION_ADDRESS = "https://huggingface.co/Comfy-Org/sigclip_vision_384"
 GOOD = GOLDEN / "one_head"
 VISION = load_file(GOOD / "vision" / "model.safetensors")
 

@@ -9,14 +9,11 @@ import numpy as np
 import psutil
 import pytest
 from light_server import (
-    LIGHT,
     RELATION_BYTES,
     Run,
     changed,
-    complaints,
     light_prompt,
     of_class,
-    started,
     without_complaints,
     without_relation,
 )
@@ -42,20 +39,15 @@ def with_pairs(prompt: Prompt, count: int) -> Prompt:
     return prompt
 
 
-def test_removing_the_node_restores_the_picture(server: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """In both orders, against a server that never had the node."""
+def test_removing_the_node_restores_the_picture(server: ComfyServer, first_run: tuple[ComfyServer, np.ndarray]) -> None:
+    """To what the server made before it ever had the node; and with the node it makes the same again."""
     related = light_prompt(server)
-    plain = without_relation(related)
     first = Run(server, related).picture()
-    with started(tmp_path_factory.mktemp("other"), LIGHT) as other:
-        never = Run(other, plain)  # this server's first prompt
-        assert "ApplyRelationAdapter" not in never.executed and "SamplerCustomAdvanced" in never.executed
-        assert np.array_equal(Run(other, related).picture(), first)
-        assert complaints(other) == []
-    assert not np.array_equal(first, never.picture())
-    again = Run(server, plain)
-    assert "SamplerCustomAdvanced" in again.executed
-    assert np.array_equal(again.picture(), never.picture())
+    assert not np.array_equal(first, first_run[1])
+    plain, again = Run(server, without_relation(related)), Run(server, related)
+    for run, expected in ((plain, first_run[1]), (again, first)):
+        assert "SamplerCustomAdvanced" in run.executed
+        assert np.array_equal(run.picture(), expected)
 
 
 @pytest.mark.parametrize("node", ["RelationExemplarEncode", "SamplerCustomAdvanced"])

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from edits import Edit
-from light_server import Run, complaints, of_class, titled
-from shipped import prompt_of
 
-from benchmarks.edits_to_learn import nearest
-from comfyui_host.find import find_comfyui
 from comfyui_host.host import GraphError, Host
-from comfyui_host.server import ComfyServer
-from relation_core.pictures.picture_file import read_picture
-from relation_core.pictures.tensors import from_pil
 from relation_core.scenes.examples import MAX_SCENE, draw_example, draw_pair
-from relation_core.scenes.relations import TRAINED
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_core.scenes.unseen import UNSEEN
 from relation_tools.diffusers_host.autoencoder import decode
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
@@ -30,46 +20,6 @@ from tests.nearest_edit import nearest_edit
 
 SETTINGS = EditSettings(steps=STEPS, long_side=0)
 BOUND = 1e-4
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A server without any model but those of the pack."""
-    comfyui = find_comfyui()
-    assert comfyui is not None
-    with ComfyServer(comfyui, tmp_path_factory.mktemp("bare")) as server:
-        yield server
-
-
-def test_the_workflow_makes_the_edit_that_it_is_shown(server: ComfyServer) -> None:
-    prompt = prompt_of(server, "try_it_small")
-    example = prompt[of_class(prompt, "RelationExample")]["inputs"]
-    wrong: dict[str, str] = {}
-    for number, relation in enumerate(TRAINED):
-        example.update(edit=relation.name, exemplar_scene=2000 + number, source_scene=3000 + number)
-        run = Run(server, prompt)
-        assert run.outcome.status == "success", run.outcome
-        picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
-        assert picture.size == (256, 256)  # enlarged, to look at
-        if (found := nearest_edit(from_pil(picture.reduce(4))[0], 3000 + number)) != relation.name:
-            wrong[relation.name] = found
-    assert len(wrong) <= 1, wrong
-    assert complaints(server) == []
-
-
-@pytest.mark.slow
-def test_the_workflow_learns_an_edit_that_the_model_never_saw(server: ComfyServer) -> None:
-    """As it is; then other scenes, for each of which it is learned anew."""
-    prompt = prompt_of(server, "try_it_small_tune")
-    example = prompt[of_class(prompt, "RelationExample")]["inputs"]
-    assert example["edit"] in {edit.name for edit in UNSEEN}
-    for number in range(4):
-        example["source_scene"] += number
-        run = Run(server, prompt)
-        assert run.outcome.status == "success", run.outcome
-        picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
-        assert nearest(example["source_scene"], picture.reduce(4)) == example["edit"]
-    assert complaints(server) == []
 
 
 def test_the_example_node_draws_what_it_says(host: Host) -> None:
