@@ -22,11 +22,12 @@ from ..errors import CheckpointError, DownloadError
 from ..progress import ByteProgress
 from ..weights.atomic import write_whole
 from ..weights.lock import alone_at
-from .adapter import RelationAdapter, open_adapter
 from .keys import ADAPTER_ADDRESS, ADAPTER_FILE
 
 if TYPE_CHECKING:
     import requests
+
+    from .adapter import RelationAdapter
 
 REPOSITORY = ADAPTER_ADDRESS.removeprefix("https://huggingface.co/")
 
@@ -52,6 +53,17 @@ class _Release:
 def download_adapter(folder: Path, progress: ByteProgress) -> RelationAdapter:
     """Open the released adapter in ``folder``; if it is not there, download it first.
 
+    Raises:
+        DownloadError: as :func:`fetch_adapter`.
+        BusyError: likewise.
+        CheckpointError: as :func:`open_downloaded`.
+    """
+    return open_downloaded(fetch_adapter(folder, progress))
+
+
+def fetch_adapter(folder: Path, progress: ByteProgress) -> Path:
+    """Download the released adapter to ``folder``, unless it is there; return its path. This needs no PyTorch.
+
     The file is that of the newest commit. Beside it ``ip_adapter-100000.bin.json`` records the commit, and the size and
     sha256 that the hub gave and the file was checked against. Until then it has a hidden name. After an error or an
     interrupt, the next call resumes the download.
@@ -63,13 +75,23 @@ def download_adapter(folder: Path, progress: ByteProgress) -> RelationAdapter:
     Raises:
         DownloadError: it cannot be downloaded, does not match what the hub says of it, or does not fit on the disk.
         BusyError: another process is downloading it to the same folder.
-        CheckpointError: the file there is not a whole adapter.
     """
     target = folder / ADAPTER_FILE
     if not target.exists():
         _download(target, progress)
+    return target
+
+
+def open_downloaded(path: Path) -> RelationAdapter:
+    """Open what :func:`fetch_adapter` gave.
+
+    Raises:
+        CheckpointError: the file is not a whole adapter.
+    """
+    from .adapter import open_adapter  # noqa: PLC0415 - PyTorch takes seconds, for which no failed download waits
+
     try:
-        return open_adapter(target)
+        return open_adapter(path)
     except CheckpointError as error:
         raise CheckpointError(f"{error} Remove it and run again to download it from {ADAPTER_ADDRESS}.") from error
 

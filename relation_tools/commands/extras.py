@@ -27,16 +27,25 @@ class MissingLibraryError(RelationAdapterError):
 
 
 def require(extra: str, *modules: str) -> None:
-    """Check that optional libraries are there, new enough, and can be imported.
+    """Check as :func:`find` does that optional libraries are there and new enough, and import them.
 
-    What is not installed is named before any of them is imported, which takes seconds.
+    Raises:
+        MissingLibraryError: one is missing, too old or broken; the message says how to get it.
+    """
+    find(extra, *modules)
+    for module in modules:
+        _import(module, extra)
+
+
+def find(extra: str, *modules: str) -> None:
+    """Check that optional libraries are there and new enough, without the seconds that it takes to import them.
 
     Args:
         extra: the group of this project's optional dependencies that has them.
         modules: what is imported.
 
     Raises:
-        MissingLibraryError: one is missing, too old or broken; the message says how to get it.
+        MissingLibraryError: one is missing or too old; the message says how to get it.
     """
     packages = [PACKAGES.get(module, module) for module in modules]
     missing = [package for module, package in zip(modules, packages, strict=True) if not _is_there(module)]
@@ -44,8 +53,6 @@ def require(extra: str, *modules: str) -> None:
         raise MissingLibraryError(_needed(missing, "not installed", " ".join(missing), extra))
     for package in packages:
         _check(package, _installed(package), extra)
-    for module in modules:
-        _import(module, extra)
 
 
 def imported(module: str, extra: str) -> ModuleType:

@@ -9,7 +9,7 @@ from pathlib import Path
 from relation_core.adapter.keys import ADAPTER_FILE
 
 from .bar import byte_bar, progress_bar
-from .extras import PICTURES, require
+from .extras import PICTURES, find, require
 from .shown import print_lines
 
 EXTRA = "weights"
@@ -58,11 +58,14 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    require(EXTRA, *NEEDS, "huggingface_hub", "requests")
-    from relation_core.adapter.download import download_adapter  # noqa: PLC0415 - help needs no PyTorch
+    find(EXTRA, *NEEDS)
+    require(EXTRA, "huggingface_hub", "requests")
+    from relation_core.adapter.download import fetch_adapter, open_downloaded  # noqa: PLC0415 - help needs neither
 
     with byte_bar(ADAPTER_FILE, EXTRA) as progress:
-        adapter = download_adapter(options.to, progress)
+        path = fetch_adapter(options.to, progress)
+    require(EXTRA, *NEEDS)
+    adapter = open_downloaded(path)
     _LOG.info("%s is a RelationAdapter, fingerprint %s.", adapter.path, adapter.fingerprint)
 
 
