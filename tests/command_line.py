@@ -10,21 +10,14 @@ from dataclasses import dataclass
 from unittest import mock
 
 from relation_tools.__main__ import main
-
-
-class _Lines(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+from relation_tools.commands.shown import OneLine
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a command says."""
+    """How a command ends and what it says."""
 
+    status: object
     stdout: str
     stderr: str
     """What it logs, and what it writes there by itself."""
@@ -38,19 +31,27 @@ def run(*arguments: object, status: int = 0, environment: dict[str, str] | None 
 
 def run_apart(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> Said:
     """The same; what it prints is kept apart from what it logs."""
-    printed, complained = io.StringIO(), io.StringIO()
-    said, root = _Lines(), logging.getLogger()
+    done = try_run(*arguments, environment=environment)
+    assert done.status == status, done.stdout + done.stderr
+    return done
+
+
+def try_run(*arguments: object, environment: dict[str, str] | None = None, encoding: str = "utf-8") -> Said:
+    """The same, however it ends, on streams of an encoding."""
+    bytes_printed, bytes_complained = io.BytesIO(), io.BytesIO()
+    printed = io.TextIOWrapper(bytes_printed, encoding, write_through=True)
+    complained = io.TextIOWrapper(bytes_complained, encoding, write_through=True)
+    shown, root = logging.StreamHandler(complained), logging.getLogger()
+    shown.setFormatter(OneLine())
     level = root.level
-    root.addHandler(said)
+    root.addHandler(shown)
     root.setLevel(logging.INFO)
     try:
         with mock.patch.dict(os.environ, environment or {}), redirect_stdout(printed), redirect_stderr(complained):
-            found = main([str(argument) for argument in arguments])
+            found: object = main([str(argument) for argument in arguments])
     except SystemExit as end:  # of argparse
         found = end.code
     finally:
-        root.removeHandler(said)
+        root.removeHandler(shown)
         root.setLevel(level)
-    done = Said(printed.getvalue(), complained.getvalue() + "\n".join(said.lines))
-    assert found == status, done.stdout + done.stderr
-    return done
+    return Said(found, bytes_printed.getvalue().decode(encoding), bytes_complained.getvalue().decode(encoding))
