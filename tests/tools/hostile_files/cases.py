@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 from damage import BYTES, PLACES, Damage
@@ -42,6 +43,7 @@ def every_case() -> list[Case]:
     return [case for reader in readers() for case in _cases_of(reader)]
 
 
+@cache
 def some_cases(count: int) -> list[Case]:
     """A sample: of every reader the good file and some of its damages, in the corpus's order."""
     draw, found = Random(SEED), readers()  # noqa: S311 - a test

@@ -1,15 +1,17 @@
-"""Cuts files short that a reader has open, and goes on. Run as ``python cut_while_held.py FOLDER FIRST``."""
+"""Cuts files short that a reader has open, and goes on."""
 
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from read_hostile import find_helpers
+
+def import_libraries() -> None:
+    """Take the seconds that the libraries need before the time of a case runs."""
+    from diffusers import AutoencoderKL, FluxPipeline, FluxTransformer2DModel  # noqa: F401
+    from transformers import CLIPModel, CLIPTextModel, T5EncoderModel  # noqa: F401
 
 
 def _cut(path: Path) -> None:
@@ -145,7 +147,7 @@ def cache_of_texts(folder: Path) -> None:
     cache.encoded(["bc"])
 
 
-CASES: dict[str, tuple[Callable[[Path], None], str]] = {
+CUTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "transformer": (transformer, ""),
     "transformer of a folder": (transformer_of_a_folder, ""),
     "autoencoder": (autoencoder, ""),
@@ -157,22 +159,3 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "cache of texts": (cache_of_texts, "was cut short while it was read"),
 }
 """What is tried, and what the error says, if there is one."""
-
-
-def main(folder: str, first: str) -> None:
-    """Try the cases, from number ``first`` on."""
-    find_helpers()
-    from read_corrupted import outcome_of
-
-    from tests.watched import begin, end
-
-    warnings.simplefilter("ignore")
-    for name, (try_it, _) in list(CASES.items())[int(first) :]:
-        place = Path(folder) / name
-        place.mkdir()
-        begin(name)
-        end(name, *outcome_of(try_it, place))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -120,10 +121,14 @@ def _modes() -> Iterator[tuple[str, bytes]]:
         yield f"{kind} cut", whole[: len(whole) * 2 // 3]
 
 
+@cache
+def _pictures() -> dict[str, bytes]:
+    return dict(_modes()) | dict(_bombs())
+
+
 def picture_damages() -> Iterator[Damage]:
     """All of them, in place of a good picture."""
-    pictures = dict(_modes()) | dict(_bombs())
-    for name, data in pictures.items():
+    for name, data in _pictures().items():
         yield of_bytes(name, lambda old, draw, data=data: data)
     yield of_bytes("PostScript", lambda old, draw: POSTSCRIPT)
     yield of_bytes(

@@ -1,6 +1,7 @@
 """Reads hostile files in a process of its own, which is watched. Run as ``python read_hostile.py COUNT FOLDER FIRST``.
 
-COUNT is the size of the sample, ``all``, or the name of the only reader. The good files are made once, in the folder.
+COUNT is the size of the sample, ``all``, or the name of the only reader. The good files are made once, in the folder. A
+sample ends with the files that are cut short while they are held.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cases import Case
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -28,7 +33,7 @@ def main(count: str, folder: str, first: str) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from cases import chosen
-    from damage import copied
+    from cut_while_held import CUTS, import_libraries
     from read_corrupted import outcome_of
 
     from tests.watched import begin, end
@@ -36,24 +41,41 @@ def main(count: str, folder: str, first: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    cases = chosen(count)
+    cases, cuts = chosen(count), CUTS if count.isdecimal() else {}
     for number, case in list(enumerate(cases))[int(first) :]:
-        maker = case.reader.make.__name__  # readers of the same good files share them
-        good = Path(folder) / "good" / (case.reader.name if maker in ("<lambda>", "make") else maker).replace("/", "_")
-        if not good.exists():
-            case.reader.make(good.with_name("unfinished"))
-            good.with_name("unfinished").rename(good)
-        place = Path(folder) / str(number)
-        copied(good, place)
-        target = place / case.reader.file
-        if case.damage is not None:
-            if target.stat().st_nlink > 1:
-                _unlink(target)
-            case.damage.apply(target, case.draw)
-        begin(case.name)
-        outcome, message = outcome_of(lambda _, case=case, place=place: case.reader.read(place), target)
-        end(case.name, outcome, message, bool(list(place.rglob("marker"))))
-        shutil.rmtree(place, ignore_errors=True)
+        _read(case, Path(folder), number)
+    if cuts:
+        import_libraries()
+    for name, (try_it, _) in list(cuts.items())[max(0, int(first) - len(cases)) :]:
+        place = Path(folder) / name
+        place.mkdir()
+        begin(name)
+        end(name, *outcome_of(try_it, place))
+
+
+def _read(case: Case, folder: Path, number: int) -> None:
+    """Make a hostile file of a good one, and read it."""
+    from damage import copied
+    from read_corrupted import outcome_of
+
+    from tests.watched import begin, end
+
+    maker = case.reader.make.__name__  # readers of the same good files share them
+    good = folder / "good" / (case.reader.name if maker in ("<lambda>", "make") else maker).replace("/", "_")
+    if not good.exists():
+        case.reader.make(good.with_name("unfinished"))
+        good.with_name("unfinished").rename(good)
+    place = folder / str(number)
+    copied(good, place)
+    target = place / case.reader.file
+    if case.damage is not None:
+        if target.stat().st_nlink > 1:
+            _unlink(target)
+        case.damage.apply(target, case.draw)
+    begin(case.name)
+    outcome, message = outcome_of(lambda _: case.reader.read(place), target)
+    end(case.name, outcome, message, bool(list(place.rglob("marker"))))
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _unlink(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import read_hostile
 from cases import Case, some_cases
+from cut_while_held import CUTS
 
 from tests.watched import python, watch
 
@@ -32,18 +33,31 @@ def faults(cases: list[Case], found: dict[str, list[Any]]) -> list[str]:
     return wrong
 
 
-def read_all(count: str, folder: Path, cases: list[Case]) -> dict[str, list[Any]]:
-    names = [case.name for case in cases]
+def read_all(count: int, folder: Path) -> dict[str, list[Any]]:
+    names = [*(case.name for case in some_cases(count)), *CUTS]
     assert len(set(names)) == len(names)
     return watch(python(Path(read_hostile.__file__), count, folder), names, folder)
 
 
-def test_some_of_the_hostile_files(tmp_path: Path) -> None:
-    cases = some_cases(SOME)
-    assert not faults(cases, read_all(str(SOME), tmp_path, cases))
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What came of a sample and of the files that are cut short, which share the seconds of the libraries."""
+    return read_all(SOME, tmp_path_factory.mktemp("some"))
+
+
+def test_some_of_the_hostile_files(found: dict[str, list[Any]]) -> None:
+    assert not faults(some_cases(SOME), found)
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_file_that_is_cut_short_while_it_is_held(found: dict[str, list[Any]], name: str) -> None:
+    """It ends in a clear error or in nothing, never in a signal."""
+    outcome, message = found[name]
+    says = CUTS[name][1]
+    assert outcome == ("refused" if says else "read"), message
+    assert says in message
 
 
 @pytest.mark.slow
 def test_many_of_the_hostile_files(tmp_path: Path) -> None:
-    cases = some_cases(MANY)
-    assert not faults(cases, read_all(str(MANY), tmp_path, cases))
+    assert not faults(some_cases(MANY), read_all(MANY, tmp_path))
