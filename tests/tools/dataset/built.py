@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ run = run_apart
 
 def kill_after(seconds: float, *arguments: object, whole_group: bool) -> bool:
     """Start a command and kill it without warning, with its helpers or alone; tell whether it still ran."""
+    due = time.monotonic() + seconds
+    return kill_once(lambda: time.monotonic() >= due, *arguments, whole_group=whole_group)
+
+
+def kill_once(due: Callable[[], bool], *arguments: object, whole_group: bool) -> bool:
+    """The same, once something has come true."""
     process = subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
@@ -40,7 +47,8 @@ def kill_after(seconds: float, *arguments: object, whole_group: bool) -> bool:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(seconds)
+    while process.poll() is None and not due():
+        time.sleep(0.01)
     running = process.poll() is None
     if running:
         if whole_group:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from built import (
     assert_no_leak,
     command,
     group_is_gone,
-    kill_after,
+    kill_once,
     problems,
     run,
     samples,
@@ -134,22 +133,23 @@ def test_killed_again_and_again(built: Path, pairs: Path, tmp_path: Path) -> Non
     expected = tree(built)
     call = ("dataset", "build", pairs, tmp_path, *OPTIONS, "--processes", 2)
     call = (*call, "--categories", pairs / "categories.txt")
-    rng, kills = random.Random(0), 0  # noqa: S311
-    while kills < 5:
-        if kill_after(rng.uniform(0.3, 1.6), *call, whole_group=rng.random() < 0.5):
-            kills += 1
-        else:
+    for number, share in enumerate((0.01, 0.4, 0.7, 1.0)):
+        enough = share * 2 * SHAPE.tasks * SHAPE.pictures
+        while not kill_once(lambda enough=enough: pictures_in(tmp_path) >= enough, *call, whole_group=number % 2 == 0):
             assert tree(tmp_path) == expected
-            shutil.rmtree(tmp_path / ".build" / "split")  # begin again, over what is there
+            shutil.rmtree(tmp_path)  # it was too fast: from the beginning
         seen = tree(tmp_path)
         assert {name: expected[name] for name in seen} == seen
     run(*call)
     assert tree(tmp_path) == expected
+    shutil.rmtree(tmp_path / ".build" / "split")  # begin again, over what is there
+    run(*call)
+    assert tree(tmp_path) == expected
 
 
-def has_picture(folder: Path) -> bool:
+def pictures_in(folder: Path) -> int:
     """`os.walk`, unlike `rglob`, passes over folders that vanish meanwhile."""
-    return any(name.endswith(".jpg") for _, _, files in os.walk(folder) for name in files)
+    return sum(name.endswith(".jpg") for _, _, files in os.walk(folder) for name in files)
 
 
 def test_no_process_outlives_a_killed_build(pairs: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_no_process_outlives_a_killed_build(pairs: Path, tmp_path: Path) -> None
         start_new_session=True,
     )
     deadline = time.monotonic() + 30
-    while not has_picture(tmp_path) and time.monotonic() < deadline:
+    while not pictures_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
