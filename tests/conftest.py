@@ -1,10 +1,12 @@
-"""Skips the host tests where there is no ComfyUI, and says what was not tested."""
+"""Skips the host tests where there is no ComfyUI, says what was not tested, and lets workers report any text."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HOST_TESTS in item.path.parents:
             item.add_marker(skipped, append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape what UTF-8 cannot hold, such as half a file's name in a log: a worker that had to send it would end."""
+    return escaped((yield))
+
+
+def escaped(value: Any) -> Any:
+    """Data of a report, with escapes in all of its strings."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {escaped(key): escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(escaped, value))
+    return value
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,13 +23,15 @@ def test_with_gguf(number): ...
 def test_slow(number): ...
 """
 CORE_TESTS = """
+import logging
 import pytest
 @pytest.fixture(scope="module")
 def costly():
     with open("made", "a") as file:
         file.write("x")
 @pytest.mark.parametrize("number", range(20))
-def test_core(costly, number): ...
+def test_core(costly, number):
+    logging.warning("not Unicode: %s", bytes([255]).decode("utf-8", "surrogateescape"))
 """
 
 
