@@ -12,12 +12,12 @@ READY := $(VENV)/.ready$(if $(COMFYUI),-with-comfyui)
 check: $(READY)
 	@$(MAKE) --no-print-directory -j2 -k $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) check-types check-style check-pack
 
-check-types: $(READY)
-	$(BIN)/pyright
-
 check-style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: $(READY)
+	$(BIN)/pyright
 
 check-pack: $(READY)
 	$(BIN)/python -m scripts.check_pack $(COMFYUI)

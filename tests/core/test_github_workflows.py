@@ -42,9 +42,12 @@ def test_the_core_is_tested_on_every_system_and_python() -> None:
 
 
 def test_the_core_job_runs_all_that_make_check_runs() -> None:
-    checks = re.search(r"^check:.*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert checks is not None
-    expected = [line.strip().removeprefix("$(BIN)/").removesuffix(" $(COMFYUI)") for line in checks[1].splitlines()]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    checks = re.findall(r"^(check-\w+):.*\n((?:\t.+\n)+)", makefile, re.MULTILINE)
+    called = re.search(r"^check:.*\n\t.+?((?: check-\w+)+)$", makefile, re.MULTILINE)
+    assert called is not None and set(called[1].split()) == {name for name, _ in checks}
+    lines = [line for _, recipe in checks for line in recipe.splitlines()]
+    expected = [line.strip().removeprefix("$(BIN)/").removesuffix(" $(COMFYUI)") for line in lines]
     run = [step.get("run") for step in jobs("test.yml")["core"]["steps"]]
     assert expected and [line for line in run if line in expected] == expected
 
