@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +27,17 @@ from relation_tools.training.trainer import Trainer, train
 from tests.command_line import run
 
 
+@pytest.fixture(scope="module")
+def trained(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(small_run.into(folder, {"keep": 2}, steps=2))
+    return folder
+
+
 @pytest.fixture
-def begun(small_run: SmallRun, tmp_path: Path) -> Path:
-    train(small_run.into(tmp_path / "run", steps=2))
-    return tmp_path / "run"
+def begun(trained: Path, tmp_path: Path) -> Path:
+    """A run of two steps, with the states after both."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_what_differs_is_named(small_run: SmallRun, begun: Path) -> None:
@@ -60,8 +68,6 @@ def test_another_number_of_tokens_is_named_before_weights_are_compared(small_run
 
 @pytest.mark.parametrize("what", ["picture", "text", "order"])
 def test_a_changed_dataset_is_named(small_run: SmallRun, tmp_path: Path, what: str) -> None:
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(small_run.settings.data.train.parent, data)
     settings = small_run.into(tmp_path / "run", steps=1)
@@ -138,17 +144,15 @@ def set_first(part: str, value: torch.Tensor) -> Callable[[dict[str, Any]], obje
 
 @pytest.mark.parametrize("key", ["step", "trained", "average", "optimizer"])
 def test_a_state_that_lacks_a_part_is_named_and_the_one_before_is_taken(
-    small_run: SmallRun, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+    small_run: SmallRun, begun: Path, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = small_run.into(tmp_path / "run", {"keep": 2}, steps=2)
-    train(settings)
-    states = tmp_path / "run" / "states"
+    states = begun / "states"
     changed(states, lambda state: state.pop(key))
-    assert Trainer(small_run.into(tmp_path / "run", steps=4)).step == 1
+    assert Trainer(small_run.into(begun, steps=4)).step == 1
     assert f"state-00000002.pt cannot be read (it lacks {key})" in caplog.text
     saved_states(states)[0].unlink()
     with pytest.raises(CheckpointError, match=rf"state-00000002\.pt cannot be read \(it lacks {key}\)"):
-        Trainer(small_run.into(tmp_path / "run", steps=4))
+        Trainer(small_run.into(begun, steps=4))
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,11 @@ def test_steps_change_every_trained_weight(small_run: SmallRun, tmp_path: Path) 
 
 def test_the_loss_falls(small_run: SmallRun, tmp_path: Path) -> None:
     settings = small_run.into(
-        tmp_path, {"record_every": 20, "save_every": 500}, steps=160, batch_size=16, times="power"
+        tmp_path, {"record_every": 8, "save_every": 500}, steps=40, batch_size=8, times="power"
     )
     Trainer(settings).run()
     losses = [float(row["loss"]) for row in read_curve(tmp_path / "curve.csv")]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.3 * losses[0]
 
 
 def test_other_seeds_give_other_weights(small_run: SmallRun, tmp_path: Path) -> None:
