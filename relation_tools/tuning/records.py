@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib.figure
 from PIL import Image
 
 from relation_core.pictures.loss_curve import smoothed
@@ -14,22 +12,17 @@ from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.relation.pairs import Pair
 from relation_core.weights.atomic import appearing
 
+from ..curve_figure import SECOND, SINGLE, SMOOTH, CurveFigure
+
 
 def draw_losses(losses: Sequence[float], checks: Sequence[tuple[int, float]], picture: Path) -> None:
     """Draw the loss of every step, a smooth one, and that of held-out pairs, into a ``.png``."""
-    figure: Any = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    steps = range(1, len(losses) + 1)
-    axes.plot(steps, losses, color="#c9c9d6", linewidth=0.8)
-    axes.plot(steps, smoothed(losses), color="#3b4cc0", label="pairs that are learned from")
+    figure, steps = CurveFigure(), range(1, len(losses) + 1)
+    figure.axes.plot(steps, losses, color=SINGLE, linewidth=0.8)
+    figure.axes.plot(steps, smoothed(losses), color=SMOOTH, label="pairs that are learned from")
     if checks:
-        axes.plot(*zip(*checks, strict=True), color="#b40426", marker=".", label="pairs that are held out")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.set_yscale("log")
-    figure.legend(loc="outside upper center", ncols=2)
-    with appearing(picture) as unfinished:
-        figure.savefig(unfinished, format="png")
+        figure.axes.plot(*zip(*checks, strict=True), color=SECOND, marker=".", label="pairs that are held out")
+    figure.write(picture)
 
 
 def draw_sheet(first: Pair, rows: Sequence[tuple[str, Pair, Image.Image]], picture: Path) -> None:

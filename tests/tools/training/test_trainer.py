@@ -118,9 +118,7 @@ def test_steps_change_every_trained_weight(small_run: SmallRun, tmp_path: Path) 
 
 
 def test_the_loss_falls(small_run: SmallRun, tmp_path: Path) -> None:
-    settings = small_run.into(
-        tmp_path, {"record_every": 8, "save_every": 500}, steps=40, batch_size=8, times="power"
-    )
+    settings = small_run.into(tmp_path, {"record_every": 8, "save_every": 500}, steps=40, batch_size=8, times="power")
     Trainer(settings).run()
     losses = [float(row["loss"]) for row in read_curve(tmp_path / "curve.csv")]
     assert losses[-1] < 0.3 * losses[0]

@@ -79,6 +79,15 @@ def tune(vae: Path, folders: tuple[Path, Path], out: Path, *options: str) -> int
     return main(arguments(vae, f"--before={folders[0]}", f"--after={folders[1]}", f"--out={out}", *options))
 
 
+@pytest.fixture(scope="module")
+def whole(vae: Path, folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is learned with a pair held out, and without an interruption."""
+    out = tmp_path_factory.mktemp("whole") / "whole.safetensors"
+    torch.set_num_threads(1)
+    assert tune(vae, folders, out, "--hold-out=1") == 0
+    return out
+
+
 def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
     """All that a relation file says; the library writes its metadata in no fixed order."""
     with safe_open(path, framework="pt") as file:
@@ -123,13 +132,13 @@ def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Pa
 def test_interrupted_it_goes_on_to_the_same_bits(
     vae: Path,
     folders: tuple[Path, Path],
+    whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     stop: int,
 ) -> None:
-    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
-    assert tune(vae, folders, whole, "--hold-out=1") == 0
+    cut = tmp_path / "cut.safetensors"
     from relation_tools.tuning import command
 
     class Interrupted(command.Learner):
