@@ -36,16 +36,18 @@ def test_loras_before_and_after_the_node(edit: Edit) -> None:
     def another(model: Node) -> Node:
         return edit.graph.add("LoraLoaderModelOnly", model=model, lora_name=name, strength_model=0.7)
 
-    both_before, both_after, around, one = samples(
+    both_before, both_after, around, one, neither = samples(
         edit,
         patched(edit, another(edit.lora(plain))),
         another(edit.lora(patched(edit, plain))),
         another(patched(edit, edit.lora(plain))),
         patched(edit, edit.lora(plain)),
+        still(edit, another(edit.lora(plain))),
     )
     assert relative_error(both_after, both_before) < BOUND
     assert relative_error(around, both_before) < BOUND
     assert relative_error(one, both_before) > APART
+    assert relative_error(neither, both_before) > APART
 
 
 @pytest.mark.parametrize("modes", [0, 7])
@@ -254,9 +256,15 @@ def test_an_upscale_model_on_the_result(edit: Edit) -> None:
         {k: v.contiguous() for k, v in state.items()}, edit.host.model_folder("upscale_models") / "x2.safetensors"
     )
     vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
-    picture = edit.graph.add("VAEDecode", samples=edit.sample(patched(edit), edit.with_source(edit.text())), vae=vae)
+    text = edit.with_source(edit.text())
+    picture, without = (
+        edit.graph.add("VAEDecode", samples=edit.sample(model, text), vae=vae) for model in (patched(edit), still(edit))
+    )
     upscaler = edit.graph.add("UpscaleModelLoader", model_name="x2.safetensors")
-    larger, result = edit.run(edit.graph.add("ImageUpscaleWithModel", upscale_model=upscaler, image=picture), picture)
+    larger, result, plain = edit.run(
+        edit.graph.add("ImageUpscaleWithModel", upscale_model=upscaler, image=picture), picture, without
+    )
+    assert relative_error(result, plain) > APART
     assert larger.shape == (1, 2 * result.shape[1], 2 * result.shape[2], 3)
     with torch.no_grad():
         expected = CompactArch().load(state).model(result.movedim(-1, 1)).movedim(1, -1)

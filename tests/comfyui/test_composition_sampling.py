@@ -57,13 +57,15 @@ def test_model_sampling_flux(edit: Edit) -> None:
 
     text, relation, plain = edit.with_source(edit.text()), edit.relation(), edit.model()
     settings = {"start_percent": 0.3, "end_percent": 0.6}
-    before, after, unshifted = edit.run(
+    before, after, unshifted, neither = edit.run(
         ksampler(edit, edit.apply(shifted(plain), relation, **settings), text),
         ksampler(edit, shifted(edit.apply(plain, relation, **settings)), text),
         ksampler(edit, edit.apply(plain, relation, **settings), text),
+        ksampler(edit, edit.apply(shifted(plain), relation, **settings, **POSITIONS_ONLY), text),
     )
     assert torch.equal(before, after)
     assert relative_error(before, unshifted) > APART
+    assert relative_error(before, neither) > APART
 
 
 def test_ksampler_equals_the_custom_sampler(edit: Edit) -> None:
