@@ -110,7 +110,7 @@ def test_conversions(tmp_path: Path, adapter: Path) -> None:
     assert (tmp_path / "adapter.safetensors").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_conversion_that_is_ended_while_it_writes(tmp_path: Path, adapter: Path, number: int) -> None:
     arguments = ("weights", "convert", adapter, tmp_path / "adapter.safetensors")
     with stopped(tmp_path, *arguments, lock=2) as process:
