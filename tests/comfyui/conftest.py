@@ -12,7 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from edits import install_golden
+from edits import Edit, install_golden
 
 from comfyui_host.find import find_comfyui
 from comfyui_host.host import Host
@@ -29,6 +29,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     install_golden(host)
     yield host
     sys.argv, sys.path[:] = arguments, path
+
+
+@pytest.fixture
+def edit(host: Host) -> Edit:
+    """A graph of the golden edit."""
+    return Edit(host)
 
 
 @pytest.fixture(scope="session")

@@ -68,3 +68,10 @@ def counted(edit: Edit, model: Node) -> tuple[Node, list[int]]:
     watched = edit.run(model).clone()
     watched.set_model_attn1_output_patch(count)
     return edit.value(watched), tokens
+
+
+def tokens_of(edit: Edit, model: Node, text: Any = None, **sampling: Any) -> list[int]:
+    """How many image tokens every call of the model computes."""
+    model, tokens = counted(edit, model)
+    edit.run(edit.sample(model, text or edit.with_source(edit.text()), **sampling))
+    return tokens

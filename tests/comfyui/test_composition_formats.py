@@ -20,11 +20,6 @@ from comfyui_host.host import Host
 CONVROT = {"convrot": True, "convrot_groupsize": 64}
 
 
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
-
-
 def quantised(host: Host, algorithm: str, **settings: Any) -> tuple[str, str]:
     """Two files of one Flux: its weights as they are, and those of its blocks quantised."""
     from comfy import quant_ops

@@ -11,12 +11,7 @@ from edits import Edit, relative_error
 from flux_models import PARAMS, write_flux
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError, Host
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
+from comfyui_host.host import GraphError
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,9 @@ from flux_models import write_controlnet
 from safetensors.torch import load_file, save_file
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError, Host
+from comfyui_host.host import GraphError
 
 BOUND = 1e-5
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
 
 
 def test_loras_before_and_after_the_node(edit: Edit) -> None:

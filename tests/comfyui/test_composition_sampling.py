@@ -17,11 +17,6 @@ from comfyui_host.host import Host
 BOUND = 1e-5
 
 
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
-
-
 def ksampler(edit: Edit, model: Node, positive: Node, negative: Node | None = None, **settings: Any) -> Node:
     defaults = {"seed": 7, "steps": 6, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
     return edit.graph.add(

@@ -26,11 +26,6 @@ GOOD = GOLDEN / "one_head"
 VISION = load_file(GOOD / "vision" / "model.safetensors")
 
 
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
-
-
 @pytest.fixture(scope="module")
 def good(host: Host) -> Callable[[], torch.Tensor]:
     """Runs the authors' edit, two steps of it, in a prompt of its own."""

@@ -24,11 +24,6 @@ WEIGHTS = itertools.count(0.0625, 0.0625)
 
 
 @pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
-
-
-@pytest.fixture
 def saved(edit: Edit, request: pytest.FixtureRequest) -> Path:
     folder = edit.host.base / "output" / "relations"
     before = set(folder.glob("*.safetensors")) if folder.exists() else set()

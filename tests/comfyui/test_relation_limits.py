@@ -15,16 +15,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError, Host
+from comfyui_host.host import GraphError
 from relation_core.relation.limits import MAX_PAIRS, MAX_TOKEN
 
 BOUND, APART = 1e-5, 1e-3
 NAMES = (f"limits_{number}" for number in itertools.count())
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
 
 
 def folder(edit: Edit) -> Path:

@@ -10,15 +10,10 @@ import torch
 from edits import GOLDEN, Edit, relative_error
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError, Host
+from comfyui_host.host import GraphError
 
 BOUND = 1e-5
 APART = 1e-3
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
 
 
 def pairs(edit: Edit) -> list[dict[str, Node]]:

@@ -7,14 +7,9 @@ import torch
 from edits import POSITIONS_ONLY, Edit, relative_error
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError, Host
+from comfyui_host.host import GraphError
 
 BOUND = 1e-5
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
 
 
 def encoded(edit: Edit, image: Node, text: Node | None = None, **settings: object) -> Node:
