@@ -20,7 +20,7 @@ from relation_tools.evaluation.template import SHIPPED, load_template
 from relation_tools.evaluation.transport import open_session
 
 QUICK = RunOptions(attempts=2, losses=2, drops=3, first_pause=0.01, give_up=0.2)
-PATIENCE = Patience(poll=0.05, request=0.5)
+PATIENCE = Patience(poll=0.01, request=0.5)
 JUDGE = JudgePatience(attempts=2, first_pause=0.01, total=0.5)
 SECRET = "hunter2-secret"  # noqa: S105 - what must not be shown
 

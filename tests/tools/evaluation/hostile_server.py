@@ -284,7 +284,7 @@ def hostile(seed: int, **faults: Fault) -> Generator[HostileServer]:
         server.draw_faults()
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         server.port = listener.getsockname()[1]
-        listener.settimeout(0.1)
+        listener.settimeout(0.01)
 
         def accept() -> None:
             while not server.ending.is_set():

@@ -74,7 +74,7 @@ def judge() -> Iterator[Judge]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     served.address = f"http://127.0.0.1:{server.server_port}/v1"
     yield served
     server.shutdown()
