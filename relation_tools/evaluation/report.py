@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from PIL import Image
 
@@ -78,8 +78,6 @@ def render_report(
     Raises:
         EvaluationError: none of the samples has scores.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - optional
-
     by_index = {sample.index: sample for sample in samples}
     scores = [one for one in scores if one.index in by_index]
     if not scores:
@@ -91,14 +89,7 @@ def render_report(
     summary = summarise(scores)
     last = last_entries(read_journal(run.journal))
     failed = {index: entry.message for index, entry in sorted(last.items()) if entry.event == "failed"}
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=_shown_text,
-    )
-    return environment.get_template("report.html.jinja").render(
+    return _template().render(
         title=options.title,
         scored=len(scores),
         total=len(samples),
@@ -115,6 +106,19 @@ def render_report(
         best=best,
         worst=worst,
     )
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - optional
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown_text,
+    )
+    return environment.get_template("report.html.jinja")
 
 
 def format_number(metric: str, value: float) -> str:

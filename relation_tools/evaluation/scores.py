@@ -13,12 +13,13 @@ from relation_core.errors import PictureError
 from relation_core.files.json_file import json_text, parse_json, read_text
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
-from relation_core.samples.samples import Sample, TaskTable
+from relation_core.samples.samples import Sample, Task, TaskTable
 from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
+from .judge import Judgement
 from .judging import read_judgement
-from .metrics import pixel_scores
+from .metrics import PixelScores, pixel_scores
 from .run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -90,25 +91,28 @@ def score_samples(
         except PictureError as error:
             failed[sample.index] = f"{error} If it is a result, remove it and run the sample again."
             continue
-        pixels = pixel_scores(result, target)
         judgement = read_judgement(run, sample, file.parent)
-        task = tasks.task(sample)
-        scores.append(
-            SampleScores(
-                index=sample.index,
-                task=task.name,
-                category=task.category,
-                mse=pixels.mse,
-                psnr=pixels.psnr if math.isfinite(pixels.psnr) else None,
-                ssim=pixels.ssim,
-                clip_i=None if clip is None else clip.similarity(result, target),
-                consistency=None if judgement is None else judgement.consistency,
-                accuracy=None if judgement is None else judgement.accuracy,
-            )
-        )
+        similarity = None if clip is None else clip.similarity(result, target)
+        scores.append(_scores_of(sample.index, tasks.task(sample), pixel_scores(result, target), similarity, judgement))
     lines = "".join(json_text(asdict(one)) + "\n" for one in scores)
     write_whole(run.scores, lines.encode())
     return scores
+
+
+def _scores_of(
+    index: int, task: Task, pixels: PixelScores, similarity: float | None, judgement: Judgement | None
+) -> SampleScores:
+    return SampleScores(
+        index=index,
+        task=task.name,
+        category=task.category,
+        mse=pixels.mse,
+        psnr=pixels.psnr if math.isfinite(pixels.psnr) else None,
+        ssim=pixels.ssim,
+        clip_i=similarity,
+        consistency=None if judgement is None else judgement.consistency,
+        accuracy=None if judgement is None else judgement.accuracy,
+    )
 
 
 def read_scores(run: RunFolder) -> list[SampleScores]:
