@@ -510,39 +510,6 @@ def test_a_file_system_that_takes_no_files_that_large(hub: LocalHub, folder: Pat
     assert part.stat().st_size == 1 << 20
 
 
-WATCHED = """
-import importlib, pkgutil, sys
-seen = []
-sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
-import relation_core
-import relation_tools
-names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
-names += [module.name for module in pkgutil.walk_packages(relation_tools.__path__, "relation_tools.")]
-diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.", "relation_tools.tuning.")
-with_diffusers = [name for name in names if name.startswith(diffusers)]
-for name in sorted(set(names) - set(with_diffusers)):
-    importlib.import_module(name)
-from relation_tools.__main__ import main
-assert main(["weights", "inspect", sys.argv[1]]) == 1  # an adapter too small for FLUX.1
-assert seen == [], seen
-assert "huggingface_hub" not in sys.modules
-for name in with_diffusers:
-    importlib.import_module(name)
-assert set(seen) <= {"socket.__new__", "socket.bind"}, seen  # urllib3 tries whether this machine has IPv6
-import socket
-socket.create_connection(("127.0.0.1", int(sys.argv[2]))).close()
-assert "socket.connect" in seen  # the watch sees
-"""
-
-
-def test_nothing_else_touches_the_network(hub: LocalHub, tmp_path: Path) -> None:
-    (tmp_path / ADAPTER_FILE).write_bytes(hub.content)
-    arguments = [sys.executable, "-c", WATCHED, str(tmp_path / ADAPTER_FILE), hub.address.rpartition(":")[2]]
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert hub.requests == []
-
-
 def test_the_played_hub_is_that_of_the_code() -> None:
     assert (local_hub.REPOSITORY, local_hub.FILE) == (REPOSITORY, ADAPTER_FILE)
     assert f"https://huggingface.co/{REPOSITORY}" == ADDRESS

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from random_weights import SMALL, random_weights, write_bin
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("relation_core", "relation_tools", "nodes")
@@ -23,11 +26,32 @@ TOP = {"__init__.py", "errors.py", "progress.py", "randomness.py"}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
+seen = []
+sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
+def modules(package):
+    return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+def import_all(names):
+    for name in names:
+        importlib.import_module(name)
 import relation_core
-names = [module.name for module in pkgutil.walk_packages(relation_core.__path__, "relation_core.")]
-for name in names:
-    importlib.import_module(name)
-print(json.dumps([names, sorted(sys.modules)]))
+core = modules(relation_core)
+import_all(core)
+loaded = sorted(sys.modules)
+import relation_tools
+tools = modules(relation_tools)
+diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.", "relation_tools.tuning.")
+with_diffusers = [name for name in tools if name.startswith(diffusers)]
+import_all(sorted(set(tools) - set(with_diffusers)))
+from relation_tools.__main__ import main
+assert main(["weights", "inspect", sys.argv[1]]) == 1  # an adapter too small for FLUX.1
+assert seen == [], seen
+assert "huggingface_hub" not in sys.modules
+import_all(with_diffusers)
+assert set(seen) <= {"socket.__new__", "socket.bind"}, seen  # urllib3 tries whether this machine has IPv6
+import socket
+socket.create_connection(("127.0.0.1", int(sys.argv[2]))).close()
+assert "socket.connect" in seen  # the watch sees
+print(json.dumps([core, loaded]))
 """
 
 
@@ -57,8 +81,12 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-def test_importing_every_module_brings_no_host() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_importing_every_module_brings_no_host_and_touches_no_network(tmp_path: Path) -> None:
+    """Nor does reading weights."""
+    adapter = write_bin(tmp_path / "adapter.bin", random_weights(replace(SMALL, head_dim=128)))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", IMPORT_ALL, str(adapter), str(server.getsockname()[1])]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     names, loaded = json.loads(done.stdout)
     assert {"relation_core", *names} == {dotted(path) for path in CORE}

@@ -58,7 +58,7 @@ def test_a_thin_exemplar_takes_little_memory() -> None:
     assert int(run.stdout) < 100_000  # KB
 
 
-@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (1, 1 << 26)])
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (1, 1 << 22)])
 def test_a_picture_that_cannot_be_padded_is_refused(size: tuple[int, int]) -> None:
     picture = Image.new("RGB", size)
     with pytest.raises(ExemplarError, match=rf"{size[0]} x {size[1]} pixels, too long and thin .* Crop or shrink it"):
