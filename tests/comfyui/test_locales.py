@@ -127,7 +127,8 @@ def test_one_word_for_one_thing(language: str) -> None:
             names = {key: value["name"] for key, value in entry.get(part, {}).items()}
             assert len(set(names.values())) == len(names), (node, part)
             for key, name in names.items():
-                assert words.setdefault(english[node][part][key]["name"], name) == name, (node, key)
+                known = words.setdefault(word := english[node][part][key]["name"], name)
+                assert known == name, f"{language}: '{word}' is '{name}' in {node}, and '{known}' in other nodes"
     titles = [entry["display_name"] for entry in translated(language).values()]
     assert len(set(titles)) == len(titles)
 
