@@ -16,7 +16,7 @@ import pytest
 
 from relation_core.errors import RelationAdapterError
 from relation_core.settings.bounds import COUNT, MAX_FLOAT, SHARE, WEIGHT, Bounds, bounds_of, check_number
-from relation_tools.__main__ import GROUPS, main
+from relation_tools.__main__ import GROUPS, build_parser, main
 from relation_tools.commands.number_option import NumberOption
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,9 +87,10 @@ def test_what_is_no_number_ends_a_command_before_it_begins(
     bounds: Bounds = action.type.bounds
     wrong = [*TEXTS, str(10**400), f"-{10**400}", *map(str, beyond(bounds))]
     wrong += ["1.5", "1e3"] if bounds.whole else []
-    for text in wrong:
+    parse = build_parser(path[:1]).parse_args
+    for command, text in [(main, wrong[0]), *((parse, text) for text in wrong)]:
         with pytest.raises(SystemExit) as ended:
-            main([*path, f"{action.option_strings[0]}={text}"])
+            command([*path, f"{action.option_strings[0]}={text}"])
         said = capsys.readouterr().err.splitlines()[-1]
         assert ended.value.code == 2
         assert f"error: argument {'/'.join(action.option_strings)}: got " in said, said

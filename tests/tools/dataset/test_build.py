@@ -89,7 +89,7 @@ def test_the_number_of_processes_changes_nothing(built: Path, pairs: Path, tmp_p
 
 def test_where_the_dataset_lies_changes_nothing(built: Path, pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(pairs, tmp_path / "elsewhere", symlinks=False)
-    run("dataset", "build", tmp_path / "elsewhere", tmp_path / "out", *OPTIONS)
+    run("dataset", "build", tmp_path / "elsewhere", tmp_path / "out", *OPTIONS, "--processes", 1)
     found, expected = tree(tmp_path / "out"), tree(built)
     assert found.pop("tasks.json") != expected["tasks.json"]  # no categories were given here
     assert found == {name: digest for name, digest in expected.items() if name != "tasks.json"}
@@ -112,7 +112,7 @@ def test_a_picture_that_changed_or_a_half_that_went_is_split_again(built: Path, 
     shutil.copytree(pairs, copy)
     with (copy / task_name(2) / "Group1" / "image 4.jpg").open("ab") as file:
         file.write(bytes(1 << 16))
-    run("dataset", "build", copy, tmp_path / "out", *OPTIONS)
+    run("dataset", "build", copy, tmp_path / "out", *OPTIONS, "--processes", 1)
     first = tree(tmp_path / "out")
     changed = copy / task_name(2) / "Group1" / "image 4.jpg"
     before = changed.stat()
@@ -122,7 +122,7 @@ def test_a_picture_that_changed_or_a_half_that_went_is_split_again(built: Path, 
     os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # of one length and time
     lost = next((tmp_path / "out" / "pictures" / task_name(5)).glob("*.jpg"))
     lost.unlink()
-    run("dataset", "build", copy, tmp_path / "out", *OPTIONS)
+    run("dataset", "build", copy, tmp_path / "out", *OPTIONS, "--processes", 1)
     second = tree(tmp_path / "out")
     assert set(second) == set(first)
     names = {name for name in second if second[name] != first.get(name)}

@@ -75,10 +75,12 @@ def test_the_result_and_its_sheet(vae: Path, tmp_path: Path) -> None:
 
 def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
     def result(*options: str) -> torch.Tensor:
-        assert edit(vae, SOURCE, tmp_path / "out.png", "--overwrite", "--no-comparison", *options) == 0
+        small = ("--overwrite", "--no-comparison", "--long-side=48")
+        assert edit(vae, SOURCE, tmp_path / "out.png", *small, *options) == 0
         return from_pil(Image.open(tmp_path / "out.png"))
 
     base = result()
+    assert base.shape == (1, 32, 48, 3)
     assert files_in(tmp_path) == {"out.png"}
     assert torch.equal(result(), base)
     second = (f"--before={AFTER}", f"--after={SOURCE}")
@@ -107,7 +109,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         *(option.partition("=")[0] for change in changes[:10] for option in change),
         "--long-side",
     }
-    assert result("--long-side=48").shape == (1, 32, 48, 3)
+    assert result("--long-side=96").shape == (1, 64, 96, 3)
 
 
 def test_keeping_gives_the_source_back(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
