@@ -19,6 +19,8 @@ from .relation_keep import RelationKeep
 from .relation_scheduler import RelationScheduler
 from .relation_source_encode import RelationSourceEncode
 from .relation_source_reuse import RelationSourceReuse
+from .relation_watch import RelationWatch
+from .relation_watch_picture import RelationWatchPicture
 from .save_relation import SaveRelation
 from .split_image_pair import SplitImagePair
 from .tune_relation import TuneRelation
@@ -41,6 +43,8 @@ class RelationAdapterExtension(ComfyExtension):
             RelationScheduler,
             RelationSourceReuse,
             RelationKeep,
+            RelationWatch,
+            RelationWatchPicture,
             BlendRelations,
             SaveRelation,
             LoadRelation,

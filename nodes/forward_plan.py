@@ -6,11 +6,15 @@ Axes: B rows of the batch. A grid is rows and columns of tokens.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
+from ..relation_core.errors import ModelMismatchError
 from ..relation_core.flux.positions import Grid, Window
 from .crops import token_shares
 from .model_check import check_whole
@@ -85,6 +89,31 @@ def plan_forward(
     )
 
 
+@contextmanager
+def running(key: str, plan: ForwardPlan) -> Iterator[None]:
+    """Let :func:`plan_of` find a plan while its forward runs."""
+    token = _PLANS.set({**_PLANS.get(), key: plan})
+    try:
+        yield
+    finally:
+        _PLANS.reset(token)
+
+
+def plan_of(key: str) -> ForwardPlan:
+    """Give the plan that a patch made for the running forward.
+
+    Raises:
+        ModelMismatchError: the model was called without ``apply_model``.
+    """
+    plans = _PLANS.get()
+    if key not in plans:
+        raise ModelMismatchError(
+            "The model was called without ComfyUI's `apply_model`, so the relation could not be prepared. Remove the "
+            "nodes that replace how the model is called, or remove Apply RelationAdapter."
+        )
+    return plans[key]
+
+
 def _positive_sources(
     grids: list[Grid], places: list[int], entries: list[uuid.UUID | None], prompts: Prompts, size: int
 ) -> list[Sources]:
@@ -134,3 +163,7 @@ def _token_mask(mask: torch.Tensor, grids: list[Grid], windows: list[Window | No
         return shares[windows[0]]
     size = x.shape[0] // len(windows)
     return torch.cat([shares[window].repeat(-(-size // mask.shape[0]), 1, 1)[:size] for window in windows])
+
+
+_PLANS: ContextVar[dict[str, ForwardPlan]] = ContextVar("relation_adapter_plans", default={})  # noqa: B039 - never changed
+"""Plans of the running forward, by the key of their patch."""

@@ -26,14 +26,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..relation_core.errors import ModelMismatchError
 from ..relation_core.flux.attention import AttentionFunction, relation_attention
 from ..relation_core.flux.positions import source_positions
 from ..relation_core.relation.keys_values import KeysValues
@@ -41,11 +39,12 @@ from ..relation_core.relation.relation import Relation
 from ..relation_core.tuning.attended import Attended
 from .batch_match import check_batches
 from .capture import refuse_capture
-from .forward_plan import ForwardPlan, plan_forward
+from .forward_plan import ForwardPlan, plan_forward, plan_of, running
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
 from .source_conditioning import Prompts, prepare_entries, read_placed_prompts
 from .source_reuse import computed, refresh_where_changed
+from .watch import note_given, note_plan
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,8 @@ class ModelWrapper:
             self.mask,
             self._acts_at(model, t),
         )
-        token = _PLANS.set({**_PLANS.get(), self.key: plan})
-        try:
+        with running(self.key, plan):
             result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        finally:
-            _PLANS.reset(token)
         if run is not None:
             run.reached |= plan.reached
             if not run.reached:
@@ -190,6 +186,7 @@ class PositionsPatch:
     def __call__(self, args: dict[str, Any]) -> dict[str, Any]:
         """Change the ids of all sources."""
         plan = plan_of(self.key)
+        note_plan(plan)
         refresh_where_changed((self.key, plan.active))
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
         for sources in plan.sources:
@@ -274,27 +271,17 @@ class OutputPatch:
         first = text if kind == "double" else 0
         if attn.requires_grad or results[0].requires_grad:  # where gradients flow, nothing may change in place
             attn, results = attn.clone(), [result.clone() for result in results]
-        for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
-            if plan.mask is not None:
+        if plan.mask is not None:
+            for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
                 result[:, text - first :] *= computed(plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask)
+        target = slice(text, text + plan.target[0] * plan.target[1])
+        note_given(
+            (kind, extra_options["block_index"]),
+            [attn[rows, target] for rows in plan.positive],
+            [result[:, target.start - first : target.stop - first] for result in results],
+            self.strengths[kind],
+            plan,
+        )
+        for rows, result in zip(plan.positive, results, strict=True):
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
-
-
-_PLANS: ContextVar[dict[str, ForwardPlan]] = ContextVar("relation_adapter_plans", default={})  # noqa: B039 - never changed
-"""Plans of the running forward, by the key of their patch."""
-
-
-def plan_of(key: str) -> ForwardPlan:
-    """Give the plan that a patch made for the running forward.
-
-    Raises:
-        ModelMismatchError: the model was called without ``apply_model``.
-    """
-    plans = _PLANS.get()
-    if key not in plans:
-        raise ModelMismatchError(
-            "The model was called without ComfyUI's `apply_model`, so the relation could not be prepared. Remove the "
-            "nodes that replace how the model is called, or remove Apply RelationAdapter."
-        )
-    return plans[key]

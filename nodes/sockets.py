@@ -17,6 +17,9 @@ RelationAdapterSocket = io.Custom("RELATION_ADAPTER")
 RelationSocket = io.Custom("RELATION")
 """Carries :class:`relation_core.relation.Relation`."""
 
+WatchSocket = io.Custom("RELATION_WATCH")
+"""Carries :class:`watch.Watch`."""
+
 
 @dataclass(frozen=True)
 class LoadedRelationAdapter:

@@ -27,9 +27,10 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..relation_core.flux.attention import torch_attention
 from ..relation_core.tuning.attended import Attended
+from .forward_plan import plan_of
 from .frozen_weights import FrozenWeights
 from .model_check import flux_sizes
-from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, attend, plan_of
+from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, attend
 from .recomputed import recomputed
 
 _Block = Callable[[dict[str, Any]], dict[str, Any]]

@@ -54,6 +54,11 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"sigmas": "SIGMAS"},
     ),
     "RelationSourceReuse": ({"model": ("MODEL", None), "refresh_every": ("INT", 4)}, {"model": "MODEL"}),
+    "RelationWatch": ({"model": ("MODEL", None)}, {"model": "MODEL", "watch": "RELATION_WATCH"}),
+    "RelationWatchPicture": (
+        {"watch": ("RELATION_WATCH", None), "latent": ("LATENT", None), "image": ("IMAGE", None)},
+        {"image": "IMAGE", "curve": "IMAGE"},
+    ),
     "RelationKeep": (
         {
             "source": ("IMAGE", None),

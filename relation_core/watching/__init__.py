@@ -1,0 +1,1 @@
+"""How much of a run's attention a relation gave."""
