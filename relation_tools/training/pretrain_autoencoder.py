@@ -20,6 +20,9 @@ FILE = "ae.safetensors"
 _NOISE = 0.1
 """Of the latents that the decoder sees in training: a sampled latent is never exact."""
 
+_MEASURED = 200
+"""New pictures that the signal to noise is measured on."""
+
 
 def pretrain_autoencoder(options: PretrainingOptions) -> None:
     """Train, and write ``ae.safetensors`` (float16) to the output folder."""
@@ -35,7 +38,7 @@ def pretrain_autoencoder(options: PretrainingOptions) -> None:
         return {"squared": 4 * error.square().mean(), "absolute": error.abs().mean()}
 
     pretrain(model, losses, options)
-    error = reconstruction_error(model, options.seed + 1, 200)
+    error = reconstruction_error(model, options.seed + 1, _MEASURED)
     _LOG.info("Signal to noise of reconstructed new pictures: %.1f dB.", -10 * math.log10(error))
     write_weights(options.output / FILE, taesd_tensors(model), torch.float16)
 

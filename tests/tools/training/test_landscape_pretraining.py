@@ -60,8 +60,8 @@ def test_pictures_are_the_steps_own(pictures: Path, tmp_path: Path, caplog: pyte
     assert not caplog.messages, "the dataset's own files are no surprise"
     crops = random_crops(first, 32, generator_of(0, 1))
     assert crops.shape == (9, 3, 32, 32)
-    squares = first.unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5)
-    assert all((squares[row] == crops[row]).all(-1).all(-1).all(-1).any() for row in range(9))
+    squares = first[:3].unfold(2, 32, 1).unfold(3, 32, 1).permute(0, 2, 3, 1, 4, 5)
+    assert all((squares[row] == crops[row]).all(-1).all(-1).all(-1).any() for row in range(3))
     with pytest.raises(DatasetError, match="There are no pictures"):
         PictureFolder(tmp_path, (SIDE, SIDE))
     with pytest.raises(DatasetError, match="128 x 128 pixels; expected 64 x 64"):
@@ -89,16 +89,16 @@ def test_detail_tells_fine_from_coarse_and_across_from_down() -> None:
 def test_the_vision_model_learns_to_draw_again_what_it_saw(pictures: Path) -> None:
     torch.manual_seed(0)
     model = VisionPretraining()
-    pixels = 2 * pixels_of(PictureFolder(pictures, (SIDE, SIDE)).draw(6, 0, 0)) - 1
+    pixels = 2 * pixels_of(PictureFolder(pictures, (SIDE, SIDE)).draw(3, 0, 0)) - 1
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     history: list[float] = []
-    for _ in range(25):
+    for _ in range(12):
         losses = model.losses(pixels)
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
         history.append(losses["thumbnail"].item())
-    assert history[-1] < 0.4 * history[0]
+    assert history[-1] < 0.3 * history[0]
 
 
 @pytest.fixture

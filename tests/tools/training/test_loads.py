@@ -173,6 +173,7 @@ def test_edit_reads_prompts_with_text_encoders_loaded_once(
 
 
 def test_measure_leaves_text_encoders_alone(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relation_tools.training.landscape_measuring.SPLITS", ("trained",))
     models = (
         f"--model={pipeline}",
         f"--adapter={CASE.folder / 'ip_adapter.bin'}",

@@ -51,6 +51,16 @@ def samples(small_run: SmallRun) -> list[Sample]:
     return list(read_samples(small_run.settings.data.train))
 
 
+@pytest.fixture(scope="module")
+def encoded(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A cache that is whole, to be copied."""
+    folder = tmp_path_factory.mktemp("encoded")
+    open_cache(folder, small_run.settings.data.train.parent, samples, 0, encoders, Silent())
+    return folder
+
+
 @pytest.mark.parametrize("long_side", [0, 32])
 def test_it_holds_what_inference_would_compute(
     small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path, long_side: int
@@ -193,19 +203,23 @@ def test_damage_is_found_and_made_anew(
     small_run: SmallRun,
     encoders: FrozenEncoders,
     samples: list[Sample],
+    encoded: Path,
     tmp_path: Path,
     name: str,
     data: bytes | str | None,
 ) -> None:
     root = small_run.settings.data.train.parent
-    whole = open_cache(tmp_path, root, samples, 0, encoders, Silent())
+    whole = open_cache(encoded, root, samples, 0, encoders, Silent())
     expected = {one: values(whole, one) for one in samples[1].pictures}
+    shutil.copytree(encoded, tmp_path, dirs_exist_ok=True)
     (path,) = tmp_path.rglob(f"{name}.*")
     kept = path.read_bytes()
     path.unlink()
     if data is not None:
         path.write_bytes(data if isinstance(data, bytes) else kept[: len(kept) // 2])
-    again = open_cache(tmp_path, root, samples, 0, encoders, Silent())
+    counting = Counting()
+    again = open_cache(tmp_path, root, samples, 0, encoders, counting)
+    assert counting.taken > 0 or name == "sizes"  # which the pictures tell again
     for one, right in expected.items():
         assert all(torch.equal(a, b) for a, b in zip(values(again, one), right, strict=True))
 

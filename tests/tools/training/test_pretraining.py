@@ -13,6 +13,7 @@ from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import quiet_scene
 from relation_tools.diffusers_host.autoencoder import load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
+from relation_tools.training import pretrain_autoencoder
 from relation_tools.training.curve import read_curve
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
 from relation_tools.training.synthetic_pictures import COLOURS, KINDS, synthetic_pictures
@@ -67,7 +68,8 @@ def test_pictures_are_the_steps_own_and_told_truly() -> None:
             assert corner == np.asarray(relation.edit(quiet_scene(0, 0)))[0, 60].tolist()
 
 
-def test_the_autoencoder_is_written_as_a_taesd(tmp_path: Path) -> None:
+def test_the_autoencoder_is_written_as_a_taesd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrain_autoencoder, "_MEASURED", 4)
     run("pretrain", "autoencoder", tmp_path, "--steps", 2, "--batch-size", 2)
     model = load_autoencoder(tmp_path / "ae.safetensors", torch.float32)
     assert model.config["latent_channels"] == 16
