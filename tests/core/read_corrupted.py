@@ -1,8 +1,7 @@
 """Reads corrupted files in a process of its own, since a reader that trusts them may crash. Writes a line for each.
 
-Run as ``python read_corrupted.py MODE FOLDER FIRST``, where the folder is empty and FIRST is the number of the file to
-begin with. ``safe`` reads all of them, ``unsafe`` only the adapters that hold code, and with code allowed, to prove
-that it would run.
+Run as ``python read_corrupted.py FOLDER FIRST``, where the folder is empty and FIRST is the number of the file to begin
+with. The adapters that hold code are read twice, at last with code allowed, to prove that it would run.
 """
 
 from __future__ import annotations
@@ -96,38 +95,39 @@ def outcome_of(read: Callable[[Path], None], path: Path) -> tuple[str, str]:
     return "read", ""
 
 
-def corruptions_of(mode: str) -> list[tuple[str, Corruption]]:
-    """The files of a mode, in their order, each with the group it is of."""
+def corruptions() -> list[tuple[str, Corruption]]:
+    """The files in their order, each with how it is read."""
     from corrupted_adapters import corrupted_adapters
     from corrupted_vision import corrupted_vision
 
-    adapters = [("adapter", corruption) for corruption in corrupted_adapters().values()]
-    if mode == "unsafe":
-        return [(group, corruption) for group, corruption in adapters if corruption.live]
-    return [*adapters, *(("vision", corruption) for corruption in corrupted_vision().values())]
+    adapters = corrupted_adapters().values()
+    return [
+        *(("adapter", corruption) for corruption in adapters),
+        *(("vision", corruption) for corruption in corrupted_vision().values()),
+        *(("unsafe", corruption) for corruption in adapters if corruption.live),
+    ]
 
 
-def main(mode: str, folder: str, first: str) -> None:
-    """Read the files of a mode, from number ``first`` on."""
+def main(folder: str, first: str) -> None:
+    """Read the files, from number ``first`` on."""
     sys.path[:0] = [str(HERE), str(HERE.parents[1])]
     import torch
 
     from tests.watched import begin, end
 
-    readers = {"adapter": read_adapter, "vision": read_vision}
+    readers = {"adapter": read_adapter, "vision": read_vision, "unsafe": read_unsafely}
     torch.set_num_threads(1)  # the tensors are tiny
     limit_memory()
     warnings.simplefilter("ignore")
     faulthandler.enable()
-    for number, (group, corruption) in list(enumerate(corruptions_of(mode)))[int(first) :]:
+    for number, (group, corruption) in list(enumerate(corruptions()))[int(first) :]:
         name = f"{group} {corruption.name}"
         begin(name)
-        read = read_unsafely if mode == "unsafe" else readers[group]
         place = Path(folder) / str(number)
         place.mkdir()
         path = corruption.put(place)
         before = state_of(place)
-        outcome, message = outcome_of(read, path)
+        outcome, message = outcome_of(readers[group], path)
         ran, changed = (place / "marker").exists(), state_of(place) != before
         end(name, outcome, message, ran, changed)
 

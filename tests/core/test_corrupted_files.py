@@ -10,7 +10,7 @@ import pytest
 from corrupted_adapters import corrupted_adapters
 from corrupted_vision import corrupted_vision
 from corruption import EITHER, READ, REFUSED, Corruption
-from read_corrupted import corruptions_of
+from read_corrupted import corruptions
 
 from tests.watched import python, watch
 
@@ -34,21 +34,11 @@ Results = dict[str, Result]
 
 
 @pytest.fixture(scope="module")
-def safely(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """What became of every file, by group and name."""
-    return _read("safe", tmp_path_factory.mktemp("safe"))
-
-
-@pytest.fixture(scope="module")
-def unsafely(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The same of the files with code, with code allowed."""
-    return _read("unsafe", tmp_path_factory.mktemp("unsafe"))
-
-
-def _read(mode: str, folder: Path) -> Results:
-    """Read the files of a mode in a process of its own; one that dies is followed by another."""
-    names = [f"{group} {corruption.name}" for group, corruption in corruptions_of(mode)]
-    found = watch(python(READER, mode, folder), names, folder, longest=60)
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What became of every file, by how it was read and its name; a process that dies is followed by another."""
+    folder = tmp_path_factory.mktemp("corrupted")
+    names = [f"{group} {corruption.name}" for group, corruption in corruptions()]
+    found = watch(python(READER, folder), names, folder, longest=60)
     return {name: Result(*result) for name, result in found.items()}
 
 
@@ -67,16 +57,16 @@ def check(corruption: Corruption, result: Result) -> None:
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_adapter(safely: Results, name: str) -> None:
-    check(ADAPTERS[name], safely[f"adapter {name}"])
+def test_adapter(results: Results, name: str) -> None:
+    check(ADAPTERS[name], results[f"adapter {name}"])
 
 
 @pytest.mark.parametrize("name", VISION)
-def test_vision(safely: Results, name: str) -> None:
-    check(VISION[name], safely[f"vision {name}"])
+def test_vision(results: Results, name: str) -> None:
+    check(VISION[name], results[f"vision {name}"])
 
 
 @pytest.mark.parametrize("name", CODE)
-def test_an_unsafe_reader_would_run_the_code(unsafely: Results, name: str) -> None:
+def test_an_unsafe_reader_would_run_the_code(results: Results, name: str) -> None:
     """Or else the files above would prove nothing."""
-    assert unsafely[f"adapter {name}"].ran
+    assert results[f"unsafe {name}"].ran

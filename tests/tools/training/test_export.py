@@ -23,7 +23,7 @@ from relation_tools.training.picture_cache import PictureCache, open_cache
 from relation_tools.training.trainer import Trainer
 from tests.command_line import run
 
-FLOAT32 = {"export_dtype": "float32"}
+FLOAT32 = {"export_dtype": "float32", "save_every": 100}
 
 
 @pytest.fixture(scope="module")
