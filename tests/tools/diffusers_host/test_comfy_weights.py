@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -46,18 +48,27 @@ def quantised(plain: Tensors, layout: str, kind: torch.dtype = torch.float8_e4m3
     return tensors, metadata if layout == "metadata" else {}
 
 
+@cache
+def plain_weights(folder: Path) -> tuple[Tensors, Tensors]:
+    """A golden transformer with large weights, under ComfyUI's names and as it is loaded."""
+    names = original_names(folder / "transformer.safetensors")
+    plain = {name: 300 * tensor if is_matrix(name, tensor) else tensor for name, tensor in names.items()}
+    with TemporaryDirectory() as place:
+        path = Path(place) / "plain.safetensors"
+        save_file({name: tensor.contiguous().clone() for name, tensor in plain.items()}, path)
+        loaded = load_transformer(path, torch.float32).state_dict()
+        return plain, {name: tensor.clone() for name, tensor in loaded.items()}
+
+
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model.", "diffusion_model."])
 @pytest.mark.parametrize("layout", ["old", "new", "metadata"])
 @pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
 def test_scaled_float8(case: GoldenCase, tmp_path: Path, prefix: str, layout: str, kind: torch.dtype) -> None:
-    plain = original_names(case.folder / "transformer.safetensors")
-    plain = {name: 300 * tensor if is_matrix(name, tensor) else tensor for name, tensor in plain.items()}
+    plain, expected = plain_weights(case.folder)
     tensors, metadata = quantised(plain, layout, kind)
     path = tmp_path / "flux_fp8_scaled.safetensors"
     save_file({f"{prefix}{name}": tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
-    save_file({name: tensor.contiguous().clone() for name, tensor in plain.items()}, tmp_path / "plain.safetensors")
     found = load_transformer(path, torch.float32).state_dict()
-    expected = load_transformer(tmp_path / "plain.safetensors", torch.float32).state_dict()
     bound = FP8_ERROR if kind == torch.float8_e4m3fn else 2 * FP8_ERROR
     assert found.keys() == expected.keys()
     assert max(relative_error(found[name], expected[name]) for name in found if expected[name].any()) < bound

@@ -30,7 +30,7 @@ FLOAT32 = {"export_dtype": "float32", "save_every": 100}
 def whole(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """Every weight of a Flux and its adapter, trained for some steps."""
     output = tmp_path_factory.mktemp("whole")
-    trainer = Trainer(small_run.into(output, FLOAT32, steps=40, learning_rate=1e-2, batch_size=8))
+    trainer = Trainer(small_run.into(output, FLOAT32, steps=20, learning_rate=1e-2, batch_size=8))
     trainer.run()
     return trainer
 
@@ -39,7 +39,7 @@ def whole(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Trai
 def tuned(small_run: SmallRun, whole: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """An adapter and a LoRA on that Flux, frozen."""
     settings = small_run.into(
-        tmp_path_factory.mktemp("tuned"), FLOAT32, trained="adapter and lora", lora_rank=3, steps=20, learning_rate=1e-2
+        tmp_path_factory.mktemp("tuned"), FLOAT32, trained="adapter and lora", lora_rank=3, steps=10, learning_rate=1e-2
     )
     transformer = whole.settings.output / "exported" / "transformer.safetensors"
     models = replace(settings.models, new_transformer=None, transformer=transformer)
