@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from relation_core.flux.solvers import SOLVERS
 from relation_core.settings.bounds import WEIGHT
 
-from ..diffusers_host.settings import EditSettings, KeepSettings
+from ..diffusers_host.settings import FAST, EditSettings, KeepSettings
 from .bar import progress_bar
 from .extras import HEADLESS, require
 from .model_options import add_fit, add_models
@@ -41,9 +42,29 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     _add_pictures(command.add_argument_group("pictures"))
     add_models(command.add_argument_group("models"))
-    add_numbers(command.add_argument_group("sampling; the defaults are the authors'"), EditSettings(), _SETTINGS)
+    _add_sampling(command.add_argument_group("sampling; the defaults are the authors'"))
     _add_keeping(command.add_argument_group("what is not edited"))
     command.set_defaults(run=_run)
+
+
+class _Fast(argparse.Action):
+    """Sets what the fast recipe sets."""
+
+    def __call__(self, parser: Any, options: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        """Set it."""
+        for name, value in FAST.items():
+            setattr(options, name, value)
+
+
+def _add_sampling(group: Any) -> None:
+    recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FAST.items())
+    group.add_argument(
+        "--fast", nargs=0, action=_Fast, help=f"the fast recipe: the same as {recipe}; later options change it"
+    )
+    add_numbers(group, EditSettings(), _SETTINGS)
+    group.add_argument(
+        "--solver", choices=tuple(SOLVERS), default=EditSettings().solver, help="of the sampling equation (%(default)s)"
+    )
 
 
 def _add_keeping(group: Any) -> None:

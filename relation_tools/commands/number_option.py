@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
 from relation_core.errors import printable
@@ -39,19 +39,18 @@ class NumberOption:
 
 
 def add_numbers(group: Any, settings: Any, texts: Mapping[str, str]) -> None:
-    """Add an option for every field of some settings, with its value there as the default.
+    """Add an option for every number of some settings, with its value there as the default.
 
     Args:
         group: of the parser.
-        settings: an instance of a dataclass of numbers, with bounds in its annotations.
+        settings: an instance of a dataclass whose numbers have bounds in its annotations.
         texts: the help of each field.
     """
-    bounds = bounds_of(cast("type[Any]", type(settings)))
-    for name, default in asdict(settings).items():
+    for name, bounds in bounds_of(cast("type[Any]", type(settings))).items():
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=NumberOption(bounds[name]),
-            default=default,
+            type=NumberOption(bounds),
+            default=getattr(settings, name),
             metavar="NUMBER",
             help=f"{texts[name]} (%(default)s)",
         )

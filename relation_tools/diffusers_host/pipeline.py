@@ -13,6 +13,7 @@ from relation_core.adapter.adapter import RelationAdapter
 from relation_core.errors import ExemplarError, RelationAdapterError
 from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.flux.schedule import level_at, relation_sigmas
+from relation_core.flux.solvers import solver_called
 from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.progress import Progress
@@ -202,4 +203,5 @@ class RelationPipeline:
             (level_at(settings.start), level_at(settings.end)),
             progress,
             settings.refresh_every,
+            solver_called(settings.solver),
         )

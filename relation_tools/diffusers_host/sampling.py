@@ -1,4 +1,4 @@
-"""The authors' sampling with a diffusers Flux: Euler steps of a flow, with a clean source beside the target.
+"""Sampling with a diffusers Flux: steps of a flow, with a clean source beside the target.
 
 Axes: B pictures, S target tokens, R source tokens, L text tokens.
 """
@@ -14,6 +14,7 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from einops import rearrange
 
 from relation_core.flux.positions import source_positions
+from relation_core.flux.solvers import Euler, Solver
 from relation_core.flux.source_reuse import SourceMemory, source_tokens
 from relation_core.progress import Progress, Silent
 
@@ -118,6 +119,7 @@ def sample(
     acting: tuple[float, float] = (1.0, 0.0),
     progress: Progress | None = None,
     refresh_every: int = 1,
+    solver: Solver | None = None,
 ) -> torch.Tensor:
     """Edit a picture in latent space.
 
@@ -134,6 +136,7 @@ def sample(
         acting: noise levels from which and down to which the exemplars act.
         progress: one step a sampling step; its total is up to the caller. It may raise to stop.
         refresh_every: steps from one computation of the source to the next; 1 computes it at each.
+        solver: a new one; None for the authors'.
 
     Returns:
         (B, 16, rows, columns) float32.
@@ -144,7 +147,7 @@ def sample(
     text, pooled = prompt.text.to(device, dtype), prompt.pooled.to(device, dtype)
     prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
     clean, target = pack(source), pack(noise).float()
-    memory = SourceMemory(refresh_every)
+    memory, solver = SourceMemory(refresh_every), solver or Euler()
     tokens = source_tokens(len(positions), [clean.shape[1]], [0])
     for level, lower in pairwise(map(float, sigmas)):
         acts = exemplars is not None and acting[1] < level <= acting[0]
@@ -158,6 +161,6 @@ def sample(
         )
         if reuse is not None and kept is None:
             memory.keep(acts, ["edit"], reuse.recorded)
-        target = target + (lower - level) * velocity
+        target = solver.step(target, level, lower, velocity)
         (progress or Silent()).step()
     return unpack(target, grid)

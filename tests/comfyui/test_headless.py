@@ -20,7 +20,7 @@ from relation_core.pictures.picture_file import read_picture
 from relation_tools.diffusers_host.autoencoder import decode, encode, load_autoencoder
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
-from relation_tools.diffusers_host.settings import EditSettings
+from relation_tools.diffusers_host.settings import FAST, EditSettings
 from scripts.small_models import SmallSizes, write_models
 
 BOUND = 1e-5
@@ -32,6 +32,8 @@ SETTINGS: list[dict[str, Any]] = [
     {"end": 0.7, "source_scale": 0.5},
     {"long_side": 80, "steps": 3},
     {"refresh_every": 3, "steps": 8, "end": 0.7},
+    {"solver": "dpmpp_2m", "steps": 7},
+    FAST,
 ]
 
 
@@ -109,7 +111,7 @@ def in_comfyui(
         "SamplerCustomAdvanced",
         noise=add("RandomNoise", noise_seed=settings.seed),
         guider=add("BasicGuider", model=patched, conditioning=encoded[0]),
-        sampler=add("KSamplerSelect", sampler_name="euler"),
+        sampler=add("KSamplerSelect", sampler_name=settings.solver),
         sigmas=add("RelationScheduler", steps=settings.steps, latent=encoded[1], denoise=1.0),
         latent_image=encoded[1],
     )

@@ -95,6 +95,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         ("--seed=1",),
         ("--source-scale=0.5",),
         ("--refresh-every=2",),
+        ("--steps=3", "--solver=dpmpp_2m"),
         ("--lora-strength=0.5",),
         ("--fit=stretch",),
         second,
@@ -105,11 +106,25 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
     for change, found in zip(changes, results, strict=True):
         assert not torch.equal(found, base), change
     assert not torch.equal(results[-2], results[-3])
+    assert not torch.equal(results[changes.index(("--steps=3", "--solver=dpmpp_2m"))], results[0])
     assert {f"--{field.name.replace('_', '-')}" for field in fields(EditSettings)} == {
-        *(option.partition("=")[0] for change in changes[:10] for option in change),
+        *(option.partition("=")[0] for change in changes[:11] for option in change),
         "--long-side",
     }
     assert result("--long-side=96").shape == (1, 64, 96, 3)
+
+
+def test_the_fast_recipe_is_what_it_stands_for_and_later_options_change_it(vae: Path, tmp_path: Path) -> None:
+    def result(*options: str) -> torch.Tensor:
+        assert edit(vae, SOURCE, tmp_path / "out.png", "--overwrite", "--no-comparison", *options) == 0
+        return from_pil(Image.open(tmp_path / "out.png"))
+
+    fast = result("--fast")
+    assert torch.equal(fast, result("--steps=10", "--solver=dpmpp_2m", "--refresh-every=3"))
+    changed = result("--fast", "--steps=4")
+    assert torch.equal(changed, result("--steps=4", "--solver=dpmpp_2m", "--refresh-every=3"))
+    assert not torch.equal(changed, fast)
+    assert not torch.equal(fast, result())
 
 
 def test_keeping_gives_the_source_back(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
