@@ -43,9 +43,13 @@ class StepModels:
         tokens = self._random(1, 2 * config.tokens, config.text_dim)
         self.variants[NAIVE] = patch_naively(base, blocks, tokens, sizes.depth)
 
-    @torch.inference_mode()
     def step(self, name: str, side: int) -> tuple[Run, torch.Tensor]:
         """Sample one Euler step of a picture of ``side`` pixels beside a source of the same size."""
+        return self.sample(self.variants[name], side, "euler", torch.tensor([1.0, 0.9]))
+
+    @torch.inference_mode()
+    def sample(self, model: Any, side: int, sampler: str, sigmas: torch.Tensor) -> tuple[Run, torch.Tensor]:
+        """Sample a picture of ``side`` pixels beside a source of the same size at these noise levels."""
         import comfy.samplers
         from comfy_extras.nodes_custom_sampler import Guider_Basic
 
@@ -53,14 +57,12 @@ class StepModels:
         noise, source = torch.randn(2, 1, 16, side // 8, side // 8, generator=generator).unbind()
         text = torch.randn(1, self._sizes.text_tokens, self._sizes.adapter.text_dim, generator=generator)
         pooled = torch.randn(1, self._sizes.pooled_dim, generator=generator)
-        guider = Guider_Basic(self.variants[name])
+        guider = Guider_Basic(model)
         guider.set_conds([[text, {"pooled_output": pooled, "guidance": 3.5, "reference_latents": [source]}]])
-        sampler = comfy.samplers.sampler_object("euler")
+        chosen = comfy.samplers.sampler_object(sampler)
         self._hook_clock.clear()
         start, cpu_start = time.perf_counter(), time.process_time()
-        result = guider.sample(
-            noise, torch.zeros_like(noise), sampler, torch.tensor([1.0, 0.9]), disable_pbar=True, seed=0
-        )
+        result = guider.sample(noise, torch.zeros_like(noise), chosen, sigmas, disable_pbar=True, seed=0)
         run = Run(time.perf_counter() - start, time.process_time() - cpu_start, sum(self._hook_clock))
         return run, result
 

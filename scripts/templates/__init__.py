@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .controlnet import CONTROLNET
 from .dataset import DATASET_RUN
+from .fast import FAST
 from .folder import FOLDER
 from .fp8 import FP8
 from .pairs_mask import PAIRS_MASK
@@ -20,6 +21,7 @@ TEMPLATES = (
     TRY_IT_TUNE,
     SIMPLE,
     TRANSFER,
+    FAST,
     TUNE,
     PAIRS_MASK,
     SAVE,

@@ -251,6 +251,13 @@ def relation_dataset() -> Sheet:
     return sheet
 
 
+def relation_fast() -> Sheet:
+    """The plain transfer, faster."""
+    sheet = relation_transfer()
+    sheet.chip((SIDE / 2, SIDE / 2), "3 x as fast", TEAL, 34)
+    return sheet
+
+
 def relation_fp8() -> Sheet:
     """The plain transfer, in 8 bits."""
     sheet = relation_transfer()
@@ -265,6 +272,7 @@ THUMBNAILS: dict[str, Callable[[], Sheet]] = {
         try_it_small_tune,
         relation_transfer_simple,
         relation_transfer,
+        relation_fast,
         tune_relation,
         relation_pairs_mask,
         relation_save,

@@ -71,6 +71,15 @@ def test_the_whole(benchmarks: ModuleType, host: Host, folder: Path, tmp_path: P
     assert (tmp_path / "cost.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_whole_edits_are_set_beside_each_other(benchmarks: ModuleType, host: Host) -> None:
+    whole = importlib.import_module("benchmarks.whole_edits")
+    lines = list(whole.measure(host, benchmarks.sizes.TOY, [64]))
+    assert [line.split(" | ")[1] for line in lines[2:5]] == list(whole.WAYS)
+    assert float(lines[2].split(" | ")[3]) == 1.0
+    assert float(lines[-1].split(" | ")[1].removesuffix(" % |")) > 0
+    assert host.module("nodes.model_patch").note_given.__name__ == "note_given"
+
+
 def test_a_bound_that_is_not_kept_is_told(benchmarks: ModuleType) -> None:
     figure = benchmarks.bounds.Figure
     assert figure("a", 1.0, 1.0).holds

@@ -110,6 +110,7 @@ def test_these_are_the_templates() -> None:
     assert NAMES == [
         "relation_controlnet",
         "relation_dataset",
+        "relation_fast",
         "relation_folder",
         "relation_fp8",
         "relation_pairs_mask",
