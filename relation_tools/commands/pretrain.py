@@ -67,4 +67,4 @@ def _pretrain(options: argparse.Namespace) -> None:
     elif options.command == "vision":
         pretrain_landscape_vision(options.pictures, settings)
     else:
-        pretrain_landscape_autoencoder(options.pictures, settings, options.encoder_steps or options.steps)
+        pretrain_landscape_autoencoder(options.pictures, settings, options.encoder_steps)

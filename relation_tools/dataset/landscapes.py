@@ -15,20 +15,25 @@ from typing import Annotated
 import numpy as np
 from PIL import Image
 
-from relation_core.errors import DatasetError
+from relation_core.errors import DatasetError, printable
+from relation_core.files.json_file import json_text, read_json
 from relation_core.progress import Progress
 from relation_core.scenes.landscape import quiet_landscape
 from relation_core.scenes.painting import paint
 from relation_core.scenes.relation import PaintedEdit
 from relation_core.scenes.splits import draw_relation
 from relation_core.settings.bounds import COUNT, SEED, Bounds, check_settings
-from relation_core.weights.atomic import appearing, appearing_text
+from relation_core.weights.atomic import appearing, appearing_text, write_whole
 from relation_core.weights.lock import alone_in
 
 TRAIN = "train.jsonl"
+RECORD = "landscapes.json"
+"""What the pictures are drawn by."""
 PAIRS = Bounds(2, 10**9, whole=True)
 """Of a relation: an exemplar, and another to make."""
 _CHUNK = 50
+_SHOWN = 200
+"""Letters of a wrong record that a message shows."""
 _FOLDER = 500
 """Landscapes, or relations, whose pictures share a folder."""
 
@@ -61,15 +66,37 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
     the same call resumes.
 
     Raises:
-        DatasetError: ``out`` cannot be written.
+        DatasetError: ``out`` cannot be written, or holds pictures that other options drew.
         BusyError: another process draws there.
     """
     try:
         with alone_in(out, "drawing into"):
+            _check_record(out, options)
             _write_pictures(out, options, processes, progress)
             return _write_samples(out, options)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
+
+
+def _check_record(out: Path, options: LandscapeOptions) -> None:
+    """Record what decides about a picture of a given name, or check that it is what drew those that are there.
+
+    The number of relations may change: each is drawn by itself.
+    """
+    record, drawn_by = out / RECORD, {name: getattr(options, name) for name in ("seed", "scenes", "pairs")}
+    if not record.exists() and not any(any(out.glob(f"{folder}/*/*.png")) for folder in ("scenes", "edited")):
+        write_whole(record, json_text(drawn_by).encode())
+        return
+    try:
+        found: object = read_json(record)
+    except (OSError, ValueError):
+        found = None
+    if found != drawn_by:
+        said = json_text(found) if isinstance(found, dict) else "unknown options"
+        raise DatasetError(
+            f"The pictures in '{out}' were drawn with {printable(said)[:_SHOWN]}; expected {json_text(drawn_by)}. "
+            "Choose another folder, or remove this one."
+        )
 
 
 def _write_pictures(out: Path, options: LandscapeOptions, processes: int, progress: Progress) -> None:

@@ -28,14 +28,14 @@ _NOISE = 0.1
 """Of the latents that the decoder sees in training: a sampled latent is never exact."""
 
 
-def pretrain_landscape_autoencoder(pictures: Path, options: PretrainingOptions, encoder_steps: int) -> None:
+def pretrain_landscape_autoencoder(pictures: Path, options: PretrainingOptions, encoder_steps: int = 0) -> None:
     """Train, and write ``ae.safetensors`` (float16) to the output folder.
 
     Args:
         pictures: a folder of them.
         options: of the loop.
         encoder_steps: after so many steps the encoder is frozen, so that latents stay what they are and other models
-            can be trained on them while the decoder grows sharper.
+            can be trained on them while the decoder grows sharper; 0 for never.
     """
     torch.manual_seed(options.seed)
     model = ThinAutoencoder().to(memory_format=torch.channels_last)
@@ -45,7 +45,7 @@ def pretrain_landscape_autoencoder(pictures: Path, options: PretrainingOptions, 
         whole = pixels_of(folder.draw(options.batch_size, options.seed, step))
         pixels = random_crops(whole, _CROP, generator_of(options.seed, "crops", step))
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        if step >= encoder_steps:
+        if 0 < encoder_steps <= step:
             model.encoder.eval().requires_grad_(False)
             model.norm.eval()
         latents = model.encode(pixels)
@@ -53,7 +53,7 @@ def pretrain_landscape_autoencoder(pictures: Path, options: PretrainingOptions, 
         error = model.decode(latents + _NOISE * noise) - pixels
         return {"squared": 4 * error.square().mean(), "absolute": error.abs().mean()}
 
-    pretrain(model, losses, options)
+    pretrain(model, losses, options, {"the pictures": folder.fingerprint(), "encoder_steps": str(encoder_steps)})
     _LOG.info("Signal to noise of new pictures: %.1f dB.", signal_to_noise(model, options.seed + 1, _MEASURED))
     write_weights(options.output / FILE, taesd_tensors(model), torch.float16)
 

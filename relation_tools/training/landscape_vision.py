@@ -95,7 +95,7 @@ def pretrain_landscape_vision(pictures: Path, options: PretrainingOptions) -> No
         pixels = 2 * pixels_of(folder.draw(options.batch_size, options.seed, step)) - 1
         return model.losses(resize @ pixels @ resize.T)
 
-    pretrain(model, losses, options)
+    pretrain(model, losses, options, {"the pictures": folder.fingerprint()})
     tensors = {f"vision_model.{name}": tensor for name, tensor in model.vision.state_dict().items()}
     write_weights(options.output / FILE, tensors, torch.float16)
     described = {"model_type": "siglip_vision_model", **vars(SIZES)}

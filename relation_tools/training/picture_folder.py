@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from relation_core.pictures.picture_file import read_picture
 from relation_core.randomness import generator_of
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 
-from ..dataset.landscapes import TRAIN
+from ..dataset.landscapes import RECORD, TRAIN
+from ..fingerprints import picture_digest
 from ..picture_listing import list_pictures, warn_of_others
 
 
@@ -33,16 +35,32 @@ class PictureFolder:
             found = list_pictures(folder, below=True)
         except OSError as error:
             raise DatasetError(f"Cannot look into '{folder}': {error.strerror or error}. Check the path.") from error
+        self._folder = folder
         self._files = found.pictures
         self._size = size
         if not self._files:
             raise DatasetError(
                 f"There are no pictures in '{folder}'. Expected some, as `dataset landscapes` draws them."
             )
-        warn_of_others([path for path in found.others if path != folder / TRAIN], folder)
+        warn_of_others([path for path in found.others if path not in (folder / TRAIN, folder / RECORD)], folder)
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def fingerprint(self) -> str:
+        """Fingerprint the pictures and their names, which together decide what is drawn.
+
+        Raises:
+            DatasetError: one cannot be read.
+        """
+        digest = blake2b(digest_size=8)
+        for path in self._files:
+            try:
+                contents = picture_digest(path)
+            except OSError as error:
+                raise DatasetError(f"Cannot read '{path}': {error.strerror or error}. Check its rights.") from error
+            digest.update(f"{path.relative_to(self._folder)} {contents}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
     def draw(self, count: int, seed: int, step: int) -> list[Image.Image]:
         """Draw pictures, with replacement, in RGB.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -43,7 +43,10 @@ class PretrainingOptions:
 
 
 def pretrain(
-    module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
+    module: torch.nn.Module,
+    loss_of: Callable[[int], dict[str, torch.Tensor]],
+    options: PretrainingOptions,
+    made_with: Mapping[str, str] | None = None,
 ) -> None:
     """Minimise the sum of some losses with AdamW, resuming an earlier run that was killed.
 
@@ -51,20 +54,24 @@ def pretrain(
         module: what is trained; its buffers are part of the state.
         loss_of: gives the losses of a step by name; whatever is random in it must depend on the step alone.
         options: of the loop. ``output`` gets the states and ``curve.csv``.
+        made_with: what else the losses depend on, as text by name.
 
     Raises:
         BusyError: another process trains into the same folder.
         CheckpointError: the states there belong to a run with other settings.
     """
     with alone_in(options.output, "training in"):
-        _pretrain(module, loss_of, options)
+        _pretrain(module, loss_of, options, {**_identity(module, options), **(made_with or {})})
 
 
 def _pretrain(
-    module: torch.nn.Module, loss_of: Callable[[int], dict[str, torch.Tensor]], options: PretrainingOptions
+    module: torch.nn.Module,
+    loss_of: Callable[[int], dict[str, torch.Tensor]],
+    options: PretrainingOptions,
+    identity: dict[str, str],
 ) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, weight_decay=1e-4)
-    states, identity = options.output / "states", _identity(module, options)
+    states = options.output / "states"
     start = _resume(module, optimizer, states, identity)
     record = _Record(options, start)
     module.train()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from relation_core.samples.samples import read_samples
 from relation_core.scenes.landscape import quiet_landscape
 from relation_core.scenes.painting import paint
 from relation_core.scenes.splits import draw_relation
-from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
+from relation_tools.dataset.landscapes import RECORD, LandscapeOptions, write_landscapes
 from relation_tools.dataset.validation import run_ready_files, validate
 from tests.command_line import run
 from tests.counted_progress import CountedProgress
@@ -60,13 +62,40 @@ def test_pictures_are_what_the_relation_makes_of_the_scene(written: Path) -> Non
 def test_a_stopped_call_goes_on_and_ends_the_same(written: Path, tmp_path: Path) -> None:
     kept = tmp_path / "scenes" / "000" / "000003.png"
     kept.parent.mkdir(parents=True)
-    kept.write_bytes((written / "scenes" / "000" / "000003.png").read_bytes())
+    for name in ("scenes/000/000003.png", RECORD):
+        (tmp_path / name).write_bytes((written / name).read_bytes())
     before = kept.stat().st_mtime_ns
     drawn = ("--relations", 5, "--scenes", 7, "--seed", 3)
     said = run("dataset", "landscapes", tmp_path, "--processes", 1, *drawn)
     assert "30 samples of 5 relations" in said
     assert contents(tmp_path) == contents(written)
     assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"scenes": 8}, {"pairs": 2}])
+def test_pictures_of_other_options_are_not_kept(written: Path, other: dict[str, int]) -> None:
+    """Each of these decides what a picture of a given name shows."""
+    before = contents(written)
+    with pytest.raises(DatasetError, match=r'were drawn with \{"seed": 3, "scenes": 7, "pairs": 3\}; expected'):
+        write_landscapes(written, replace(OPTIONS, **other), 1, Silent())
+    assert contents(written) == before
+
+
+@pytest.mark.parametrize("record", [None, b"", b"[]", b"{", b'{"seed": 3}'])
+def test_pictures_of_unknown_options_are_not_kept(written: Path, tmp_path: Path, record: bytes | None) -> None:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    (tmp_path / RECORD).unlink()
+    if record is not None:
+        (tmp_path / RECORD).write_bytes(record)
+    with pytest.raises(DatasetError, match="Choose another folder, or remove this one"):
+        write_landscapes(tmp_path, OPTIONS, 1, Silent())
+
+
+def test_more_relations_are_added(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written, tmp_path / "more")
+    write_landscapes(tmp_path / "more", replace(OPTIONS, relations=6), 1, Silent())
+    write_landscapes(tmp_path / "anew", replace(OPTIONS, relations=6), 1, Silent())
+    assert contents(tmp_path / "more") == contents(tmp_path / "anew")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from relation_core.errors import DatasetError
+from relation_core.errors import CheckpointError, DatasetError
 from relation_core.progress import Silent
 from relation_core.randomness import generator_of
 from relation_core.scenes.landscape import SIDE
@@ -18,8 +20,9 @@ from relation_tools.diffusers_host.autoencoder import load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
 from relation_tools.training import landscape_autoencoder
 from relation_tools.training.landscape_autoencoder import pretrain_landscape_autoencoder
-from relation_tools.training.landscape_vision import SIZES, VisionPretraining, detail
+from relation_tools.training.landscape_vision import SIZES, VisionPretraining, detail, pretrain_landscape_vision
 from relation_tools.training.picture_folder import PictureFolder, exemplar_matrix, pixels_of, random_crops
+from relation_tools.training.pretrain_autoencoder import pretrain_autoencoder
 from relation_tools.training.pretraining import PretrainingOptions
 from relation_tools.training.run_state import load_state
 from tests.command_line import run
@@ -118,6 +121,40 @@ def test_the_encoder_stays_when_it_is_frozen(pictures: Path, tmp_path: Path) -> 
         states.append(state["module"])
     moved = {name for name, tensor in states[0].items() if not torch.equal(tensor, states[1][name])}
     assert moved and all(name.startswith("decoder.") for name in moved)
+
+
+@pytest.mark.usefixtures("few_measured")
+def test_other_pictures_are_another_run(pictures: Path, tmp_path: Path) -> None:
+    """Whether they are others by contents, by name or in number, or the encoder is frozen at another step."""
+    once = PretrainingOptions(tmp_path / "run", 1, 2, warmup=1, decay=1)
+    longer = replace(once, steps=2)
+    pretrain_landscape_autoencoder(pictures, once)
+    same, other = tmp_path / "same", tmp_path / "other"
+    for folder in (same, other):
+        shutil.copytree(pictures, folder)
+    picture = other / "scenes" / "000" / "000002.png"
+    for change in (
+        lambda: Image.open(picture).rotate(180).save(picture),
+        lambda: picture.rename(picture.with_name("000009.png")),
+        (other / "scenes" / "000" / "000003.png").unlink,
+    ):
+        change()
+        with pytest.raises(CheckpointError, match=r"the pictures was [0-9a-f]{16}, is [0-9a-f]{16}"):
+            pretrain_landscape_autoencoder(other, longer)
+    with pytest.raises(CheckpointError, match="encoder_steps was 0, is 1"):
+        pretrain_landscape_autoencoder(same, longer, encoder_steps=1)
+    pretrain_landscape_autoencoder(same, longer)
+    with pytest.raises(CheckpointError, match=r"the pictures was [0-9a-f]{16}, is gone"):
+        pretrain_autoencoder(replace(once, steps=3))
+
+
+def test_other_pictures_are_another_run_of_the_vision_model(pictures: Path, tmp_path: Path) -> None:
+    once = PretrainingOptions(tmp_path / "run", 1, 2, warmup=1, decay=1)
+    pretrain_landscape_vision(pictures, once)
+    shutil.copytree(pictures, tmp_path / "other")
+    (tmp_path / "other" / "scenes" / "000" / "000003.png").unlink()
+    with pytest.raises(CheckpointError, match="the pictures was"):
+        pretrain_landscape_vision(tmp_path / "other", replace(once, steps=2))
 
 
 @pytest.mark.usefixtures("few_measured")
