@@ -121,15 +121,17 @@ def _score(options: argparse.Namespace) -> int:
 def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
     samples = finished_samples(read_samples(options.file), run)
     failed: dict[int, str] = {}
+    judge = ""
     if options.judge:
         require(EXTRA, "aiohttp")
         endpoint = Endpoint.from_environment()
+        judge = endpoint.model
         with progress_bar("judged", EXTRA) as progress:
             failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
     clip = _clip(options.clip) if options.clip else None
     unscored: dict[int, str] = {}
     with progress_bar("scored", EXTRA) as progress:
-        scored = score_samples(samples, options.file, run, clip, progress, unscored)
+        scored = score_samples(samples, options.file, run, clip, progress, unscored, judge)
     _LOG.info("%d of %d samples scored: %s", len(scored), len(samples), run.scores)
     for index, reason in unscored.items():
         _LOG.error("Sample %d has no scores: %s", index, reason)

@@ -46,6 +46,8 @@ class Judgement:
 
     consistency: float
     accuracy: float
+    model: str = ""
+    """The judge, where it is known."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ async def judge_samples(
 
     async def judge(sample: Sample, session: aiohttp.ClientSession) -> None:
         async with gate:
-            if read_judgement(run, sample, folder) is None:
+            if read_judgement(run, sample, folder, endpoint.model) is None:
                 try:
                     reason = await _judge(sample, folder, run, endpoint, session, patience)
                 except (BadAnswerError, PictureError) as error:
@@ -89,29 +88,37 @@ async def _judge(
     }
     reason = ""
     try:
-        record["scores"] = asdict(parse_reply(reply))
+        scores = parse_reply(reply)
+        record["scores"] = {"consistency": scores.consistency, "accuracy": scores.accuracy}
     except EvaluationError as error:
         record["error"] = reason = str(error)
     write_whole(_path(run, sample.index), json_text(record, indent=1).encode())
     return reason
 
 
-def read_judgement(run: RunFolder, sample: Sample, folder: Path) -> Judgement | None:
-    """Return a sample's scores, if its current pictures have been judged and the reply could be read."""
+def read_judgement(run: RunFolder, sample: Sample, folder: Path, model: str = "") -> Judgement | None:
+    """Return a sample's scores, if its current pictures have been judged and the reply could be read.
+
+    Args:
+        run: holds the judgement.
+        sample: one of its samples.
+        folder: of the samples' pictures.
+        model: of the judge whose scores are wanted; any if empty.
+    """
     path = _path(run, sample.index)
     try:
         record = read_json(path)
-        scores, made_of = record.get("scores"), record.get("made_of")
-        judgement = None if scores is None else checked(Judgement(**scores))
+        scores, made_of, asked = record.get("scores"), record.get("made_of"), record["request"]["model"]
+        judgement = None if scores is None else checked(Judgement(**scores, model=asked))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         _LOG.warning("The judgement '%s' is damaged; the sample counts as not judged.", path)
         return None
     if judgement is not None and made_of is not None and made_of != _made_of(run, sample, folder):
         _LOG.warning("The judgement '%s' is of other pictures; the sample counts as not judged.", path)
         return None
-    return judgement
+    return judgement if judgement is None or model in ("", judgement.model) else None
 
 
 def _made_of(run: RunFolder, sample: Sample, folder: Path) -> str:

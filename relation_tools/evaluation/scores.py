@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relation_core.errors import PictureError
+from relation_core.errors import PictureError, printable
 from relation_core.files.json_file import json_text, parse_json, read_text
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
@@ -25,6 +27,7 @@ from .run_folder import RunFolder
 if TYPE_CHECKING:
     from .clip_similarity import ClipSimilarity
 
+_LOG = logging.getLogger(__name__)
 _BYTES = 1 << 28
 """The largest file of scores that is read."""
 METRICS = ("mse", "clip_i", "consistency", "accuracy", "psnr", "ssim")
@@ -70,6 +73,7 @@ def score_samples(
     clip: ClipSimilarity | None,
     progress: Progress,
     failed: dict[int, str],
+    judge: str = "",
 ) -> list[SampleScores]:
     """Score results against their targets, and write ``scores.jsonl``.
 
@@ -80,8 +84,9 @@ def score_samples(
         clip: gives CLIP-I; None leaves it out.
         progress: told of every sample.
         failed: samples with a picture that cannot be read are added to it, with the reason; they have no scores.
+        judge: the model whose judgements count; all that are there if empty.
     """
-    tasks = TaskTable(file)
+    tasks, judges = TaskTable(file), Counter[str]()
     scores: list[SampleScores] = []
     progress.start(len(samples))
     for sample in samples:
@@ -91,9 +96,16 @@ def score_samples(
         except PictureError as error:
             failed[sample.index] = f"{error} If it is a result, remove it and run the sample again."
             continue
-        judgement = read_judgement(run, sample, file.parent)
+        judgement = read_judgement(run, sample, file.parent, judge)
+        judges.update([] if judgement is None else [judgement.model])
         similarity = None if clip is None else clip.similarity(result, target)
         scores.append(_scores_of(sample.index, tasks.task(sample), pixel_scores(result, target), similarity, judgement))
+    if len(judges) > 1:
+        _LOG.warning(
+            "The judgements are by different models (%s), whose scores cannot be compared. Add --judge to have all of "
+            "them by one.",
+            ", ".join(f"{printable(model)}: {count}" for model, count in sorted(judges.items())),
+        )
     lines = "".join(json_text(asdict(one)) + "\n" for one in scores)
     write_whole(run.scores, lines.encode())
     return scores

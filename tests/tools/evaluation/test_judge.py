@@ -17,8 +17,12 @@ import pytest
 from finished_run import FinishedRun, make_run
 from PIL import Image, ImageOps
 
+from relation_core.progress import Silent
+from relation_core.samples.samples import read_samples
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.judge import Judgement, parse_reply
+from relation_tools.evaluation.run_folder import RunFolder
+from relation_tools.evaluation.scores import finished_samples, score_samples
 from tests.command_line import run
 
 
@@ -113,6 +117,36 @@ def test_every_result_is_judged_once_by_what_is_shown(made: FinishedRun, judge: 
             assert np.abs(part - np.asarray(small)).mean() < 4, path
     ask(made, judge)
     assert len(judge.requests) == 11
+
+
+def test_another_model_judges_anew(made: FinishedRun, judge: Judge) -> None:
+    ask(made, judge)
+    before = made.scores()
+    judge.answers = [(200, '{"B1": {"consistency": 5, "accuracy": 1}}')] * 11
+    said = ask(made, judge, RELATION_JUDGE_MODEL="another")
+    assert [request["model"] for request in judge.requests] == ["critic"] * 11 + ["another"] * 11
+    assert {(one["consistency"], one["accuracy"]) for one in made.scores()} == {(5, 1)} and made.scores() != before
+    assert "different models" not in said
+    ask(made, judge, RELATION_JUDGE_MODEL="another")
+    assert len(judge.requests) == 22
+
+
+def test_what_another_model_judged_does_not_count(made: FinishedRun, judge: Judge) -> None:
+    ask(made, judge)
+    folder = RunFolder(made.folder)
+    samples = finished_samples(read_samples(made.file), folder)
+    for model, count in (("critic", 11), ("", 11), ("another", 0)):
+        scored = score_samples(samples, made.file, folder, None, Silent(), {}, model)
+        assert sum(one.consistency is not None and one.accuracy is not None for one in scored) == count
+
+
+def test_scores_of_several_models_are_told(made: FinishedRun, judge: Judge) -> None:
+    ask(made, judge)
+    (made.folder / "judgements" / "000003.json").unlink()
+    record = made.folder / "judgements" / "000005.json"
+    record.write_text(record.read_text().replace('"critic"', '"another"'))
+    said = run("evaluate", "score", made.file, made.folder)
+    assert "different models (another: 1, critic: 9)" in said
 
 
 def test_the_key_is_kept_nowhere(made: FinishedRun, judge: Judge) -> None:
