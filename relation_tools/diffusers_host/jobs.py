@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from relation_core.weights.lock import BusyError, alone_at
 from ..picture_listing import list_pictures, warn_of_others
 from .identity import png_identity
 
+_LOG = logging.getLogger(__name__)
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -61,7 +64,7 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> list[EditJob]:
         JobError: there are no sources, a result's name is not a picture's or is shared, or the only one exists.
     """
     if source.is_dir():
-        jobs = [EditJob(path, out / f"{path.stem}.png") for path in _pictures(source)]
+        jobs = _named(_pictures(source), out)
         if out.is_file() or out.suffix.lower() in readable_suffixes():
             raise JobError(f"{source} is a folder, and {out} names a file; expected a folder for the results.")
     elif source.is_file():
@@ -155,6 +158,26 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
     return found.pictures
 
 
+def _named(sources: Sequence[Path], out: Path) -> list[EditJob]:
+    """Name results as their sources; those that would be written to one file keep their sources' endings too.
+
+    Not every disk tells names apart that differ in case alone.
+    """
+    jobs = [EditJob(path, out / f"{path.stem}.png") for path in sources]
+    clashing = [job.source for job in _sharing(jobs, str.casefold)]
+    if clashing:
+        names = ", ".join(printable(path.name) for path in clashing)
+        _LOG.warning("The names of these sources differ in their endings alone, which their results keep: %s.", names)
+    return [EditJob(job.source, out / f"{job.source.name}.png") if job.source in clashing else job for job in jobs]
+
+
+def _sharing(jobs: Sequence[EditJob], key: Callable[[str], str] = str) -> list[EditJob]:
+    """Those of which a file has the name of another's, by a key of names."""
+    names = [{key(str(path)) for path in (job.result, job.comparison)} for job in jobs]
+    uses = Counter(chain.from_iterable(names))
+    return [job for job, own in zip(jobs, names, strict=True) if any(uses[name] > 1 for name in own)]
+
+
 def _check_suffix(result: Path) -> None:
     if result.suffix.lower() not in WRITTEN_SUFFIXES:
         raise JobError(
@@ -164,11 +187,11 @@ def _check_suffix(result: Path) -> None:
 
 
 def _check_names(jobs: list[EditJob]) -> None:
-    names = Counter(path for job in jobs for path in (job.result, job.comparison))
-    twice = [path for path, uses in names.items() if uses > 1]
+    twice = _sharing(jobs)
     if twice:
-        raise JobError(f"Two sources would both be written to {printable(str(twice[0]))}. Give them different names.")
+        found = " and ".join(f"'{printable(job.source.name)}'" for job in twice[:2])
+        raise JobError(f"{found} would be written to one file. Give them different names.")
     sources = {Path(os.path.realpath(job.source)) for job in jobs}
-    own = [path for path in names if Path(os.path.realpath(path)) in sources]
+    own = [path for job in jobs for path in (job.result, job.comparison) if Path(os.path.realpath(path)) in sources]
     if own:
         raise JobError(f"The result would replace a source, {own[0]}. Choose another place for results.")

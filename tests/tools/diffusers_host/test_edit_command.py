@@ -249,13 +249,31 @@ def test_formats_of_results(tmp_path: Path, suffix: str) -> None:
     assert float((written - from_pil(picture)).abs().max()) <= (0.2 if suffix == ".jpg" else 0.0)
 
 
-def test_sources_of_one_name_are_refused(tmp_path: Path) -> None:
-    for name in ("a.png", "a.jpg"):
+@pytest.mark.parametrize(
+    ("names", "results"),
+    [
+        (("a.jpg", "a.png", "b.png"), ("a.jpg.png", "a.png.png", "b.png")),
+        (("A.JPG", "a.bmp", "a.webp"), ("A.JPG.png", "a.bmp.png", "a.webp.png")),
+        (("a.comparison.png", "a.png"), ("a.comparison.png.png", "a.png.png")),
+    ],
+)
+def test_sources_of_one_name_keep_their_endings(
+    names: tuple[str, ...], results: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in names:
         Image.new("RGB", (4, 4)).save(tmp_path / name)
-    with pytest.raises(JobError, match=r"Two sources would both be written to .*a\.png"):
-        plan_jobs(tmp_path, tmp_path / "out", overwrite=False)
-    (tmp_path / "a.jpg").rename(tmp_path / "a.comparison.jpg")
-    with pytest.raises(JobError, match=r"Two sources would both be written to .*a\.comparison\.png"):
+    jobs = plan_jobs(tmp_path, tmp_path / "out", overwrite=False)
+    assert {job.source.name: job.result for job in jobs} == {
+        name: tmp_path / "out" / result for name, result in zip(names, results, strict=True)
+    }
+    (said,) = caplog.messages
+    assert all((name in said) == (name != "b.png") for name in names)
+
+
+def test_places_of_results_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.jpg.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    with pytest.raises(JobError, match=r"'a\.jpg' and 'a\.jpg\.png' would be written to one file"):
         plan_jobs(tmp_path, tmp_path / "out", overwrite=False)
     with pytest.raises(JobError, match="would replace a source"):
         plan_jobs(tmp_path / "a.png", tmp_path, overwrite=True)
