@@ -324,12 +324,12 @@ def test_no_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_falls_silent(hub: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1.0)
 
     def be_silent(position: int) -> None:
         if position >= 4 * CHUNK:
             hub.faults.on_piece = None
-            time.sleep(2)
+            time.sleep(3)
 
     hub.faults = Faults(on_piece=be_silent)
     download_adapter(folder, Progress())
@@ -475,7 +475,7 @@ def test_a_process_that_is_ended(hub: LocalHub, folder: Path, signal: str) -> No
         if position >= 6 * CHUNK:
             hub.faults.on_piece = None
             process[0].send_signal(getattr(signals, signal))
-            time.sleep(1)
+            process[0].wait(60)  # nothing more arrives
 
     hub.faults = Faults(on_piece=end, seconds_a_piece=0.02)
     process.append(command(hub, folder))

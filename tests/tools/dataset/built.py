@@ -32,13 +32,13 @@ run = run_apart
 """In the tests' own process; those that kill a command start :func:`command` in one of its own."""
 
 
-def kill_after(seconds: float, *arguments: object, whole_group: bool) -> bool:
-    """Start a command and kill it without warning, with its helpers or alone; tell whether it still ran."""
+def kill_after(seconds: float, *arguments: object, whole_group: bool) -> int | None:
+    """Start a command and kill it without warning, with its helpers or alone; give its process if it still ran."""
     due = time.monotonic() + seconds
     return kill_once(lambda: time.monotonic() >= due, *arguments, whole_group=whole_group)
 
 
-def kill_once(due: Callable[[], bool], *arguments: object, whole_group: bool) -> bool:
+def kill_once(due: Callable[[], bool], *arguments: object, whole_group: bool) -> int | None:
     """The same, once something has come true."""
     process = subprocess.Popen(
         command(*arguments),
@@ -56,7 +56,7 @@ def kill_once(due: Callable[[], bool], *arguments: object, whole_group: bool) ->
         else:
             process.kill()
     process.wait()
-    return running
+    return process.pid if running else None
 
 
 def group_is_gone(leader: int, patience: float) -> bool:
@@ -71,12 +71,21 @@ def group_is_gone(leader: int, patience: float) -> bool:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Give the digest of every file that a user sees."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".build" not in path.parts and not any(part.startswith(HIDDEN) for part in path.parts)
-    }
+    """Give the digest of every file that a user sees.
+
+    Helpers of a killed process may still write. ``os.walk``, unlike ``rglob``, passes over folders that vanish.
+    """
+    found: dict[str, str] = {}
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != ".build" and not name.startswith(HIDDEN))
+        for path in (Path(place) / name for name in sorted(files) if not name.startswith(HIDDEN)):
+            found[path.relative_to(folder).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def pictures_in(folder: Path) -> int:
+    """How many JPEGs there are by now."""
+    return sum(name.endswith(".jpg") for _, _, files in os.walk(folder) for name in files)
 
 
 def samples(file: Path) -> list[dict[str, str]]:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from built import (
-    ROOT,
     assert_balanced,
     assert_no_leak,
-    command,
     group_is_gone,
     kill_once,
+    pictures_in,
     problems,
     run,
     samples,
@@ -147,26 +143,11 @@ def test_killed_again_and_again(built: Path, pairs: Path, tmp_path: Path) -> Non
     assert tree(tmp_path) == expected
 
 
-def pictures_in(folder: Path) -> int:
-    """`os.walk`, unlike `rglob`, passes over folders that vanish meanwhile."""
-    return sum(name.endswith(".jpg") for _, _, files in os.walk(folder) for name in files)
-
-
 def test_no_process_outlives_a_killed_build(pairs: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command("dataset", "build", pairs, tmp_path, "--processes", 3),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 30
-    while not pictures_in(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert group_is_gone(process.pid, patience=10)
+    call = ("dataset", "build", pairs, tmp_path / "out", "--processes", 3)
+    while (leader := kill_once(lambda: pictures_in(tmp_path) > 0, *call, whole_group=False)) is None:
+        shutil.rmtree(tmp_path / "out")  # it was too fast
+    assert group_is_gone(leader, patience=10)
 
 
 def test_photos_that_several_tasks_share_do_not_leak(tmp_path: Path) -> None:
