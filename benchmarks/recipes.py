@@ -51,7 +51,7 @@ def _reuse(edits: SmallEdits) -> Iterator[str]:
     yield f"| at each step |  | {edits.right(exact):.3f} |"
     for every in (2, 4, 8, AUTHORS.steps):
         found = edits.pictures(Way(AUTHORS.sampler, AUTHORS.steps, every))
-        yield f"| at every {every}th | {_psnr(_distance(found, exact)):.1f} | {edits.right(found):.3f} |"
+        yield f"| every {every} steps | {_psnr(_distance(found, exact)):.1f} | {edits.right(found):.3f} |"
 
 
 def _ways(edits: SmallEdits, samplers: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
