@@ -132,23 +132,25 @@ class ComfyServer:
         """Send JSON to the server."""
         return requests.post(f"http://{self.address}/{path}", json=content, timeout=ANSWER_SECONDS)
 
-    def interrupt(self) -> None:
-        """Press the page's stop button."""
-        self.post("interrupt", {}).raise_for_status()
+    def interrupt(self, prompt: str = "") -> None:
+        """Press the page's stop button; with a prompt's id, only if that prompt is running."""
+        self.post("interrupt", {"prompt_id": prompt} if prompt else {}).raise_for_status()
 
-    def run(self, prompt: Prompt, watch: Callable[[Message], None] | None = None) -> Outcome:
+    def run(self, prompt: Prompt, watch: Callable[[Message], None] | None = None, client: str = "") -> Outcome:
         """Execute a prompt to its end.
 
         Args:
             prompt: the graph.
             watch: shown every message about it as it comes.
+            client: the page that asks for it, where several ask at once.
 
         Raises:
             ServerError: the prompt was refused, or the server fell silent.
         """
-        with closing(websocket.create_connection(f"ws://{self.address}/ws?clientId={self._client}")) as connection:
+        client = client or self._client
+        with closing(websocket.create_connection(f"ws://{self.address}/ws?clientId={client}")) as connection:
             connection.settimeout(SILENT_SECONDS)
-            answer = self.post("prompt", {"prompt": prompt, "client_id": self._client})
+            answer = self.post("prompt", {"prompt": prompt, "client_id": client})
             if answer.status_code != requests.codes.ok:
                 raise ServerError(f"The server refused the prompt: {answer.text}")
             identity = answer.json()["prompt_id"]
