@@ -144,7 +144,7 @@ def test_a_workflow_with_two_pictures_and_no_result_stops_the_run(
 
 def test_a_server_that_is_away_is_given_up(workflow: Path, file: Path, tmp_path: Path, server: ComfyServer) -> None:
     arguments = ["evaluate", "run", file, tmp_path / "out", "--workflow", workflow, "--server", "127.0.0.1:9"]
-    done = run(*arguments, "--give-up", 2, status=1)
+    done = run(*arguments, "--give-up", 1, status=1)
     assert "8 samples are left, but no server answers any longer" in done.stderr
 
 
