@@ -6,7 +6,7 @@ Axes: B rows of the batch. A grid is rows and columns of tokens.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ def plan_forward(
 
 
 @contextmanager
-def running(key: str, plan: ForwardPlan) -> Iterator[None]:
+def running(key: str, plan: ForwardPlan) -> Generator[None, None, None]:
     """Let :func:`plan_of` find a plan while its forward runs."""
     token = _PLANS.set({**_PLANS.get(), key: plan})
     try:

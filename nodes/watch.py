@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import torch
@@ -128,7 +129,7 @@ class _Forward:
             sizes = [abs(strength) * _norms(one) for one in given]
         else:
             parts = [[strength * one for one in slices] for slices, strength in self.given]
-            sizes = [_norms(sum(slices)) for slices in zip(*parts, strict=True)]
+            sizes = [_norms(reduce(torch.add, slices)) for slices in zip(*parts, strict=True)]
         shares = sizes[0].new_zeros(plan.positive[-1].stop, sizes[0].shape[1])
         for rows, before, added in zip(plan.positive, self.own, sizes, strict=True):
             shares[rows] = token_shares(before, added)

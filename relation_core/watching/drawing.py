@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -104,4 +106,5 @@ def _coloured(values: np.ndarray) -> np.ndarray:
     ramp = np.array(_RAMP, dtype=np.float64)
     places = np.linspace(0, 1, len(ramp))
     channels = [np.interp(values.clip(0, 1), places, ramp[:, channel]) for channel in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    stacked: Any = np.stack(channels, axis=-1)
+    return stacked.round().astype(np.uint8)

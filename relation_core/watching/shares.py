@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
@@ -92,7 +93,7 @@ class ShareRecorder:
         for place in places:
             part = dense[:, place.rows]
             calls.append(part.mean((1, 2)))
-            self._put(part.mean(0).unflatten(1, place.grid), place)
+            self._put(cast("torch.Tensor", part.mean(0).unflatten(1, place.grid)), place)
 
     @property
     def called(self) -> bool:
@@ -109,14 +110,17 @@ class ShareRecorder:
         table = torch.stack(
             [torch.stack(calls).mean(0) if calls else torch.zeros(count) for calls in self._levels.values()]
         )
-        kinds = dict(zip(self._blocks, table.split(list(self._blocks.values()), dim=1), strict=True))
+        parts = cast("tuple[torch.Tensor, ...]", table.split(list(self._blocks.values()), dim=1))
+        kinds = dict(zip(self._blocks, parts, strict=True))
+        by_level: dict[str, list[float]] = {kind: part.mean(1).tolist() for kind, part in kinds.items()}
+        by_block: dict[str, list[float]] = {kind: part.mean(0).tolist() for kind, part in kinds.items()}
         return WatchedRun(
             samples=samples.detach().float().cpu().clone(),
             reached=self._heat is not None,
             heat=torch.zeros(len(samples), 1, 1) if self._heat is None else self._heat[0] / self._heat[1].clamp_min(1),
             levels=list(self._levels),
-            by_level={kind: part.mean(1).tolist() for kind, part in kinds.items()},
-            by_block={kind: part.mean(0).tolist() for kind, part in kinds.items()},
+            by_level=by_level,
+            by_block=by_block,
         )
 
     def _put(self, part: torch.Tensor, place: Placed) -> None:

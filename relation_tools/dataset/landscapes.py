@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -92,7 +92,7 @@ def _check_record(out: Path, options: LandscapeOptions) -> None:
     except (OSError, ValueError):
         found = None
     if found != drawn_by:
-        said = json_text(found) if isinstance(found, dict) else "unknown options"
+        said = json_text(cast("Any", found)) if isinstance(found, dict) else "unknown options"
         raise DatasetError(
             f"The pictures in '{out}' were drawn with {printable(said)[:_SHOWN]}; expected {json_text(drawn_by)}. "
             "Choose another folder, or remove this one."
