@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from relation_core.errors import ExemplarError
+from relation_core.pictures.opaque import opaque
+from relation_core.pictures.picture_file import decode_picture
 from relation_core.pictures.tensors import flatten_alpha, from_pil, to_pil
 from relation_core.pictures.thumbnails import pair_thumbnail
 from relation_core.vision.exemplar import REGULAR_RATIOS, pad_to_regular_ratio, resize_exemplar, vision_pixels
@@ -90,6 +95,32 @@ def test_reading_and_writing_are_inverse() -> None:
 def test_alpha_of_a_file_is_composited_on_white() -> None:
     half_red = Image.new("RGBA", (1, 1), (255, 0, 0, 51))
     assert from_pil(half_red).flatten().tolist() == pytest.approx([1, 204 / 255, 204 / 255])
+
+
+@pytest.mark.parametrize(
+    ("mode", "clear", "solid", "shown"),
+    [
+        ("L", 9, 10, (10, 10, 10)),
+        ("RGB", (9, 8, 7), (9, 8, 6), (9, 8, 6)),
+        ("I;16", 900, 901, (3, 3, 3)),
+        ("P", 0, 1, (4, 5, 6)),
+    ],
+)
+def test_a_transparent_colour_of_a_file_becomes_white(mode: str, clear: Any, solid: Any, shown: Any) -> None:
+    picture = Image.new(mode, (2, 1), solid)
+    if mode == "P":
+        picture.putpalette([1, 2, 3, 4, 5, 6])
+    picture.putpixel((0, 0), clear)
+    file = BytesIO()
+    picture.save(file, "PNG", transparency=clear)
+    read = decode_picture(file.getvalue(), "it")
+    assert [read.getpixel((x, 0)) for x in range(2)] == [WHITE, shown]
+
+
+def test_a_transparent_colour_of_16_bits_is_not_taken_for_one_of_8() -> None:
+    picture = Image.new("RGB", (1, 1), (0x34, 0x34, 0x34))
+    picture.info["transparency"] = (0x1234, 0x1234, 0x1234)  # as Pillow reads it
+    assert opaque(picture).getpixel((0, 0)) == (0x34, 0x34, 0x34)
 
 
 @pytest.mark.parametrize(
