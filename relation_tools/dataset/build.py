@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def _build(
 
 
 def _prepare(folders: Folders) -> None:
-    if folders.out.resolve() == folders.pairs.resolve():
+    if os.path.realpath(folders.out) == os.path.realpath(folders.pairs):  # Path.resolve fails at a link to itself
         raise DatasetError(f"'{folders.out}' is the paired dataset itself. Choose another folder for the result.")
     try:
         folders.out.mkdir(parents=True, exist_ok=True)

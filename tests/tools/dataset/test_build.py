@@ -198,3 +198,11 @@ def test_the_result_cannot_replace_the_dataset(pairs: Path) -> None:
     before = tree(pairs)
     assert "itself" in run("dataset", "build", pairs, pairs, status=1).stderr
     assert tree(pairs) == before
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert f"Cannot write to '{loop}'" in run("dataset", "build", tmp_path / "pairs", loop, status=1).stderr
+    assert f"There is no file or folder '{loop}'" in run("dataset", "build", loop, tmp_path / "out", status=1).stderr
