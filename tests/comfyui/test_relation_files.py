@@ -52,6 +52,32 @@ def test_files_are_numbered_as_comfyui_does(edit: Edit, saved: Path) -> None:
     assert not list(saved.parent.glob(".*"))
 
 
+SAVES_THERE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from relation_core.weights.lock import alone_at
+file = Path(sys.argv[2])
+with alone_at(file, "saving"):
+    print("begun", flush=True)
+    sys.stdin.read()
+    file.write_bytes(b"theirs")
+"""
+
+
+def test_a_name_that_another_server_is_saving_to_is_left_to_it(edit: Edit, saved: Path) -> None:
+    number = int(saved.stem.split("_")[1])
+    theirs, ours = (saved.with_name(f"mine_{number + more:05}_.safetensors") for more in (1, 2))
+    command = [sys.executable, "-c", SAVES_THERE, str(GOLDEN.parents[1]), str(theirs)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"begun\n"
+        save(edit, "mine", weight=next(WEIGHTS))
+        assert ours.is_file() and not theirs.exists()
+        other.communicate(timeout=60)
+    assert theirs.read_bytes() == b"theirs" and not list(saved.parent.glob(".*"))
+    theirs.unlink()
+
+
 def test_loading_gives_the_same_relation(edit: Edit, saved: Path) -> None:
     loaded = edit.run(load(edit, saved.name))
     relation = edit.run(edit.relation(weight=loaded.pair_weights[0]))

@@ -1,16 +1,9 @@
-"""Two processes that are told to write the same thing: the second is refused with a clear message, or both are whole.
-
-The first is a command that stops at a lock, as if the machine had no time for it, while the second runs.
-"""
+"""Two processes told to write the same thing: the second is refused with a clear message, or both results are whole."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,54 +18,10 @@ from relation_core.scenes.relations import TRAINED
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.dataset.synthesis import write_dataset
 from tests.command_line import run
+from tests.stopped_command import both_whole, left_over, refused, started, stopped
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops a process by a signal of POSIX")
-STOPS_AT_A_LOCK = """
-import os, signal, sys
-seen, wanted = [], ["opened", "locked"] * int(os.environ["STOPS_AT_LOCK"])
-def watch(event, arguments):
-    if seen == wanted:
-        seen.append("stopped")
-        os.kill(os.getpid(), signal.SIGSTOP)
-    elif event == "open" and len(seen) % 2 == 0 and ".relation-adapter" in str(arguments[0]):
-        seen.append("opened")
-    elif event == "fcntl.flock" and len(seen) % 2 == 1:
-        seen.append("locked")
-sys.addaudithook(watch)
-"""
 MODELS = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}", "--device=cpu"]
-
-
-@contextmanager
-def stopped(folder: Path, *arguments: object, lock: int = 1) -> Generator[subprocess.Popen[str]]:
-    """A command that stands still once it has taken so many locks."""
-    (folder / "hooks").mkdir()
-    (folder / "hooks" / "sitecustomize.py").write_text(STOPS_AT_A_LOCK)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "relation_tools", *map(str, arguments)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(folder / "hooks"),
-            "STOPS_AT_LOCK": str(lock),
-            "HF_ENDPOINT": "http://127.0.0.1:9",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        _, state = os.waitpid(process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(state), process.stdout.read() if process.stdout else ""
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def left_over(folder: Path) -> list[Path]:
-    return list(folder.rglob(".relation-adapter*"))
 
 
 @pytest.fixture
@@ -88,15 +37,10 @@ def pairs(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
-def refused(folder: Path, work: str, *arguments: object, finishes: bool = True) -> None:
-    """Hold that the second is refused, and that the first ends as if it had been alone."""
-    with stopped(folder, *arguments) as first:
-        said = run(*arguments, status=1, environment={"HF_ENDPOINT": "http://127.0.0.1:9"})
-        assert f"Another process is {work} '" in said and "wait for it to finish" in said
-        first.send_signal(signal.SIGCONT)
-        told, _ = first.communicate(timeout=120)
-        assert (first.returncode == 0) == finishes and "Traceback" not in told, told
-    assert left_over(folder) == []
+@pytest.fixture
+def data(tmp_path: Path, pairs: Path) -> Path:
+    run("dataset", "build", pairs, tmp_path / "data", "--test-pairs=2", "--processes=1")
+    return tmp_path / "data"
 
 
 @pytest.fixture
@@ -160,17 +104,32 @@ def test_scores(tmp_path: Path) -> None:
     assert len(found.scores()) == 11
 
 
-def test_sheets_are_both_whole(tmp_path: Path, pairs: Path) -> None:
-    run("dataset", "build", pairs, tmp_path / "data", "--test-pairs=2", "--processes=1")
+def test_sheets_are_both_whole(tmp_path: Path, data: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    arguments = ("dataset", "sheet", tmp_path / "data" / "train.jsonl", sheet, "--count=2")
-    with stopped(tmp_path, *arguments) as first:
-        run(*arguments)
-        whole = sheet.read_bytes()
-        Image.open(sheet).load()
+    both_whole(tmp_path, sheet, "dataset", "sheet", data / "train.jsonl", sheet, "--count=2")
+    Image.open(sheet).load()
+
+
+def test_reports_are_both_whole(tmp_path: Path) -> None:
+    found = make_run(tmp_path)
+    run("evaluate", "score", found.file, found.folder)
+    page = tmp_path / "page.html"
+    both_whole(tmp_path, page, "evaluate", "report", found.file, found.folder, page)
+    assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+
+
+@pytest.mark.slow
+def test_measurements_share_what_is_encoded(tmp_path: Path, data: Path) -> None:
+    """The second waits until the first has encoded the pictures, and then reads them."""
+    cache = tmp_path / "cache"
+    arguments = ("measure", data / "test.jsonl", f"--cache={cache}", "--samples=2", "--steps=1", *MODELS)
+    with stopped(tmp_path, *arguments) as first, started(*arguments) as second:
+        assert second.stdout is not None
+        waits = any("waiting for it" in line for line in iter(second.stdout.readline, ""))
         first.send_signal(signal.SIGCONT)
-        assert first.communicate(timeout=60) is not None and first.returncode == 0
-    assert sheet.read_bytes() == whole and left_over(tmp_path) == []
+        tables = [process.communicate(timeout=120)[0] for process in (first, second)]
+        assert waits and first.returncode == second.returncode == 0, tables
+    assert len(list(cache.iterdir())) == 1 and left_over(tmp_path) == []
 
 
 @pytest.mark.slow

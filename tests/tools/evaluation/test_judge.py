@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from relation_tools.evaluation.judge import Judgement, parse_reply
 from relation_tools.evaluation.run_folder import RunFolder
 from relation_tools.evaluation.scores import finished_samples, score_samples
 from tests.command_line import run
+from tests.stopped_command import stopped
 
 
 @dataclass
@@ -90,9 +93,13 @@ def made(tmp_path: Path) -> FinishedRun:
     return make_run(tmp_path)
 
 
+def access(judge: Judge) -> dict[str, str]:
+    return {"RELATION_JUDGE_URL": judge.address, "RELATION_JUDGE_MODEL": "critic", "RELATION_JUDGE_KEY": "secret-key"}
+
+
 def ask(made: FinishedRun, judge: Judge, status: int = 0, **more: str) -> str:
-    own = {"RELATION_JUDGE_URL": judge.address, "RELATION_JUDGE_MODEL": "critic", "RELATION_JUDGE_KEY": "secret-key"}
-    return run("evaluate", "score", made.file, made.folder, "--judge", status=status, environment={**own, **more})
+    environment = {**access(judge), **more}
+    return run("evaluate", "score", made.file, made.folder, "--judge", status=status, environment=environment)
 
 
 def test_every_result_is_judged_once_by_what_is_shown(made: FinishedRun, judge: Judge) -> None:
@@ -147,6 +154,17 @@ def test_scores_of_several_models_are_told(made: FinishedRun, judge: Judge) -> N
     record.write_text(record.read_text().replace('"critic"', '"another"'))
     said = run("evaluate", "score", made.file, made.folder)
     assert "different models (another: 1, critic: 9)" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="stops a process by a signal of POSIX")
+def test_two_processes_do_not_ask_twice(made: FinishedRun, judge: Judge, tmp_path: Path) -> None:
+    with stopped(tmp_path, "evaluate", "score", made.file, made.folder, "--judge", **access(judge)) as first:
+        assert "Another process is evaluating in '" in ask(made, judge, status=1)
+        assert judge.requests == []
+        first.send_signal(signal.SIGCONT)
+        told, _ = first.communicate(timeout=60)
+        assert first.returncode == 0, told
+    assert len(judge.requests) == len(made.scores()) == 11
 
 
 def test_the_key_is_kept_nowhere(made: FinishedRun, judge: Judge) -> None:
