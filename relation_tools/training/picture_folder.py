@@ -35,7 +35,6 @@ class PictureFolder:
             found = list_pictures(folder, below=True)
         except OSError as error:
             raise DatasetError(f"Cannot look into '{folder}': {error.strerror or error}. Check the path.") from error
-        self._folder = folder
         self._files = found.pictures
         self._size = size
         if not self._files:
@@ -48,18 +47,19 @@ class PictureFolder:
         return len(self._files)
 
     def fingerprint(self) -> str:
-        """Fingerprint the pictures and their names, which together decide what is drawn.
+        """Fingerprint the pictures in their order, which decides what is drawn.
 
         Raises:
             DatasetError: one cannot be read.
         """
         digest = blake2b(digest_size=8)
-        for path in self._files:
-            try:
-                contents = picture_digest(path)
-            except OSError as error:
-                raise DatasetError(f"Cannot read '{path}': {error.strerror or error}. Check its rights.") from error
-            digest.update(f"{path.relative_to(self._folder)} {contents}\n".encode(errors="surrogatepass"))
+        try:
+            for path in self._files:
+                digest.update(f"{picture_digest(path)} ".encode())
+        except OSError as error:
+            raise DatasetError(
+                f"Cannot read '{error.filename}': {error.strerror or error}. Check its rights."
+            ) from error
         return digest.hexdigest()
 
     def draw(self, count: int, seed: int, step: int) -> list[Image.Image]:

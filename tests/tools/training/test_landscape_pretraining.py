@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,25 +126,25 @@ def test_the_encoder_stays_when_it_is_frozen(pictures: Path, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("few_measured")
 def test_other_pictures_are_another_run(pictures: Path, tmp_path: Path) -> None:
-    """Whether they are others by contents, by name or in number, or the encoder is frozen at another step."""
+    """Whether they are others by contents, in order or in number, or the encoder is frozen at another step."""
     once = PretrainingOptions(tmp_path / "run", 1, 2, warmup=1, decay=1)
     longer = replace(once, steps=2)
     pretrain_landscape_autoencoder(pictures, once)
-    same, other = tmp_path / "same", tmp_path / "other"
-    for folder in (same, other):
-        shutil.copytree(pictures, folder)
-    picture = other / "scenes" / "000" / "000002.png"
-    for change in (
-        lambda: Image.open(picture).rotate(180).save(picture),
-        lambda: picture.rename(picture.with_name("000009.png")),
-        (other / "scenes" / "000" / "000003.png").unlink,
-    ):
-        change()
+    changes: dict[str, Callable[[Path], object]] = {
+        "turned": lambda path: Image.open(path).rotate(180).save(path),
+        "last": lambda path: path.rename(path.with_name("000999.png")),
+        "gone": Path.unlink,
+    }
+    for name, change in changes.items():
+        shutil.copytree(pictures, tmp_path / name)
+        change(tmp_path / name / "scenes" / "000" / "000002.png")
         with pytest.raises(CheckpointError, match=r"the pictures was [0-9a-f]{16}, is [0-9a-f]{16}"):
-            pretrain_landscape_autoencoder(other, longer)
+            pretrain_landscape_autoencoder(tmp_path / name, longer)
     with pytest.raises(CheckpointError, match="encoder_steps was 0, is 1"):
-        pretrain_landscape_autoencoder(same, longer, encoder_steps=1)
-    pretrain_landscape_autoencoder(same, longer)
+        pretrain_landscape_autoencoder(pictures, longer, encoder_steps=1)
+    shutil.copytree(pictures, tmp_path / "same")
+    (tmp_path / "same" / "scenes").rename(tmp_path / "same" / "scenery")
+    pretrain_landscape_autoencoder(tmp_path / "same", longer)
     with pytest.raises(CheckpointError, match=r"the pictures was [0-9a-f]{16}, is gone"):
         pretrain_autoencoder(replace(once, steps=3))
 
