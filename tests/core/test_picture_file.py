@@ -177,3 +177,19 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.new("F", (8, 8)).save(tmp_path / "deep.tiff")
     with pytest.raises(PictureError, match=r"deep.tiff': The picture's pixels are floating-point .*\. Convert it"):
         read_picture(tmp_path / "deep.tiff")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_is_the_right_way_up(kind: str, tmp_path: Path) -> None:
+    """Each turn and mirroring that a camera can note; rows above, columns on the left."""
+    upright = Image.new("RGB", (48, 32), "black")
+    upright.paste("white", (0, 0, 32, 8))
+    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpositions that each orientation is stored by
+    for orientation, transposed in undone.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.{kind.lower()}"
+        upright.transpose(Image.Transpose(transposed)).save(path, kind, exif=exif)
+        read = np.asarray(read_picture(path), dtype=int)
+        assert read.shape == (32, 48, 3)
+        assert np.abs(read - np.asarray(upright, dtype=int)).mean() < 4, orientation
