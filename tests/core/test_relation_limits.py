@@ -154,6 +154,20 @@ def test_huge_tokens_are_refused_in_both_directions(adapter: RelationAdapter, tm
     assert os.listdir(tmp_path) == ["huge.safetensors"]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_tokens_of_no_number_are_refused_in_both_directions(
+    adapter: RelationAdapter, tmp_path: Path, value: float
+) -> None:
+    tokens = torch.ones(1, 2 * SMALL.tokens, SMALL.text_dim)
+    tokens[0, -1, -1] = value
+    path = write(random_relation(adapter), tmp_path / "bad.safetensors", tokens=tokens)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors is a damaged relation: its tokens are not all finite"):
+        load_relation(path, adapter, "cpu")
+    with pytest.raises(ExemplarError, match="cannot be saved: its tokens are not all finite"):
+        save_relation(replace(random_relation(adapter), tokens=tokens), tmp_path / "other.safetensors")
+    assert os.listdir(tmp_path) == ["bad.safetensors"]
+
+
 @pytest.mark.parametrize("value", [3e38, 1e20])
 def test_keys_that_overflow_blame_the_tokens(adapter: RelationAdapter, value: float) -> None:
     tokens = torch.full((1, 2 * SMALL.tokens, SMALL.text_dim), value)
