@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
 FLAGS = (
     "--no-sandbox",
@@ -21,8 +21,9 @@ FLAGS = (
     "--disable-quic",
 )
 READY_MS = 120_000
-SETTLE_MS = 1500
-"""The page draws, measures and checks files for this long after a change."""
+SETTLE_MS, LOOK_MS, LONGEST_MS = 600, 100, 5000
+"""The page is settled once it has asked its server for nothing for so long; how often to look, and how long at most."""
+_DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 
 
 class ComfyPage:
@@ -32,6 +33,10 @@ class ComfyPage:
         self.page = page
         self.complaints: list[str] = []
         """Errors and warnings on the console, and exceptions that nothing caught."""
+        self._asked = self._answered = 0
+        page.on("request", self._ask)
+        page.on("requestfinished", self._answer)
+        page.on("requestfailed", self._answer)
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
         page.goto(f"http://{address}/")
@@ -45,9 +50,22 @@ class ComfyPage:
             where = message.location.get("url", "")
             self.complaints.append(f"{message.type}: {message.text} ({where})")
 
+    def _ask(self, _: Request) -> None:
+        self._asked += 1
+
+    def _answer(self, _: Request) -> None:
+        self._answered += 1
+
     def settle(self, milliseconds: int = SETTLE_MS) -> None:
-        """Wait until the page has drawn what was asked of it."""
-        self.page.wait_for_timeout(milliseconds)
+        """Wait until the page has drawn what was asked of it, and what it asked its server for meanwhile."""
+        quiet, asked = 0, self._asked
+        for _ in range(LONGEST_MS // LOOK_MS):
+            self.page.wait_for_timeout(LOOK_MS)
+            still = self._asked == asked and self._answered >= self._asked
+            quiet, asked = quiet + LOOK_MS if still else 0, self._asked
+            if quiet >= milliseconds:
+                break
+        self.page.evaluate(_DRAWN)
 
     def load(self, workflow: dict[str, Any]) -> None:
         """Open a workflow as if it came from a file."""

@@ -13,6 +13,9 @@ The same as *relation_transfer*, with FLUX.1 and T5 in 8 bits: 12 and 5 GB inste
 stays in 16 bits and takes 180 MB, however large the adapter's file is.
 
 **1** Get the models.  **2** Choose the pair and the source.  **3** Press **Run**.
+
+**A file in int8?** ComfyUI 0.27 and newer also runs FLUX.1-dev in int8, with or without ConvRot. Choose the file in \
+*Load Diffusion Model* and set *weight_dtype* to **default**: the file says which of its weights are in 8 bits.
 """
 
 SOURCE_NOTE = """**512 pixels** is the size the adapter was trained at.

@@ -41,7 +41,7 @@ def _form(form: Form, numbers: dict[str, int]) -> dict[str, Any]:
     return {
         "linearMode": False,
         "linearData": {
-            "inputs": [[numbers[key], widget] for key, widget in form.inputs],
+            "inputs": [[numbers[line.key], line.widget] for line in form.lines],
             "outputs": [numbers[key] for key in form.outputs],
         },
     }
@@ -89,6 +89,7 @@ def _least(node: Node) -> int:
 
 def _put(page: ComfyPage, template: Template, layout: Layout) -> dict[str, int]:
     """Put everything into its place; give the numbers of the nodes by key."""
+    lines = template.form.lines if template.form is not None else ()
     colours = {group.title: group.colour for group in template.groups}
     frames = [
         {"title": title, "color": colours[title], "bounding": area} for title, area in sorted(layout.frames.items())
@@ -103,6 +104,7 @@ def _put(page: ComfyPage, template: Template, layout: Layout) -> dict[str, int]:
             "links": {name: source.split(".") for name, source in node.links.items()},
             "models": [vars(model) for model in node.models],
             "colour": node.colour,
+            "labels": {line.widget: line.label for line in lines if line.key == node.key and line.label},
         }
         for node in template.nodes
     ]
@@ -146,7 +148,7 @@ _BUILD = """
     app.graph.createSubgraph(definition).configure(definition);
     defined[definition.name] = definition.id;
   }
-  for (const {key, kind, box, title, widgets, models, colour} of nodes) {
+  for (const {key, kind, box, title, widgets, labels, models, colour} of nodes) {
     const node = LiteGraph.createNode(defined[kind] ?? kind);
     if (!node) throw new Error(`There is no node ${kind}`);
     app.graph.add(node);
@@ -155,9 +157,15 @@ _BUILD = """
     node.setSize([box[2], Math.max(box[3], node.computeSize()[1])]);
     if (title) node.title = title;
     for (const [name, value] of Object.entries(widgets)) {
-      const widget = node.widgets.find(candidate => candidate.name === name);
+      const [number, control] = name.split('.');
+      const named = node.widgets.find(candidate => candidate.name === number);
+      const widget = control ? named?.linkedWidgets?.[0] : named;  // its name differs from page to page
       if (!widget) throw new Error(`${kind} has no widget ${name}`);
       widget.value = value;
+    }
+    for (const [name, label] of Object.entries(labels)) {
+      node.widgets.find(candidate => candidate.name === name).label = label;
+      node.inputs.find(candidate => candidate.widget?.name === name).label = label;
     }
     if (models.length) node.properties.models = models;
     if (colour) Object.assign(node, LGraphCanvas.node_colors[colour]);

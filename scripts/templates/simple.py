@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..build_blueprint import NAME
 from .files import STANDARD
 from .models_note import models_note
-from .template import OURS, Form, Group, Node, Template, adapted, note
+from .template import OURS, Form, Group, Line, Node, Template, adapted, note
 from .transfer import NODES
 
 START_NOTE = """## Show an edit on one pair of pictures, get it on another picture
@@ -61,12 +61,12 @@ SIMPLE = Template(
     ],
     form=Form(
         (
-            ("before", "image"),
-            ("after", "image"),
-            ("source", "image"),
-            ("prompt", "value"),
-            ("transfer", "strength"),
-            ("transfer", "seed"),
+            Line("before", "image", "Before"),
+            Line("after", "image", "After"),
+            Line("source", "image", "Source"),
+            Line("prompt", "value", "Prompt"),
+            Line("transfer", "strength"),
+            Line("transfer", "seed"),
         ),
         ("save", "show"),
     ),

@@ -31,6 +31,7 @@ class Node:
     that it gets. See :mod:`.layout`."""
     title: str = ""
     widgets: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Values by name. The page's own control below a number is ``NAME.control``."""
     links: Mapping[str, str] = field(default_factory=dict[str, str])
     """By input: ``key.output``."""
     models: tuple[ModelFile, ...] = ()
@@ -48,11 +49,22 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One line of a form."""
+
+    key: str
+    """Of the node."""
+    widget: str
+    label: str = ""
+    """What the form and the node call the widget, where its own name does not say what goes in."""
+
+
+@dataclass(frozen=True)
 class Form:
     """What the page's App mode shows of a workflow."""
 
-    inputs: tuple[tuple[str, str], ...]
-    """Key of a node and name of its widget, in the form's order."""
+    lines: tuple[Line, ...]
+    """In the form's order."""
     outputs: tuple[str, ...]
     """Keys of the nodes whose pictures are shown."""
 

@@ -117,7 +117,7 @@ NODES = [
         "RandomNoise",
         (1510, 0, 260, 82),
         "Seed",
-        {"noise_seed": 1000, "control_after_generate": "fixed"},
+        {"noise_seed": 1000, "noise_seed.control": "fixed"},
     ),
     Node("euler", "KSamplerSelect", (1510, 132, 260, 58), widgets={"sampler_name": "euler"}),
     Node(

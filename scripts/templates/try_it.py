@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .template import OURS, Form, Group, Node, Template, adapted
+from .template import OURS, Form, Group, Line, Node, Template, adapted
 from .transfer import NODES
 
 START_NOTE = """## Try it now, without a download
@@ -80,7 +80,12 @@ TRY_IT = Template(
         ),
     ],
     form=Form(
-        (("example", "edit"), ("example", "exemplar_scene"), ("example", "source_scene"), ("apply", "strength")),
+        (
+            Line("example", "edit"),
+            Line("example", "exemplar_scene"),
+            Line("example", "source_scene"),
+            Line("apply", "strength"),
+        ),
         ("save", "show"),
     ),
 )

@@ -10,27 +10,35 @@ from .tune import first_of
 
 START_NOTE = """## Learn an edit that the model never saw, without a download
 
-Press **Run**. *Example Pictures* draws four pairs. Nothing of the small model was trained on their edit, sepia, and a \
-pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a minute, \
-without a graphics card, and the rest of the workflow applies it to a scene that it did not learn from.
+Press **Run**. *Pairs to learn from* draws four pairs. Nothing of the small model was trained on their edit, sepia, \
+and a pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a \
+minute, without a graphics card, and the rest of the workflow applies it to a scene that it did not learn from.
 
-**Another scene?** Press **Run** again: *source_scene* counts up, and the edit is learned anew. **Another edit?** \
-Choose one of the last six in *Example Pictures*; most can be learned, *pixelate* cannot.
+**Another scene?** Press **Run** again: *source_scene* counts up in *A new scene*, and what was learned is used again. \
+**Another edit?** Choose one of the last six in *Pairs to learn from*, and the same one in *A new scene*, which draws \
+the target. Most can be learned, *pixelate* cannot.
 
 For your own pictures, use *tune_relation* and FLUX.1-dev.
 """
 
+EDIT = "sepia"
 _LEARNED = "tune.relation"
 _NODES = adapted(
     TRY_IT.nodes,
     {
         "start": {"title": "Learn an edit", "widgets": {"text": START_NOTE}},
-        "example": {"widgets": {"edit": "sepia", "source_scene": 100, "pairs": 4}},
-        "source_encode": {"box": (1010, 0, 290, 122)},
+        "example": {
+            "title": "Pairs to learn from",
+            "widgets": {"edit": EDIT, "source_scene.control": "fixed", "pairs": 4},
+        },
+        "source_encode": {"box": (1010, 60, 290, 122), "links": {"image": "scene.source"}},
         "apply": {"box": (1010, 150, 290, 194), "links": {"relation": _LEARNED}},
         "guider": {"box": (1010, 341, 290, 46)},
         "scheduler": {"box": (1010, 434, 290, 82)},
-        "comparison": {"links": {"before": "first_before.IMAGE", "after": "first_after.IMAGE"}},
+        "comparison": {
+            "links": {"before": "first_before.IMAGE", "after": "first_after.IMAGE", "source": "scene.source"},
+        },
+        "enlarge_target": {"links": {"image": "scene.target"}},
         "save": {"widgets": {"filename_prefix": "try_it_small_tune/result"}},
     },
     without=("exemplar",),
@@ -40,6 +48,14 @@ TRY_IT_TUNE = Template(
     "try_it_small_tune",
     [
         *_NODES,
+        Node(
+            "scene",
+            "RelationExample",
+            (1010, 0, 290, 182),
+            "A new scene",
+            {"edit": EDIT, "source_scene": 100},
+            colour=OURS,
+        ),
         Node(
             "tune",
             "TuneRelation",
@@ -62,7 +78,11 @@ TRY_IT_TUNE = Template(
     [
         replace(TRY_IT.groups[0]),
         replace(TRY_IT.groups[1], title="2  Learning from four pairs", keys=("example", "tune", "curve")),
-        replace(TRY_IT.groups[2], keys=("source_encode", *TRY_IT.groups[2].keys)),
+        replace(
+            TRY_IT.groups[2],
+            title="3  A new scene, and sampling",
+            keys=("scene", "source_encode", *TRY_IT.groups[2].keys),
+        ),
         replace(TRY_IT.groups[3], keys=(*TRY_IT.groups[3].keys, "first_before", "first_after")),
     ],
 )

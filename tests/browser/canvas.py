@@ -41,15 +41,13 @@ def faults(page: ComfyPage) -> list[str]:
             const name = `${node.type} ${node.id}`;
             if (!LiteGraph.registered_node_types[node.type]) faults.push(`${name} is missing`);
             if (node.has_errors) faults.push(`${name} is red`);
-            for (const [index, input] of (node.inputs ?? []).entries()) {
-              const link = node.getInputLink(index);
-              if (!link) continue;
-              const source = app.graph.getNodeById(link.origin_id);
-              const output = source?.outputs?.[link.origin_slot];
-              if (!output) faults.push(`${name}.${input.name} is linked to nothing`);
-              else if (!LiteGraph.isValidConnection(output.type, input.type) || link.target_slot !== index)
-                faults.push(`${name}.${input.name} has a wrong link`);
-            }
+          }
+          for (const link of app.graph.links.values()) {
+            const target = app.graph.getNodeById(link.target_id), input = target?.inputs?.[link.target_slot];
+            const output = app.graph.getNodeById(link.origin_id)?.outputs?.[link.origin_slot];
+            const name = `${target?.type} ${link.target_id}.${input?.name}`;
+            if (!output || !input) faults.push(`${name} is linked to nothing`);
+            else if (!LiteGraph.isValidConnection(output.type, input.type)) faults.push(`${name} has a wrong link`);
           }
           for (const dialog of document.querySelectorAll('[role=dialog], [role=alertdialog], [role=alert]'))
             if (dialog.innerText.trim()) faults.push(`dialog: ${dialog.innerText}`);

@@ -24,6 +24,11 @@ FORMS = {
     "relation_transfer_simple": {"value": "Make it a woodcut.", "strength": 0.9, "seed": 7},
 }
 """What is filled in, by workflow and widget."""
+LABELS = {
+    "try_it_small": ["edit", "exemplar_scene", "source_scene", "strength"],
+    "relation_transfer_simple": ["Before", "After", "Source", "Prompt", "strength", "seed"],
+}
+"""What stands above the lines of the form."""
 
 
 @pytest.fixture
@@ -63,6 +68,7 @@ def test_the_form_is_filled_and_run(
     lines = page.page.get_by_test_id("app-mode-widget-item")
     widgets = [widget for _, widget in workflow["extra"]["linearData"]["inputs"]]
     assert lines.count() == len(widgets)
+    assert lines.get_by_test_id("builder-widget-label").all_inner_texts() == LABELS[name]
     for number, widget in enumerate(widgets):
         if widget in FORMS[name]:
             fill(page, lines.nth(number), FORMS[name][widget])

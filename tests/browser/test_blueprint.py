@@ -15,6 +15,8 @@ from comfyui_host.page import ComfyPage
 pytestmark = pytest.mark.browser
 
 API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
+ALIAS = "image analogy"
+"""Words that its name and its description lack."""
 INPUTS = {"before": "Before", "after": "After", "source": "Source"}
 
 
@@ -43,7 +45,7 @@ def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage, of_core: f
     page.page.evaluate("() => app.graph.clear()")
     page.page.mouse.dblclick(700, 400)
     page.settle()
-    page.page.keyboard.type("Relation Transfer")
+    page.page.keyboard.type(ALIAS)
     page.settle()
     page.screenshot(SCREENSHOTS / "blueprint_search.png")
     page.page.keyboard.press("Enter")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from canvas import SCREENSHOTS, run_to_pictures
+from light_canvas import lighten
 from overlap_table import record_overlaps
 from shipped import NAMES, TEMPLATES
 
@@ -24,8 +25,8 @@ from comfyui_host.page import ComfyPage
 pytestmark = pytest.mark.browser
 
 BLUEPRINTS = sorted((PACK / "subgraphs").glob("*.json"))
-WITH_SMALL_MODEL = ("try_it_small",)
-"""Workflows that a server without large models can run as they are."""
+WITH_SMALL_MODEL = ("try_it_small", "try_it_small_tune")
+"""Workflows that a server without large models can run."""
 EMPTY = 60
 """Pixels that may stay empty below a note's text: the other renderer's letters are larger."""
 
@@ -53,6 +54,7 @@ def test_nothing_covers_anything_before_and_after_a_run(page: ComfyPage, path: P
     page.load(workflow)
     before = seen(page, f"{path.stem}_{renderer}_before")
     if path.stem in WITH_SMALL_MODEL:
+        lighten(page)
         run_to_pictures(page)
     else:
         show_pictures(page)

@@ -33,6 +33,7 @@ def test_it_loads_by_drag_and_drop(shared_page: ComfyPage, path: Path, of_core: 
     assert complaints(page, of_core) == []
 
 
+@pytest.mark.parametrize("renderer", ["classic"], indirect=True)  # the dialog is the same in both
 @pytest.mark.parametrize("name", NAMES)
 def test_it_loads_from_the_template_browser(shared_page: ComfyPage, name: str, of_core: frozenset[str]) -> None:
     page = shared_page

@@ -18,19 +18,19 @@ pytestmark = pytest.mark.browser
 
 SHOWN = """kind => {
   const node = LiteGraph.createNode(kind);
+  const controls = (node.widgets ?? []).flatMap(widget => widget.linkedWidgets ?? []);
+  const ours = (node.widgets ?? []).filter(widget => !controls.includes(widget));
   const label = slot => slot.label ?? slot.localized_name ?? slot.name;
   return {
     title: node.title,
     inputs: Object.fromEntries(node.inputs.map(input => [input.name, label(input)])),
-    widgets: Object.fromEntries((node.widgets ?? []).map(widget => [widget.name, widget.label ?? widget.name])),
+    widgets: Object.fromEntries(ours.map(widget => [widget.name, widget.label ?? widget.name])),
     outputs: node.outputs.map(label),
   };
 }"""
 PICTURES = """() => [...document.querySelectorAll('.node-help-content img')].map(
   image => [new URL(image.src).pathname.split('/docs/')[1], image.complete && image.naturalWidth]
 )"""
-OWN_WIDGETS = {"increment", "control_after_generate"}
-"""What the page adds to `index` and `source_scene` and names itself: once by the control's first choice."""
 
 
 def translations(language: str) -> dict[str, Any]:
@@ -61,8 +61,7 @@ def test_every_name_is_shown_translated(page: ComfyPage, language: str, of_core:
         shown = page.page.evaluate(SHOWN, kind)
         assert shown["title"] == entry["display_name"]
         names = {key: value["name"] for key, value in entry["inputs"].items()}
-        labels = {**shown["inputs"], **shown["widgets"]}
-        assert {name: label for name, label in labels.items() if name not in OWN_WIDGETS} == names, kind
+        assert {**shown["inputs"], **shown["widgets"]} == names, kind
         assert shown["outputs"] == [value["name"] for value in entry.get("outputs", {}).values()], kind
     assert complaints(page, of_core) == []
 

@@ -116,16 +116,17 @@ def test_the_workflow_makes_every_edit_that_it_is_shown(bare: ComfyServer) -> No
 
 @pytest.mark.slow
 def test_the_workflow_learns_an_edit_that_the_model_never_saw(bare: ComfyServer) -> None:
-    """As it is; then other scenes, for each of which it is learned anew."""
+    """As it is; then on other scenes, with what was learned."""
     prompt = prompt_of(bare, "try_it_small_tune")
-    example = prompt[of_class(prompt, "RelationExample")]["inputs"]
-    assert example["edit"] in {edit.name for edit in UNSEEN}
+    pairs, scene = (prompt[titled(prompt, title)]["inputs"] for title in ("Pairs to learn from", "A new scene"))
+    assert pairs["edit"] == scene["edit"] and pairs["edit"] in {edit.name for edit in UNSEEN}
     for number in range(4):
-        example["source_scene"] += number
+        scene["source_scene"] += number
         run = Run(bare, prompt)
         assert run.outcome.status == "success", run.outcome
+        assert ("TuneRelation" in run.executed) == (number == 0)
         picture = read_picture(run.outcome.pictures[titled(prompt, "Result")][0])
-        assert nearest(example["source_scene"], picture.reduce(4)) == example["edit"]
+        assert nearest(scene["source_scene"], picture.reduce(4)) == scene["edit"]
     assert complaints(bare) == []
 
 

@@ -178,6 +178,14 @@ def test_the_pairs_of_a_folder_are_learned_saved_and_applied(server: ComfyServer
     assert np.abs(pictures(run, "Result")[0].astype(int) - pictures(Run(server, without), "Result")[0]).mean() > 0.5
 
 
+def test_a_new_scene_is_edited_by_what_was_learned(server: ComfyServer) -> None:
+    run = finished(server, "try_it_small_tune")
+    scene = titled(run.prompt, "A new scene")
+    other = Run(server, rewired(run.prompt, scene, source_scene=101))
+    assert "SamplerCustomAdvanced" in other.executed and "TuneRelation" not in other.executed
+    assert not np.array_equal(pictures(run, "Result")[0], pictures(other, "Result")[0])
+
+
 def test_eight_bits_come_near_sixteen(server: ComfyServer) -> None:
     """With the weights of the 16-bit model rounded to 8 bits, the picture is another only by the rounding."""
     run = finished(server, "relation_fp8")
