@@ -10,8 +10,10 @@ from .page import ComfyPage
 
 GROUP_TITLE = 36
 """Pixels at the top of a group that its title takes."""
-SHOWING = ("SaveImage", "PreviewImage", "SaveRelation", "LoadRelation", "TuneRelation")
+ENDING = ("SaveImage", "PreviewImage", "SaveRelation", "LoadRelation")
 """Nodes that show pictures once they ran."""
+SHOWING = (*ENDING, "TuneRelation")
+"""Nodes that show pictures once they ran, or while they run."""
 STILL_MS = 500
 """What was measured twice, so far apart, is still."""
 TOLERANCE = 1.0

@@ -25,6 +25,10 @@ are decoded into memory first, so use a few hundred at a time.
 
 **Which result belongs to which source?** The comparisons show each source beside its result.
 
+**A video?** In place of *Sources*: *Load Video*, *Get Video Components*, and *Rebatch Images* with *batch_size* 1. \
+After *VAE Decode*: *Rebatch Images* with *batch_size* 4096, *Create Video* with the components' *fps*, and *Save \
+Video*. Every frame is edited with the same relation and seed.
+
 **A different prompt for each picture?** Use the workflow *relation_dataset*.
 """
 

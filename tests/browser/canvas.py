@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from comfyui_host.canvas_layout import SHOWING
+from comfyui_host.canvas_layout import ENDING
 from comfyui_host.find import PACK
 from comfyui_host.page import ComfyPage
 
@@ -87,7 +88,7 @@ def fit_view(page: ComfyPage) -> None:
 
 
 def run_to_pictures(page: ComfyPage) -> None:
-    """Press *Run*, and wait until every node that shows pictures shows some."""
+    """Press *Run*, and wait until every node that ends with pictures shows some."""
     page.page.get_by_test_id("queue-button").click()
     page.page.wait_for_function(
         """kinds => app.graph.nodes.filter(node => kinds.includes(node.type)).every(node => {
@@ -95,10 +96,17 @@ def run_to_pictures(page: ComfyPage) -> None:
           const images = element ? [...element.querySelectorAll('img')] : node.imgs ?? [];
           return images.some(image => image.naturalWidth > 0);
         })""",
-        arg=list(SHOWING),
+        arg=list(ENDING),
         timeout=RUN_MS,
     )
     page.settle()
+
+
+def with_results(page: ComfyPage, kinds: Collection[str]) -> set[int]:
+    """Numbers of the nodes of these types whose results the page has."""
+    script = """kinds => app.graph.nodes.filter(node => kinds.includes(node.type) && app.nodeOutputs[node.id])
+      .map(node => Number(node.id))"""
+    return set(page.page.evaluate(script, list(kinds)))
 
 
 def open_help(page: ComfyPage, kind: str) -> None:

@@ -70,8 +70,16 @@ def shared_page(server: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
 
 
 @pytest.fixture
+def cleared_page(shared_page: ComfyPage) -> ComfyPage:
+    """The shared page without a workflow and what earlier tests left: it remembers pictures by the numbers of nodes."""
+    shared_page.page.evaluate("() => app.clean()")
+    shared_page.complaints.clear()
+    return shared_page
+
+
+@pytest.fixture
 def rendered_page(server: ComfyServer, shared_page: ComfyPage) -> Iterator[ComfyPage]:
-    """A new page of the same browser: a page remembers pictures by the numbers of nodes."""
+    """A new page of the same browser."""
     from comfyui_host.page import ComfyPage
 
     browser = shared_page.page.context.browser

@@ -15,8 +15,8 @@ from comfyui_host.page import ComfyPage
 pytestmark = pytest.mark.browser
 
 API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
-ALIAS = "image analogy"
-"""Words that its name and its description lack."""
+ALIAS = "copy an edit"
+"""Words that neither its name and description nor another node has."""
 INPUTS = {"before": "Before", "after": "After", "source": "Source"}
 
 

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from canvas import SCREENSHOTS, run_to_pictures
+from canvas import SCREENSHOTS, run_to_pictures, with_results
 from light_canvas import lighten
 from overlap_table import record_overlaps
 from shipped import NAMES, TEMPLATES
 
 from comfyui_host.canvas_layout import (
+    ENDING,
     SHOWING,
     CanvasLayout,
     measure_layout,
@@ -32,8 +33,8 @@ EMPTY = 60
 
 
 @pytest.fixture
-def page(rendered_page: ComfyPage) -> ComfyPage:
-    return rendered_page
+def page(cleared_page: ComfyPage) -> ComfyPage:
+    return cleared_page
 
 
 def seen(page: ComfyPage, name: str) -> CanvasLayout:
@@ -53,13 +54,15 @@ def test_nothing_covers_anything_before_and_after_a_run(page: ComfyPage, path: P
     workflow = json.loads(path.read_text(encoding="utf-8"))
     page.load(workflow)
     before = seen(page, f"{path.stem}_{renderer}_before")
-    if path.stem in WITH_SMALL_MODEL:
+    assert with_results(page, SHOWING) == set()
+    runs = path.stem in WITH_SMALL_MODEL
+    if runs:
         lighten(page)
         run_to_pictures(page)
     else:
         show_pictures(page)
-    shown = page.page.evaluate("() => Object.keys(app.nodeOutputs).map(Number)")
-    assert {node["id"] for node in workflow["nodes"] if node["type"] in SHOWING} <= set(shown)
+    kinds = ENDING if runs else SHOWING
+    assert with_results(page, kinds) == {node["id"] for node in workflow["nodes"] if node["type"] in kinds}
     after = seen(page, f"{path.stem}_{renderer}_after")
     record_overlaps(page, path.stem, renderer, *(len(overlaps(layout) + strays(layout)) for layout in (before, after)))
     assert len(before.nodes) == len(after.nodes) == len(workflow["nodes"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from canvas import SCREENSHOTS, drop, faults, fit_view, kinds, run_to_pictures
+from canvas import SCREENSHOTS, drop, faults, fit_view, kinds, run_to_pictures, with_results
 from core_graph import complaints
 from light_canvas import lighten
 from shipped import NAMES, TEMPLATES, workflow_of
 
+from comfyui_host.canvas_layout import SHOWING
 from comfyui_host.page import ComfyPage
 
 pytestmark = pytest.mark.browser
@@ -55,10 +56,11 @@ def test_it_loads_from_the_template_browser(shared_page: ComfyPage, name: str, o
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
-def test_run_ends_with_pictures_on_the_canvas(rendered_page: ComfyPage, path: Path, of_core: frozenset[str]) -> None:
-    """On every node that shows pictures: results, previews, and the pairs of a relation."""
-    page = rendered_page
+def test_run_ends_with_pictures_on_the_canvas(cleared_page: ComfyPage, path: Path, of_core: frozenset[str]) -> None:
+    """On every node that ends with pictures: results, previews, and the pairs of a relation."""
+    page = cleared_page
     drop(page, path)
+    assert with_results(page, SHOWING) == set()
     lighten(page)
     fit_view(page)
     run_to_pictures(page)

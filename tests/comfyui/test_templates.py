@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import requests
@@ -23,6 +24,7 @@ from shipped import NAMES, PAIRS, SOURCES, TEMPLATES, furnished, prompt_of
 
 from comfyui_host.server import ComfyServer, Prompt
 
+FPS = 12
 FINISHED: dict[str, Run] = {}
 """Runs of light workflows, by name: several tests look at each."""
 
@@ -47,6 +49,10 @@ def finished(server: ComfyServer, name: str) -> Run:
         FINISHED[name] = run = Run(server, light(prompt_of(server, name)))
         assert run.outcome.status == "success", run.outcome
     return FINISHED[name]
+
+
+def api_node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
 
 
 def pictures(run: Run, title: str) -> list[np.ndarray]:
@@ -151,6 +157,35 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
     encoder = run.prompt[of_class(run.prompt, "RelationExemplarEncode")]["inputs"]
     exemplars = [encoder["before"][0], encoder["after"][0]]
     assert exemplars == [titled(run.prompt, "Before"), titled(run.prompt, "After")]  # and not the folder's pictures
+
+
+def test_a_video_is_edited_frame_by_frame(server: ComfyServer) -> None:
+    """With the nodes that the folder's note names."""
+    with av.open(server.base / "input" / "clip.mp4", "w") as clip:
+        stream = clip.add_stream("libx264", rate=FPS, width=64, height=48, pix_fmt="yuv420p")
+        for red in (30, 220):
+            frame = np.full((48, 64, 3), (red, 90, 60), np.uint8)
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        clip.mux(stream.encode())
+    prompt = light(prompt_of(server, "relation_folder"))
+    decoded = prompt[titled(prompt, "Results")]["inputs"]["images"]
+    prompt[titled(prompt, "Sources")] = api_node("RebatchImages", images=["parts", 0], batch_size=1)
+    prompt |= {
+        "video": api_node("LoadVideo", file="clip.mp4"),
+        "parts": api_node("GetVideoComponents", video=["video", 0]),
+        "frames": api_node("RebatchImages", images=decoded, batch_size=4096),
+        "made": api_node("CreateVideo", images=["frames", 0], fps=["parts", 2]),
+        "saved": api_node("SaveVideo", video=["made", 0], filename_prefix="clip", format="auto", codec="auto"),
+    }
+    run = Run(server, prompt)
+    assert run.outcome.status == "success", run.outcome
+    with av.open(run.outcome.pictures["saved"][0]) as video:
+        assert video.streams.video[0].average_rate == FPS
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in video.decode(video=0)]
+    first, second = pictures(run, "Results")
+    assert [frame.shape for frame in frames] == [first.shape, second.shape] == [(96, LONG_SIDE, 3)] * 2
+    own, others = (np.abs(frames[0] - picture).mean() for picture in (first, second))
+    assert own < others
 
 
 def test_the_pairs_of_a_folder_are_learned_saved_and_applied(server: ComfyServer) -> None:
