@@ -55,7 +55,7 @@ GROUPS = {
     "Sampling": (880, -80, 700, 860),
 }
 ALIASES = ["relation adapter", "edit by example", "image analogy", "before and after", "copy an edit", "visual prompt"]
-"""Words that find it in the page's search."""
+"""Words that find it in the page's search, once the server passes them on: 0.33 does not."""
 SOCKETS = {"before": "before", "after": "after", "image": "source"}
 """What comes in from outside, and what it is called there."""
 WIDGETS = (

@@ -15,8 +15,6 @@ from comfyui_host.page import ComfyPage
 pytestmark = pytest.mark.browser
 
 API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
-ALIAS = "copy an edit"
-"""Words that neither its name and description nor another node has."""
 INPUTS = {"before": "Before", "after": "After", "source": "Source"}
 
 
@@ -45,7 +43,7 @@ def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage, of_core: f
     page.page.evaluate("() => app.graph.clear()")
     page.page.mouse.dblclick(700, 400)
     page.settle()
-    page.page.keyboard.type(ALIAS)
+    page.page.keyboard.type("Relation Transfer")
     page.settle()
     page.screenshot(SCREENSHOTS / "blueprint_search.png")
     page.page.keyboard.press("Enter")
