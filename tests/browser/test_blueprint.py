@@ -44,11 +44,12 @@ def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage, of_core: f
     page.page.mouse.dblclick(700, 400)
     page.settle()
     page.page.keyboard.type("Relation Transfer")
-    page.settle()
+    page.page.get_by_text("Blueprint", exact=True).first.wait_for()
     page.screenshot(SCREENSHOTS / "blueprint_search.png")
     page.page.keyboard.press("Enter")
     page.settle()
     page.page.mouse.click(700, 400)
+    page.page.wait_for_function("() => app.graph.nodes.length === 1")
     page.settle()
     page.page.evaluate(
         """inputs => {
