@@ -41,5 +41,5 @@ def _from_16_bits(picture: Image.Image) -> Image.Image:
 
 def _has_transparent_colour(picture: Image.Image) -> bool:
     """Whether one of 8 bits is declared: of colours in 16 bits, Pillow keeps too little to find it again."""
-    colour: object = picture.info.get("transparency")
+    colour: int | bytes | tuple[int, ...] | None = picture.info.get("transparency")
     return colour is not None and not (isinstance(colour, tuple) and max(colour) > 255)
