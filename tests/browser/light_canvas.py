@@ -24,10 +24,8 @@ _LIGHTEN = """
       const values = {clip_name: 'clip_l.safetensors', type: 'stable_diffusion'};
       for (const [name, value] of Object.entries(values))
         loader.widgets.find(widget => widget.name === name).value = value;
-      for (const id of [...node.outputs[0].links]) {
-        const link = graph.getLink(id);
+      for (const link of [...graph.links.values()].filter(link => link.origin_id === node.id))
         loader.connect(0, graph.getNodeById(link.target_id), link.target_slot);
-      }
       graph.remove(node);
     }
 }
