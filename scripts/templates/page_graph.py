@@ -22,6 +22,8 @@ SPREAD, ASIDE, TALL = 8, 1200, 1400
 """What is measured lies in rows of so many nodes, so many pixels apart and so tall: the page shows no more at once."""
 NOTE_END = 8
 """Pixels below a note's last line."""
+ROOM = {"SaveRelation": 610}
+"""Room to keep, by type: the page of 1.58.1 adds a relation's pictures below the description, and keeps its height."""
 
 
 def build(page: ComfyPage, template: Template) -> dict[str, Any]:
@@ -68,7 +70,8 @@ def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[
             heights[key] -= int(space[numbers[key]]) - NOTE_END
         found.append(heights)
     classic, vue = found
-    room = {key: max(classic[key], vue[key]) for key in classic}
+    least = {node.key: ROOM.get(node.kind, 0) for node in template.nodes}
+    room = {key: max(classic[key], vue[key], least[key]) for key in classic}
     return {key: room[key] if key in notes else classic[key] for key in classic}, room
 
 
