@@ -276,6 +276,7 @@ class OutputPatch:
                 result[:, text - first :] *= computed(plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask)
         target = slice(text, text + plan.target[0] * plan.target[1])
         note_given(
+            self.key,
             (kind, extra_options["block_index"]),
             [attn[rows, target] for rows in plan.positive],
             [result[:, target.start - first : target.stop - first] for result in results],

@@ -21,7 +21,7 @@ class RelationWatch(io.ComfyNode):
             display_name="Watch Relation",
             category=CATEGORY,
             description="Records how much of the model's attention the relation gives, for Draw Relation Watch. The "
-            "result stays the same to the bit, and the input model unchanged.",
+            "result is bit for bit the same, and the input model stays unchanged.",
             search_aliases=["relation adapter", "attention map", "heat map", "debug", "no effect"],
             inputs=[io.Model.Input("model", tooltip="FLUX.1, before or after Apply RelationAdapter.")],
             outputs=[

@@ -13,6 +13,9 @@ from ..relation_core.watching.drawing import draw_heat_map, draw_shares
 from .sockets import CATEGORY, WatchSocket
 from .watch import Watch
 
+_TOKEN = 2
+"""Latent pixels that proportions may differ by."""
+
 
 class RelationWatchPicture(io.ComfyNode):
     """Draw where and when relations acted."""
@@ -29,7 +32,7 @@ class RelationWatchPicture(io.ComfyNode):
             search_aliases=["relation adapter", "attention map", "heat map", "debug", "no effect"],
             inputs=[
                 WatchSocket.Input("watch", tooltip="From Watch Relation."),
-                io.Latent.Input("latent", tooltip="What the sampler gave. It names the run that is drawn."),
+                io.Latent.Input("latent", tooltip="What the sampler gave. It selects the run to draw."),
                 io.Image.Input("image", tooltip="The same latent, decoded."),
             ],
             outputs=[
@@ -50,5 +53,16 @@ class RelationWatchPicture(io.ComfyNode):
                 f"Got {len(pictures)} pictures for a latent of {run.samples.shape[0]}; expected one for each. Connect "
                 "the same latent, decoded."
             )
+        _check_shape(run.samples, image)
         sheets = [draw_heat_map(run, index, picture) for index, picture in enumerate(pictures)]
         return io.NodeOutput(torch.cat([from_pil(sheet) for sheet in sheets]), from_pil(draw_shares(run)))
+
+
+def _check_shape(samples: torch.Tensor, image: torch.Tensor) -> None:
+    """Refuse pictures (B, height, width, C) of other proportions than the latents' (B, C, height, width)."""
+    (rows, columns), (height, width) = samples.shape[-2:], image.shape[1:3]
+    if abs(width * rows - height * columns) > max(width, height) * _TOKEN:
+        raise ExemplarError(
+            f"Got a picture of {width}x{height} for a latent of {columns}x{rows}; expected the same proportions. "
+            "Connect the same latent, decoded, before it is cropped."
+        )

@@ -27,7 +27,7 @@ from ..relation_core.watching.shares import Block, Placed, ShareRecorder, Watche
 from .forward_plan import ForwardPlan
 from .model_check import flux_sizes
 
-_KEPT = 8
+_KEPT = 64
 """Runs that a watch remembers."""
 _SAME = 0.01
 """A latent belongs to a run if it differs from the run's by less than this part of it."""
@@ -51,16 +51,21 @@ class Watch:
             ExemplarError: there is no such run.
         """
         samples = samples.detach().float().cpu()
-        for run in reversed(self._runs):
-            if run.samples.shape == samples.shape:
-                distance = (run.samples - samples).norm()
-                if distance <= _SAME * run.samples.norm():
-                    return run
-        raise ExemplarError(
-            f"None of the {len(self._runs)} runs that this watch recorded gave the latent of shape "
-            f"{tuple(samples.shape)}. Connect the output of the sampler that the watched model goes to, before any "
-            "node changes it. If it is connected, change the seed, so that the sampler runs again."
-        )
+        if not bool(samples.isfinite().all()):
+            raise ExemplarError(
+                "The latent has NaN or infinite values; expected finite ones. Lower the relation's strength, or "
+                "compute in bfloat16."
+            )
+        runs = [run for run in reversed(self._runs) if run.samples.shape == samples.shape]
+        nearest = min(runs, key=lambda run: float((run.samples - samples).norm()), default=None)
+        if nearest is None or not (nearest.samples - samples).norm() <= _SAME * nearest.samples.norm():
+            raise ExemplarError(
+                f"None of the {len(self._runs)} runs that this watch recorded gave the latent of shape "
+                f"{tuple(samples.shape)}; it keeps the last {_KEPT}. Connect the output of the sampler that the "
+                "watched model goes to, before any node changes it. If it is connected, change the seed, so that the "
+                "sampler runs again."
+            )
+        return nearest
 
 
 def watch_model(model: Any) -> Watch:
@@ -69,7 +74,7 @@ def watch_model(model: Any) -> Watch:
     sizes = flux_sizes(model)
     blocks = {"double": sizes["depth"], "single": sizes["depth_single_blocks"]}
     for kind, wrapper in (
-        (WrappersMP.OUTER_SAMPLE, _GuiderWrapper(key, watch, blocks)),
+        (WrappersMP.OUTER_SAMPLE, _GuiderWrapper(key, watch, blocks, sizes["patch_size"])),
         (WrappersMP.APPLY_MODEL, _ModelWrapper(key)),
     ):
         add_wrapper_with_key(kind, key, wrapper, model.model_options, is_model_options=True)
@@ -82,12 +87,19 @@ def note_plan(plan: ForwardPlan) -> None:
         forward.plan = plan
 
 
+@torch.no_grad()
 def note_given(
-    block: Block, own: Sequence[torch.Tensor], given: Sequence[torch.Tensor], strength: float, plan: ForwardPlan
+    key: str,
+    block: Block,
+    own: Sequence[torch.Tensor],
+    given: Sequence[torch.Tensor],
+    strength: float,
+    plan: ForwardPlan,
 ) -> None:
     """Say what a relation is about to add to a block's attention; nothing is changed.
 
     Args:
+        key: of the relation's patch.
         block: its kind and number.
         own: (B, target tokens, H * d) for every slice of ``plan.positive``: the block's attention so far.
         given: likewise, what the relation adds, ``strength`` times.
@@ -95,7 +107,7 @@ def note_given(
         plan: the running forward's.
     """
     for forward in _FORWARDS.get():
-        forward.note(block, own, given, strength, plan)
+        forward.note(key, block, own, given, strength, plan)
 
 
 @dataclass
@@ -110,11 +122,12 @@ class _Forward:
     """The running block."""
     own: list[torch.Tensor] = field(default_factory=list)
     """(B, target tokens): norms of its own attention, for every slice of the plan's rows."""
-    given: list[tuple[Sequence[torch.Tensor], float]] = field(default_factory=list)
-    """What every relation so far adds to it, and how many times."""
+    given: dict[str, tuple[Sequence[torch.Tensor], float]] = field(default_factory=dict)
+    """What every relation so far adds to it, and how many times, by the key of its patch."""
 
     def note(
         self,
+        key: str,
         block: Block,
         own: Sequence[torch.Tensor],
         given: Sequence[torch.Tensor],
@@ -122,24 +135,23 @@ class _Forward:
         plan: ForwardPlan,
     ) -> None:
         """Take what one relation adds; further ones in the same block count together with it."""
-        if block != self.block:
-            self.block, self.own, self.given = block, [_norms(one) for one in own], []
-        self.given.append((given, strength))
+        if block != self.block or key in self.given:  # the next block, or the same one computed anew
+            self.block, self.own, self.given = block, [_norms(one) for one in own], {}
+        self.given[key] = given, strength
         if len(self.given) == 1:  # without a copy
             sizes = [abs(strength) * _norms(one) for one in given]
         else:
-            parts = [[strength * one for one in slices] for slices, strength in self.given]
+            parts = [[strength * one for one in slices] for slices, strength in self.given.values()]
             sizes = [_norms(reduce(torch.add, slices)) for slices in zip(*parts, strict=True)]
         shares = sizes[0].new_zeros(plan.positive[-1].stop, sizes[0].shape[1])
         for rows, before, added in zip(plan.positive, self.own, sizes, strict=True):
             shares[rows] = token_shares(before, added)
         self.shares[block] = shares
 
-    def places(self) -> list[Placed]:
+    @staticmethod
+    def places(plan: ForwardPlan) -> list[Placed]:
         """Where the rows with a relation lie in the picture."""
-        if self.plan is None:
-            return []
-        return [Placed(source.rows, self.plan.target, source.window) for source in self.plan.sources]
+        return [Placed(source.rows, plan.target, source.window) for source in plan.sources]
 
 
 @dataclass(frozen=True)
@@ -149,11 +161,14 @@ class _GuiderWrapper:
     key: str
     watch: Watch
     blocks: dict[str, int]
+    patch: int
+    """Side of a token in latent pixels."""
 
-    def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        recorder = ShareRecorder(self.blocks)
+    def __call__(self, executor: Any, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        rows, columns = (-(-side // self.patch) for side in noise.shape[-2:])
+        recorder = ShareRecorder(self.blocks, len(noise), (rows, columns))
         executor.class_obj.model_options["transformer_options"][self.key] = recorder  # the run's own copy
-        samples = executor(*args, **kwargs)
+        samples = executor(noise, *args, **kwargs)
         if recorder.called:
             self.watch.add(recorder.finish(samples))
         return samples
@@ -186,7 +201,10 @@ class _ModelWrapper:
             result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
         finally:
             _FORWARDS.reset(token)
-        recorder.add(float(t[0]), forward.shares, forward.places())
+        if forward.plan is None:
+            recorder.pass_over(float(t[0]))
+        else:
+            recorder.add(float(t[0]), forward.shares, forward.places(forward.plan))
         return result
 
 

@@ -1,6 +1,6 @@
 """Solvers of the sampling equation ``dx/ds = (x - x0(x, s)) / s``, which FLUX.1's velocity ``(x - x0) / s`` gives.
 
-``x`` is the noisy latent, ``s`` the noise level (1 is pure noise), ``x0`` what the model takes the clean latent for.
+``x`` is the noisy latent, ``s`` the noise level (1 is pure noise), ``x0`` the model's estimate of the clean latent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # settings name a solver without loading PyTorch
 
 
 class Solver(Protocol):
-    """Takes the steps of one run; a run needs a solver of its own."""
+    """Takes the steps of one run; make a new one for each run."""
 
     def step(self, x: torch.Tensor, level: float, lower: float, velocity: torch.Tensor) -> torch.Tensor:
         """Go from a noise level to a lower one.
@@ -23,7 +23,7 @@ class Solver(Protocol):
         Args:
             x: the latent at ``level``.
             level: above 0.
-            lower: from 0 to below ``level``.
+            lower: from 0 to ``level``.
             velocity: the model's, for ``x``.
 
         Returns:
@@ -54,6 +54,8 @@ class DpmSolver2M:
 
     def step(self, x: torch.Tensor, level: float, lower: float, velocity: torch.Tensor) -> torch.Tensor:
         """Extrapolate the clean latent from this step's and the last one's."""
+        if lower == level:  # the schedule of a large picture rounds neighbours to the same level
+            return x
         clean = aim = x - level * velocity
         if self._before is not None and lower > 0:
             last_level, last_clean = self._before

@@ -64,7 +64,8 @@ def draw_chart(lines: Sequence[Line], axes: Axes, heights: tuple[float, float], 
         points = [place(x, y) for x, y in line.points]
         draw.line(points, line.colour, line.width)
         if len(points) == 1:
-            draw.circle(points[0], 2 * line.width, line.colour)
+            (x, y), radius = points[0], 2 * line.width
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), line.colour)
     draw.text((_LEFT, size[1] - _BOTTOM + 12), axes.start, INK, font)
     draw.text((size[0] - _RIGHT, size[1] - _BOTTOM + 12), axes.end, INK, font, "ra")
     draw.text((_LEFT, 10), axes.title, INK, font)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..pictures.chart import INK, Axes, Line, draw_chart
@@ -37,11 +38,16 @@ def describe(run: WatchedRun, picture: int) -> list[str]:
         ]
     if not run.acted:
         return ["The relation gave nothing.", "Its range holds none of the noise levels, or its mask is black."]
+    levels = f"at {run.acted} of {len(run.levels)} noise levels"
+    if run.heat is None:
+        return [
+            f"The relation acted {levels}.",
+            "There is no map: the model was called on tiles or windows, and where they lie is not known.",
+        ]
     heat = run.heat[picture].flatten()
     mean, strongest = heat.mean(), heat.topk(max(1, round(len(heat) / 10))).values.mean()
     return [
-        f"Share of the attention: {100 * mean:.1f} % on average, {100 * heat.max():.1f} % at most, at {run.acted} of "
-        f"{len(run.levels)} noise levels.",
+        f"Share of the attention: {100 * mean:.1f} % on average, {100 * heat.max():.1f} % at most, {levels}.",
         f"The strongest tenth of the picture gets {strongest / mean.clamp_min(1e-12):.1f} times the average; "
         "1.0 means everywhere alike.",
     ]
@@ -57,9 +63,10 @@ def draw_heat_map(run: WatchedRun, picture: int, image: Image.Image) -> Image.Im
     """
     side = min(max(_NARROWEST, *image.size), _LARGEST)
     shown = contained(image, (side, side))
-    top = max(_LEAST_SCALE, float(run.heat.max()))
-    bottom = min(float(run.heat.min()), top * (1 - _LEAST_SPAN))
-    levels = (run.heat[picture] - bottom) / (top - bottom)
+    heat = torch.zeros(len(run.samples), 1, 1) if run.heat is None else run.heat
+    top = max(_LEAST_SCALE, float(heat.max()))
+    bottom = min(float(heat.min()), top * (1 - _LEAST_SPAN))
+    levels = (heat[picture] - bottom) / (top - bottom)
     levels = np.asarray(Image.fromarray(levels.numpy()).resize(shown.size, Image.Resampling.BICUBIC))
     mixed = Image.blend(shown.convert("L").convert("RGB"), Image.fromarray(_coloured(levels)), _OVER)
 

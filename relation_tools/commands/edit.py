@@ -47,24 +47,22 @@ def add_commands(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run)
 
 
-class _Fast(argparse.Action):
-    """Sets what the fast recipe sets."""
-
-    def __call__(self, parser: Any, options: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
-        """Set it."""
-        for name, value in FAST.items():
-            setattr(options, name, value)
-
-
 def _add_sampling(group: Any) -> None:
     recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in FAST.items())
     group.add_argument(
-        "--fast", nargs=0, action=_Fast, help=f"the fast recipe: the same as {recipe}; later options change it"
+        "--fast", action="store_true", help=f"the fast recipe: {recipe}, but for those that are given themselves"
     )
     add_numbers(group, EditSettings(), _SETTINGS)
-    group.add_argument(
-        "--solver", choices=tuple(SOLVERS), default=EditSettings().solver, help="of the sampling equation (%(default)s)"
-    )
+    group.add_argument("--solver", choices=tuple(SOLVERS), help=f"of the sampling equation ({EditSettings().solver})")
+    group.set_defaults(**dict.fromkeys(FAST))
+
+
+def fill_in(options: argparse.Namespace) -> None:
+    """Give the options that the fast recipe sets, and that were not given, its values or the usual ones."""
+    usual = EditSettings()
+    for name, value in FAST.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value if options.fast else getattr(usual, name))
 
 
 def _add_keeping(group: Any) -> None:
@@ -106,6 +104,7 @@ def _add_pictures(group: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     require(EXTRA, *NEEDS)
+    fill_in(options)
     from ..diffusers_host.command import edit_pictures  # noqa: PLC0415 - loads all of them
 
     return edit_pictures(options, lambda what: progress_bar(what, EXTRA))

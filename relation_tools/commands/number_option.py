@@ -52,5 +52,5 @@ def add_numbers(group: Any, settings: Any, texts: Mapping[str, str]) -> None:
             type=NumberOption(bounds),
             default=getattr(settings, name),
             metavar="NUMBER",
-            help=f"{texts[name]} (%(default)s)",
+            help=f"{texts[name]} ({getattr(settings, name)})",
         )

@@ -54,8 +54,8 @@ class EditSettings:
 
 
 FAST: dict[str, int | str] = {"steps": 10, "solver": "dpmpp_2m", "refresh_every": 3}
-"""The fast recipe: the fewest calls within 1.5 times the distance of the authors' steps to the converged edit, and with
-the source computed at the last step, too (docs/performance.md)."""
+"""The fast recipe: the fewest calls within 1.5 times the distance of the authors' steps to the converged edit, in
+which the last step also computes the source (docs/performance.md)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from reuse_oracle import reused
 
 from comfyui_host.graph import Node
 from comfyui_host.host import GraphError, Host
+from relation_core.watching.drawing import describe
 
 TEXT, ROWS, COLUMNS = 12, 4, 6
 TARGET = ROWS * COLUMNS
@@ -29,11 +30,6 @@ def watch(edit: Edit, model: Node, text: Any = None, **sampling: Any) -> Any:
     sampled = edit.sample(model, text or edit.with_source(edit.text()), **sampling)
     samples, seen = edit.host.run(edit.graph, samples=sampled, seen=record)
     return seen.run_of(samples["samples"])
-
-
-@pytest.fixture
-def edit(host: Host) -> Edit:
-    return Edit(host)
 
 
 # What it leaves alone
@@ -59,12 +55,17 @@ def test_the_run_is_the_same_in_company(edit: Edit, kind: str) -> None:
     if kind == "twice":
         model = edit.apply(model, edit.relation(edit.picture("after"), edit.picture("before")), strength=0.7)
     samples: list[Node] = []
-    for one in (watched(edit, model)[0], model):
+    seen, record = watched(edit, model)
+    for one in (seen, model):
         guided = {"positive": text, "negative": edit.text(1), "cfg": 3.0}
         guider = edit.graph.add("CFGGuider", model=one, **guided) if kind == "guided" else None
         samples.append(edit.sample(one, text, guider=guider, noise=noise, steps=3))
     found, exact = edit.run(*samples)
     assert torch.equal(found, exact)
+    run = edit.host.run(edit.graph, seen=record).run_of(found)
+    assert run.acted == 3
+    assert run.heat.shape == (2 if kind == "batch" else 1, ROWS, COLUMNS)
+    assert float(run.heat.mean()) > 0.01
 
 
 # What it records
@@ -183,6 +184,16 @@ def test_each_of_two_runs_is_found(edit: Edit) -> None:
     assert [len(seen.run_of(latent["samples"] + 1e-4).levels) for latent in (first, second)] == [2, 5]
 
 
+def test_runs_that_hardly_differ_are_told_apart(edit: Edit) -> None:
+    """One watch before two Apply nodes."""
+    model, record = watched(edit, edit.model())
+    text = edit.with_source(edit.text())
+    latents = [edit.sample(patched(edit, model, strength=strength), text, steps=3) for strength in (1.0, 0.999)]
+    first, second, seen = edit.host.run(edit.graph, first=latents[0], second=latents[1], seen=record)
+    heat = [float(seen.run_of(latent["samples"]).heat.mean()) for latent in (first, second)]
+    assert heat[0] > heat[1]
+
+
 def test_a_latent_of_no_run_is_refused(edit: Edit) -> None:
     text = edit.with_source(edit.text())
     model, record = watched(edit, patched(edit))
@@ -198,24 +209,53 @@ def test_a_latent_of_no_run_is_refused(edit: Edit) -> None:
 
 def test_a_run_that_fails_is_not_recorded(edit: Edit) -> None:
     model, record = watched(edit, patched(edit))
-    stopping = edit.run(model).clone()
-    seen: list[int] = []
+    stopping, seen = edit.host.run(edit.graph, model=model, seen=record)
+    stopping, before = stopping.clone(), list(seen._runs)
 
     def stop(args: dict[str, Any]) -> torch.Tensor:
-        seen.append(1)
-        if len(seen) == 2:
-            raise RuntimeError("stopped here")
-        return args["denoised"]
+        raise RuntimeError("stopped here")
 
     stopping.set_model_sampler_post_cfg_function(stop)
     text = edit.with_source(edit.text())
-    latent = edit.sample(edit.value(stopping), text)
     with pytest.raises(GraphError, match="stopped here"):
-        edit.run(latent)
-    kept = edit.host.run(edit.graph, record=record)
-    again = edit.sample(edit.value(stopping), text, noise=edit.noise(4))
-    samples = edit.run(again)
-    assert len((kept[0] if isinstance(kept, list) else kept).run_of(samples).levels) == int(edit.meta["steps"])
+        edit.run(edit.sample(edit.value(stopping), text))
+    assert all(one is other for one, other in zip(seen._runs, before, strict=True))
+    seen.run_of(edit.run(edit.sample(model, text, noise=edit.noise(17))))
+    assert len(seen._runs) == len(before) + 1
+
+
+def test_levels_that_a_step_cache_skips_are_left_out(edit: Edit) -> None:
+    model = edit.run(patched(edit)).clone()
+    calls: list[int] = []
+
+    def skip(executor: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        calls.append(1)
+        return torch.zeros_like(x) if len(calls) % 2 == 0 else executor(x, *args, **kwargs)
+
+    model.add_wrapper_with_key("diffusion_model", "skip", skip)
+    run = watch(edit, edit.value(model), steps=6)
+    assert len(calls) == 6
+    assert run.acted == len(run.levels) == 3
+
+
+@pytest.mark.parametrize("parts", [((0, 2), (2, 8)), ((0, 4), (4, 8))])
+def test_parts_of_unknown_place_give_no_map_and_no_error(edit: Edit, parts: tuple[tuple[int, int], ...]) -> None:
+    """Rows of the latent that a node shows the model one after another; without a source, that is allowed."""
+    model, record = watched(edit, patched(edit))
+    tiled, plain = edit.run(model).clone(), edit.run(patched(edit)).clone()
+
+    def tiles(apply: Any, args: dict[str, Any]) -> torch.Tensor:
+        return torch.cat([apply(args["input"][:, :, a:b], args["timestep"], **args["c"]) for a, b in parts], dim=2)
+
+    samples = []
+    for one in (tiled, plain):
+        one.set_model_unet_function_wrapper(tiles)
+        samples.append(edit.sample(edit.value(one), edit.text(), steps=2))
+    found, exact, seen = edit.host.run(edit.graph, found=samples[0], exact=samples[1], seen=record)
+    assert torch.equal(found["samples"], exact["samples"])
+    run = seen.run_of(found["samples"])
+    assert run.heat is None and run.acted == 2
+    assert "There is no map" in describe(run, 0)[1]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +270,16 @@ def test_a_relation_without_effect_gives_a_dark_picture(
     assert image.shape[-1] == curve.shape[-1] == 3
     red = image[0, : image.shape[1] // 2, :, 0]
     assert (float(red.max()) < 0.5) == dark
+
+
+def test_a_picture_of_other_proportions_is_refused(edit: Edit) -> None:
+    model, record = watched(edit, patched(edit))
+    latent = edit.sample(model, edit.with_source(edit.text()))
+    node = edit.graph.add(
+        "RelationWatchPicture", watch=record, latent=latent, image=edit.value(torch.rand(1, 32, 96, 3))
+    )
+    with pytest.raises(GraphError, match=r"Got a picture of 96x32 for a latent of 12x8; expected the same proportions"):
+        edit.host.run(edit.graph, image=node)
 
 
 def test_other_numbers_of_pictures_are_refused(edit: Edit) -> None:

@@ -57,6 +57,19 @@ def test_steps_that_are_few_stay_finite() -> None:
         assert bool(x.isfinite().all())
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_levels_that_are_equal_change_nothing(name: str) -> None:
+    """The schedule of a large picture rounds neighbours to the same level."""
+    repeated, plain, x = solver_called(name), solver_called(name), torch.randn(2, 3)
+    ends = []
+    for solver, levels in ((repeated, (1.0, 1.0, 0.7, 0.7, 0.7, 0.3, 0.0)), (plain, (1.0, 0.7, 0.3, 0.0))):
+        latent = x
+        for level, lower in pairwise(levels):
+            latent = solver.step(latent, level, lower, latent * level)
+        ends.append(latent)
+    assert torch.equal(*ends)
+
+
 def test_other_names_are_refused() -> None:
     with pytest.raises(
         RelationAdapterError, match=r"Got the solver 'heun'; expected one of euler, dpmpp_2m. Change it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from relation_core.keeping.keep import keep_unedited
 from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.tensors import from_pil
 from relation_tools.__main__ import main
+from relation_tools.commands.edit import add_commands, fill_in
 from relation_tools.diffusers_host import command
 from relation_tools.diffusers_host.jobs import EditJob, JobError, plan_jobs, save_picture
 from relation_tools.diffusers_host.models import load_models
@@ -114,17 +116,24 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
     assert result("--long-side=96").shape == (1, 64, 96, 3)
 
 
-def test_the_fast_recipe_is_what_it_stands_for_and_later_options_change_it(vae: Path, tmp_path: Path) -> None:
-    def result(*options: str) -> torch.Tensor:
-        assert edit(vae, SOURCE, tmp_path / "out.png", "--overwrite", "--no-comparison", *options) == 0
-        return from_pil(Image.open(tmp_path / "out.png"))
-
-    fast = result("--fast")
-    assert torch.equal(fast, result("--steps=10", "--solver=dpmpp_2m", "--refresh-every=3"))
-    changed = result("--fast", "--steps=4")
-    assert torch.equal(changed, result("--steps=4", "--solver=dpmpp_2m", "--refresh-every=3"))
-    assert not torch.equal(changed, fast)
-    assert not torch.equal(fast, result())
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", (24, "euler", 1)),
+        ("--fast", (10, "dpmpp_2m", 3)),
+        ("--fast --steps=24", (24, "dpmpp_2m", 3)),
+        ("--steps=24 --fast", (24, "dpmpp_2m", 3)),
+        ("--solver=euler --fast --refresh-every=1", (10, "euler", 1)),
+        ("--refresh-every=4", (24, "euler", 4)),
+    ],
+)
+def test_options_come_before_the_fast_recipe(given: str, expected: tuple[int, str, int]) -> None:
+    parser = argparse.ArgumentParser()
+    add_commands(parser)
+    needed = ("--source=b.png", "--out=c.png", "--model=m", "--adapter=a")
+    options = parser.parse_args([*needed, *given.split()])
+    fill_in(options)
+    assert (options.steps, options.solver, options.refresh_every) == expected
 
 
 def test_keeping_gives_the_source_back(vae: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
