@@ -214,9 +214,9 @@ def test_the_pairs_of_a_folder_are_learned_saved_and_applied(server: ComfyServer
 
 
 def test_a_new_scene_is_edited_by_what_was_learned(server: ComfyServer) -> None:
-    run = finished(server, "try_it_small_tune")
-    scene = titled(run.prompt, "A new scene")
-    other = Run(server, rewired(run.prompt, scene, source_scene=101))
+    prompt = finished(server, "try_it_small_tune").prompt
+    run = Run(server, prompt)  # again: ComfyUI keeps what the last prompt computed, and no more
+    other = Run(server, rewired(prompt, titled(prompt, "A new scene"), source_scene=101))
     assert "SamplerCustomAdvanced" in other.executed and "TuneRelation" not in other.executed
     assert not np.array_equal(pictures(run, "Result")[0], pictures(other, "Result")[0])
 
