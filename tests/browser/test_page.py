@@ -123,14 +123,14 @@ def test_widgets_show_the_schema_s_types_and_ranges(server: ComfyServer, page: C
             if type_ in ("INT", "FLOAT"):
                 widget = shown[name]
                 assert widget["type"] == "number" and widget["value"] == options["default"]
-                assert (widget["min"], widget["max"]) == (options["min"], options["max"])
+                assert [float(widget[end]) for end in ("min", "max")] == [float(options[end]) for end in ("min", "max")]
                 assert widget["step"] == options["step"] if "step" in options else True
                 for number in (options["min"], options["default"], options.get("step", 1)):
                     assert round(number, widget["digits"]) == number, f"{kind}.{name} cannot show {number}"
             elif type_ == "COMBO" or isinstance(type_, list):
                 assert shown[name]["type"] == "combo"
             elif type_ == "STRING":
-                assert shown[name]["type"] == "text"
+                assert shown[name]["type"] == ("customtext" if options.get("multiline") else "text")
             else:
                 assert name not in shown
 
