@@ -18,12 +18,15 @@ from PIL import Image
 from relation_core.errors import RelationAdapterError, printable
 from relation_core.pictures.picture_file import readable_suffixes
 from relation_core.weights.atomic import appearing
+from relation_core.weights.kinds import shortened
 from relation_core.weights.lock import BusyError, alone_at
 
 from ..picture_listing import list_pictures, warn_of_others
 from .identity import png_identity
 
 _LOG = logging.getLogger(__name__)
+_SHOWN = 10
+"""Names that a message lists."""
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -164,9 +167,9 @@ def _named(sources: Sequence[Path], out: Path) -> list[EditJob]:
     Not every disk tells names apart that differ in case alone.
     """
     jobs = [EditJob(path, out / f"{path.stem}.png") for path in sources]
-    clashing = [job.source for job in _sharing(jobs, str.casefold)]
+    clashing = {job.source for job in _sharing(jobs, str.casefold)}
     if clashing:
-        names = ", ".join(printable(path.name) for path in clashing)
+        names = shortened((path.name for path in sources if path in clashing), _SHOWN)
         _LOG.warning("The names of these sources differ in their endings alone, which their results keep: %s.", names)
     return [EditJob(job.source, out / f"{job.source.name}.png") if job.source in clashing else job for job in jobs]
 
