@@ -16,11 +16,12 @@ def table(results: dict[str, Any]) -> str:
     lines = _markdown(("figure", "measured", "at most", "holds"), [_bound(one) for one in bounded_figures(results)])
     for name, layout in parts.items():
         if name in results:
-            lines += ["", _machine(results[name]["machine"]), "", *layout(results[name]["rows"])]
+            lines += ["", machine_line(results[name]["machine"]), "", *layout(results[name]["rows"])]
     return "\n".join(lines)
 
 
-def _machine(machine: dict[str, Any]) -> str:
+def machine_line(machine: dict[str, Any]) -> str:
+    """Say what was measured on, as :func:`.machine.describe_machine` found it."""
     return (
         f"{machine['processor']} ({machine['instructions']}), {machine['cores']} cores, {machine['memory_gb']:.0f} GB; "
         f"Python {machine['python']}, PyTorch {machine['torch']} with {machine['threads']} threads, "

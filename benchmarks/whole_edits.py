@@ -25,6 +25,7 @@ from relation_tools.diffusers_host.settings import FAST, EditSettings
 from .comfyui import start_comfyui
 from .machine import describe_machine
 from .memory import KEEP_MEMORY
+from .report import machine_line
 from .sizes import BY_NAME, Sizes
 from .step import StepModels
 
@@ -58,7 +59,7 @@ def main() -> None:
         for line in measure(host, BY_NAME[options.sizes], options.sides):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{describe_machine(options.sizes, before)}\n")
+    sys.stdout.write(f"\n{machine_line(describe_machine(options.sizes, before))}\n")
 
 
 def measure(host: Any, sizes: Sizes, sides: list[int]) -> Any:
@@ -87,7 +88,8 @@ def measure(host: Any, sizes: Sizes, sides: list[int]) -> Any:
 def _watching(host: Any, models: StepModels, model: Any, side: int) -> float:
     """The time inside what watching adds, over the rest of the run."""
     watched = host.node_classes["RelationWatch"].execute(model)[0]
-    patches, shares, clock = host.module("nodes.model_patch"), host.module("relation_core.watching.shares"), [0.0]
+    forward = host.module("nodes.watch").WatchedForward
+    recorder, clock = host.module("relation_core.watching.shares").ShareRecorder, [0.0]
 
     def timed(call: Any) -> Any:
         def run(*arguments: Any, **named: Any) -> Any:
@@ -98,12 +100,12 @@ def _watching(host: Any, models: StepModels, model: Any, side: int) -> float:
 
         return run
 
-    note, add = patches.note_given, shares.ShareRecorder.add
-    patches.note_given, shares.ShareRecorder.add = timed(note), timed(add)
+    note, add = forward.note, recorder.add
+    forward.note, recorder.add = timed(note), timed(add)
     try:
         run, _ = models.sample(watched, side, "euler", relation_sigmas(WATCHED_STEPS, (side // 16) ** 2))
     finally:
-        patches.note_given, shares.ShareRecorder.add = note, add
+        forward.note, recorder.add = note, add
     return clock[0] / (run.seconds - clock[0])
 
 

@@ -6,8 +6,7 @@ Axes: B rows of the batch. A grid is rows and columns of tokens.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from ..relation_core.errors import ModelMismatchError
 from ..relation_core.flux.positions import Grid, Window
 from .crops import token_shares
+from .held_context import holding
 from .model_check import check_whole
 from .source_conditioning import Prompts
 
@@ -89,14 +89,9 @@ def plan_forward(
     )
 
 
-@contextmanager
-def running(key: str, plan: ForwardPlan) -> Generator[None, None, None]:
+def running(key: str, plan: ForwardPlan) -> AbstractContextManager[None]:
     """Let :func:`plan_of` find a plan while its forward runs."""
-    token = _PLANS.set({**_PLANS.get(), key: plan})
-    try:
-        yield
-    finally:
-        _PLANS.reset(token)
+    return holding(_PLANS, {**_PLANS.get(), key: plan})
 
 
 def plan_of(key: str) -> ForwardPlan:

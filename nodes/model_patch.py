@@ -44,7 +44,7 @@ from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
 from .source_conditioning import Prompts, prepare_entries, read_placed_prompts
 from .source_reuse import computed, refresh_where_changed
-from .watch import note_given, note_plan
+from .watch import watched_forwards
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,8 @@ class PositionsPatch:
     def __call__(self, args: dict[str, Any]) -> dict[str, Any]:
         """Change the ids of all sources."""
         plan = plan_of(self.key)
-        note_plan(plan)
+        for forward in watched_forwards():
+            forward.plan = plan
         refresh_where_changed((self.key, plan.active))
         ids = args["img_ids"].clone()  # (B, image tokens, axes)
         for sources in plan.sources:
@@ -275,14 +276,15 @@ class OutputPatch:
             for rows, result in zip(plan.positive, results, strict=True):  # (B, L, H * d)
                 result[:, text - first :] *= computed(plan.mask[rows] if plan.mask.shape[0] > 1 else plan.mask)
         target = slice(text, text + plan.target[0] * plan.target[1])
-        note_given(
-            self.key,
-            (kind, extra_options["block_index"]),
-            [attn[rows, target] for rows in plan.positive],
-            [result[:, target.start - first : target.stop - first] for result in results],
-            self.strengths[kind],
-            plan,
-        )
+        for forward in watched_forwards():
+            forward.note(
+                self.key,
+                (kind, extra_options["block_index"]),
+                [attn[rows, target] for rows in plan.positive],
+                [result[:, target.start - first : target.stop - first] for result in results],
+                self.strengths[kind],
+                plan,
+            )
         for rows, result in zip(plan.positive, results, strict=True):
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn

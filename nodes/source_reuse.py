@@ -34,6 +34,7 @@ from ..relation_core.flux.source_reuse import (
     source_tokens,
 )
 from .capture import refuse_capture
+from .held_context import holding
 from .model_check import flux_sizes
 from .source_conditioning import Prompts, read_prompts
 
@@ -158,11 +159,8 @@ def _apply_model(
     places, window = options.get("cond_or_uncond", [0]), options.get("context_window")
     entries = tuple(options.get("uuids") or range(len(places)))
     forward = _Forward(run, entries, (tuple(x.shape), x.device, None if window is None else repr(window)))
-    token = _FORWARD.set(forward)
-    try:
+    with holding(_FORWARD, forward):
         result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-    finally:
-        _FORWARD.reset(token)
     if not run.reached:
         raise _unreached(executor.class_obj)
     params = executor.class_obj.model_config.unet_config

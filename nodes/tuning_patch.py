@@ -29,6 +29,7 @@ from ..relation_core.flux.attention import torch_attention
 from ..relation_core.tuning.attended import Attended
 from .forward_plan import plan_of
 from .frozen_weights import FrozenWeights
+from .held_context import holding
 from .model_check import flux_sizes
 from .model_patch import ModelWrapper, OutputPatch, PositionsPatch, attend
 from .recomputed import recomputed
@@ -74,11 +75,8 @@ class LearningCall:
 def attending_to(attended: Attended | None) -> Generator[LearningCall]:
     """Set what the blocks attend to in the calls of the model in this block."""
     call = LearningCall(attended)
-    token = _CALL.set(call)
-    try:
+    with holding(_CALL, call):
         yield call
-    finally:
-        _CALL.reset(token)
 
 
 _CALL: ContextVar[LearningCall] = ContextVar("relation_adapter_learning")

@@ -25,6 +25,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from ..relation_core.errors import ExemplarError
 from ..relation_core.watching.shares import Block, Placed, ShareRecorder, WatchedRun, token_shares
 from .forward_plan import ForwardPlan
+from .held_context import holding
 from .model_check import flux_sizes
 
 _KEPT = 64
@@ -81,38 +82,17 @@ def watch_model(model: Any) -> Watch:
     return watch
 
 
-def note_plan(plan: ForwardPlan) -> None:
-    """Say that a relation is on the model whose forward runs; ``post_input`` patches call this."""
-    for forward in _FORWARDS.get():
-        forward.plan = plan
-
-
-@torch.no_grad()
-def note_given(
-    key: str,
-    block: Block,
-    own: Sequence[torch.Tensor],
-    given: Sequence[torch.Tensor],
-    strength: float,
-    plan: ForwardPlan,
-) -> None:
-    """Say what a relation is about to add to a block's attention; nothing is changed.
-
-    Args:
-        key: of the relation's patch.
-        block: its kind and number.
-        own: (B, target tokens, H * d) for every slice of ``plan.positive``: the block's attention so far.
-        given: likewise, what the relation adds, ``strength`` times.
-        strength: of the relation in this kind of block.
-        plan: the running forward's.
-    """
-    for forward in _FORWARDS.get():
-        forward.note(key, block, own, given, strength, plan)
+def watched_forwards() -> tuple[WatchedForward, ...]:
+    """The running forward, once for every watch on the model; most models have none."""
+    return _FORWARDS.get()
 
 
 @dataclass
-class _Forward:
-    """One call of the model."""
+class WatchedForward:
+    """One call of a watched model.
+
+    ``post_input`` patches of relations set its plan, and their output patches call :meth:`note`.
+    """
 
     plan: ForwardPlan | None = None
     """None as long as no relation was found on the model."""
@@ -125,6 +105,7 @@ class _Forward:
     given: dict[str, tuple[Sequence[torch.Tensor], float]] = field(default_factory=dict)
     """What every relation so far adds to it, and how many times, by the key of its patch."""
 
+    @torch.no_grad()
     def note(
         self,
         key: str,
@@ -134,7 +115,18 @@ class _Forward:
         strength: float,
         plan: ForwardPlan,
     ) -> None:
-        """Take what one relation adds; further ones in the same block count together with it."""
+        """Take what one relation is about to add to a block's attention; nothing is changed.
+
+        Further relations in the same block count together with it.
+
+        Args:
+            key: of the relation's patch.
+            block: its kind and number.
+            own: (B, target tokens, H * d) for every slice of ``plan.positive``: the block's attention so far.
+            given: likewise, what the relation adds, ``strength`` times.
+            strength: of the relation in this kind of block.
+            plan: the running forward's.
+        """
         if block != self.block or key in self.given:  # the next block, or the same one computed anew
             self.block, self.own, self.given = block, [_norms(one) for one in own], {}
         self.given[key] = given, strength
@@ -195,12 +187,9 @@ class _ModelWrapper:
         recorder: ShareRecorder | None = options.pop(self.key, None)  # None if the model is called outside of a run
         if recorder is None:
             return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        forward = _Forward()
-        token = _FORWARDS.set((*_FORWARDS.get(), forward))
-        try:
+        forward = WatchedForward()
+        with holding(_FORWARDS, (*_FORWARDS.get(), forward)):
             result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        finally:
-            _FORWARDS.reset(token)
         if forward.plan is None:
             recorder.pass_over(float(t[0]))
         else:
@@ -213,5 +202,5 @@ def _norms(tokens: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(tokens, dim=-1, dtype=torch.float32)
 
 
-_FORWARDS: ContextVar[tuple[_Forward, ...]] = ContextVar("relation_adapter_watched", default=())
+_FORWARDS: ContextVar[tuple[WatchedForward, ...]] = ContextVar("relation_adapter_watched", default=())
 """The running forward, once for every watch on the model."""

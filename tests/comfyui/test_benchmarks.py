@@ -77,7 +77,7 @@ def test_whole_edits_are_set_beside_each_other(benchmarks: ModuleType, host: Hos
     assert [line.split(" | ")[1] for line in lines[2:5]] == list(whole.WAYS)
     assert float(lines[2].split(" | ")[3]) == 1.0
     assert float(lines[-1].split(" | ")[1].removesuffix(" % |")) > 0
-    assert host.module("nodes.model_patch").note_given.__name__ == "note_given"
+    assert host.module("nodes.watch").WatchedForward.note.__name__ == "note"
 
 
 def test_a_bound_that_is_not_kept_is_told(benchmarks: ModuleType) -> None:
