@@ -7,6 +7,7 @@ import importlib
 import itertools
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,25 @@ from .graph import Graph, Node
 PROBES = Path(__file__).resolve().parent / "probe_nodes"
 
 
+class PackNotLoadedError(Exception):
+    """ComfyUI runs, but without the pack's nodes."""
+
+
 class GraphError(Exception):
     """A graph was refused, or a node in it failed."""
+
+
+def require_loaded(node_classes: Mapping[str, Any]) -> None:
+    """Raise PackNotLoadedError unless ComfyUI took in the pack and the tests' own nodes.
+
+    ComfyUI goes on without a pack that fails to import, and says why in its log.
+    """
+    missing = [name for name in ("ApplyRelationAdapter", "ProbeValue") if name not in node_classes]
+    if missing:
+        raise PackNotLoadedError(
+            f"ComfyUI started without {' and '.join(missing)}: importing the pack failed. "
+            "ComfyUI's log above names the error; mend it and try again."
+        )
 
 
 class Host:
@@ -53,6 +71,7 @@ class Host:
         )
         self._ids = itertools.count()
         self.node_classes: dict[str, Any] = nodes.NODE_CLASS_MAPPINGS
+        require_loaded(self.node_classes)
         self.store: dict[str, Any] = sys.modules[nodes.NODE_CLASS_MAPPINGS["ProbeValue"].__module__].STORE
 
     def module(self, name: str) -> Any:

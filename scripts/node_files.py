@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_host.find import PACK
-from comfyui_host.host import Host
+from comfyui_host.host import Host, PackNotLoadedError
 from comfyui_host.object_info import info_of, inputs_of, our_nodes
 from relation_core.weights.atomic import write_whole
 
@@ -42,7 +42,11 @@ def main(arguments: list[str], root: Path = PACK) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as folder:
-        host = Host(options.comfyui.expanduser().resolve(), Path(folder) / "base")
+        try:
+            host = Host(options.comfyui.expanduser().resolve(), Path(folder) / "base")
+        except PackNotLoadedError as error:
+            logger.error("%s", error)
+            return 1
         return update(host, root, options.check)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from comfyui_host.find import PACK
-from comfyui_host.host import Host
+from comfyui_host.host import Host, PackNotLoadedError, require_loaded
 from scripts.node_files import LOCALES, REQUIRED, update
 
 ENGLISH = LOCALES / "en" / "nodeDefs.json"
@@ -102,3 +102,10 @@ def test_a_new_node_gets_its_pages_and_its_required_inputs(host: Host, pack: Pat
     assert "- `steps`: Sampling steps; the authors use 24." in english
     assert f"(images/{NODE}.jpg)" in english and "- `sigmas`: " in english
     assert "- `steps`\uff08步数\uff09\uff1a" in chinese and "- `sigmas`\uff08" in chinese
+
+
+def test_a_pack_that_comfyui_could_not_import_is_named(host: Host) -> None:
+    require_loaded(host.node_classes)
+    broken = {name: node for name, node in host.node_classes.items() if name != "ApplyRelationAdapter"}
+    with pytest.raises(PackNotLoadedError, match=r"without ApplyRelationAdapter: importing the pack failed.*log above"):
+        require_loaded(broken)
