@@ -15,7 +15,7 @@ from relation_core.files.json_file import read_json
 from relation_core.weights.atomic import write_whole
 
 _LOG = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 """Increased when the same picture gives other halves, so that old records are not reused."""
 
 

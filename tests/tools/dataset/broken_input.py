@@ -196,7 +196,7 @@ def _damaged_pngs(folder: Path) -> list[tuple[str, str]]:
 
 def _unsuitable_pictures(folder: Path) -> list[tuple[str, str]]:
     names: list[tuple[str, str]] = []
-    for width, height in ((1, 1), (1, 64), (2, 64), (15, 64), (64, 1), (64, 7), (7, 7)):
+    for width, height in ((1, 1), (1, 64), (2, 64), (15, 15), (64, 1), (64, 7), (7, 7)):
         name = f"tiny_{width}x{height}.png"
         Image.new("RGB", (width, height), (width, height, 9)).save(folder / name)
         names.append((name, f"{width}x{height}"))
