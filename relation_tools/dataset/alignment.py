@@ -33,5 +33,5 @@ def _differences(picture: Image.Image) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    norm = np.linalg.norm(first) * np.linalg.norm(second)
-    return abs(float((first * second).sum() / norm)) if norm else 0.0
+    norm = float(np.sqrt((first * first).sum() * (second * second).sum()))
+    return abs(float((first * second).sum())) / norm if norm else 0.0

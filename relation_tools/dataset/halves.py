@@ -27,11 +27,10 @@ def split_halves(picture: Image.Image) -> Halves:
     width, height = picture.size
     if min(width, height) < SMALLEST or max(width, height) < 2 * SMALLEST:
         raise ExemplarError(f"it is {width}x{height} pixels; expected at least {2 * SMALLEST}x{SMALLEST}")
-    ways = {
-        Arrangement.BESIDE: _cut_or_error(picture, Words("columns", "wide")),
-        Arrangement.STACKED: _cut_or_error(_turned(picture), Words("rows", "high")),
-    }
-    way = decide_arrangement(picture.size, *(_resemblance(cut) for cut in ways.values()), _separated(ways))
+    beside = _cut_or_error(picture, Words("columns", "wide"))
+    stacked = _cut_or_error(_turned(picture), Words("rows", "high"))
+    ways = {Arrangement.BESIDE: beside, Arrangement.STACKED: stacked}
+    way = decide_arrangement(picture.size, _resemblance(beside), _resemblance(stacked), _separated(ways))
     cut = ways[way]
     if isinstance(cut, ExemplarError):
         raise cut

@@ -139,7 +139,7 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
             parts = _read(lora, name, stored)
             targets = [weights[f"{rows.weight}.weight"][rows.start : rows.stop] for rows in known[name]]
             before = torch.cat([target.float() for target in targets])
-            change = _changed(before, parts, _scale(lora, name, parts)).sub_(before).mul_(strength)
+            change = _changed(before, parts, lora_scale(lora, name, parts)).sub_(before).mul_(strength)
             start = 0
             for target in targets:
                 target.copy_(target.float() + change[start : start + len(target)])
@@ -169,7 +169,12 @@ def _fits(parts: Mapping[str, StoredTensor], place: Place | None, weights: Mappi
     return (up.shape[0], down.shape[1]) == (height, width)
 
 
-def _scale(lora: LoraFile, name: str, parts: Mapping[str, torch.Tensor]) -> float:
+def lora_scale(lora: LoraFile, name: str, parts: Mapping[str, torch.Tensor]) -> float:
+    """Find the factor of a matrix's ``up @ down``: its alpha, from the file or its metadata, over its rank.
+
+    Raises:
+        CheckpointError: the alpha is no finite number.
+    """
     rank = parts["down"].shape[0]
     if "alpha" in parts:
         scale = float(parts["alpha"].float().reshape(-1)[0]) / rank

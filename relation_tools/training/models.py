@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
-from peft import LoraConfig
 from torch import nn
 
 from relation_core.adapter.adapter import open_adapter
@@ -18,16 +17,15 @@ from relation_core.weights.checkpoint import read_checkpoint
 
 from ..diffusers_host.attention import add_relation_attention
 from ..diffusers_host.autoencoder import Autoencoder, decode, encode, load_autoencoder
+from ..diffusers_host.lora_file import fuse_lora, read_lora
 from ..diffusers_host.transformer_file import load_transformer
 from ..diffusers_host.vision_model import load_vision_model
 from ..fingerprints import contents_fingerprint
 from .adapter_module import AdapterModule
 from .flow import RelationFlow
+from .lora import add_lora
 from .settings import NewTransformer, RunSettings
 from .thin_autoencoder import ThinAutoencoder, thin_autoencoder
-
-LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj"]
-"""The LoRA's targets: the attention projections, as in the authors' LoRA."""
 
 
 def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
@@ -63,7 +61,9 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     if models.adapter is not None:
         adapter.load(open_adapter(models.adapter))
     if training.trained == "adapter and lora":
-        _add_lora(transformer, training.lora_rank)
+        add_lora(transformer, training.lora_rank, models.lora)
+    elif models.lora is not None:
+        fuse_lora(transformer, read_lora(models.lora), 1.0)
     add_relation_attention(transformer)
     return RelationFlow(transformer, adapter, training.guidance)
 
@@ -92,15 +92,6 @@ def new_transformer(sizes: NewTransformer) -> FluxTransformer2DModel:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
     return transformer
-
-
-def _add_lora(transformer: Any, rank: int) -> None:
-    transformer.add_adapter(
-        LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=LORA_LAYERS)
-    )
-    for parameter in transformer.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
 
 
 @dataclass

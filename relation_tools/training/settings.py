@@ -89,6 +89,8 @@ class ModelSettings:
     new_transformer: NewTransformer | None = None
     adapter: File | None = None
     """An adapter's file to start from; without it, its weights are random."""
+    lora: File | None = None
+    """A LoRA to go on from; where the adapter alone is trained, it is a part of the frozen transformer."""
     text: File | None = None
     """A folder with FLUX.1's text encoders and tokenizers in diffusers' layout. Without it, all text is zeros."""
     text_tokens: Count = 512
@@ -180,3 +182,10 @@ class RunSettings:
     seed: Seed = 0
     device: Literal["", "cpu"] = ""
     """``cpu`` to train on the processor; empty for what accelerate chooses."""
+
+    def __post_init__(self) -> None:
+        if self.models.lora is not None and self.training.trained == "everything":
+            raise SettingsError(
+                "models.lora is given, and training.trained is 'everything'; expected 'adapter and lora' to go on from "
+                "the LoRA, or 'adapter' to train on top of it. To train every weight, merge the LoRA into the model."
+            )

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from flow_inputs import inputs
+from safetensors.torch import load_file, save_file
 from small_run import SmallRun
 
 from relation_core.adapter.adapter import open_adapter
+from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.progress import Silent
 from relation_core.samples.samples import read_samples
 from relation_tools.diffusers_host.models import ModelFiles
 from relation_tools.training.accuracy import make_questions
+from relation_tools.training.export import ADAPTER, LORA
 from relation_tools.training.flow_sampling import edit_with
 from relation_tools.training.measuring import load_flow
+from relation_tools.training.models import build_flow
 from relation_tools.training.picture_cache import PictureCache, open_cache
+from relation_tools.training.settings import RunSettings
 from relation_tools.training.trainer import Trainer
 from tests.command_line import run
 
@@ -93,6 +100,69 @@ def test_files_are_known_for_what_they_are(whole: Trainer, tuned: Trainer) -> No
     assert {name.split(".")[0] for name in layers} == {"transformer"}
     assert layers["transformer.transformer_blocks.0.attn.to_q.lora_A.weight"].shape == (3, 128)
     assert (whole.settings.output / "exported" / "transformer.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_lora_has_the_layers_of_the_authors(tuned: Trainer) -> None:
+    layers = load_file(tuned.settings.output / "exported" / "lora.safetensors")
+    ends = {name.split(".attn.")[1].rsplit(".lora_", 1)[0] for name in layers}
+    assert ends == {"to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"}
+
+
+def rewritten(lora: Path, to: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    tensors = load_file(lora)
+    change(tensors)
+    save_file(tensors, to)
+    return to
+
+
+def halved_with_alpha(tensors: dict[str, torch.Tensor]) -> None:
+    """The same LoRA, half of it in an alpha, with a kohya's plain names."""
+    for name in list(tensors):
+        if name.endswith(".lora_A.weight"):
+            tensors[name.replace(".lora_A.weight", ".alpha")] = torch.tensor(6.0)  # twice the rank
+            tensors[name] /= 2
+
+
+def starts_from(tuned: Trainer, lora: Path, output: Path, **training: Any) -> RunSettings:
+    models = replace(tuned.settings.models, adapter=tuned.settings.output / "exported" / ADAPTER, lora=lora)
+    settings = replace(tuned.settings, output=output, models=models)
+    return replace(settings, training=replace(settings.training, **training))
+
+
+@pytest.mark.parametrize("layout", ["own", "alpha"])
+@pytest.mark.parametrize("trained", ["adapter and lora", "adapter"])
+def test_training_goes_on_from_a_lora(tuned: Trainer, tmp_path: Path, layout: str, trained: str) -> None:
+    lora = tuned.settings.output / "exported" / LORA
+    if layout == "alpha":
+        lora = rewritten(lora, tmp_path / "alpha.safetensors", halved_with_alpha)
+    flow = build_flow(starts_from(tuned, lora, tmp_path / "run", trained=trained), tuned.encoders.vision_dim)
+    given = inputs(flow)
+    with tuned.average.applied():
+        expected = tuned.flow(**given)
+    torch.testing.assert_close(flow(**given), expected, rtol=0, atol=1e-6)
+    plain = build_flow(replace(tuned.settings, output=tmp_path / "plain"), tuned.encoders.vision_dim)
+    assert (plain(**given) - expected).abs() > 1e-4
+    trained_names = [name for name, weight in flow.transformer.named_parameters() if weight.requires_grad]
+    assert all(".lora_" in name for name in trained_names) and bool(trained_names) == (trained != "adapter")
+
+
+def test_a_lora_that_cannot_be_gone_on_from_is_refused(tuned: Trainer, tmp_path: Path) -> None:
+    lora = tuned.settings.output / "exported" / LORA
+    with pytest.raises(ModelMismatchError, match=r"has rank 3 for .*expected .*, 5\. Set training.lora_rank = 3"):
+        build_flow(starts_from(tuned, lora, tmp_path / "run", lora_rank=5), 16)
+
+    def dora(tensors: dict[str, torch.Tensor]) -> None:
+        name = "transformer.transformer_blocks.0.attn.to_q"
+        tensors[f"{name}.lora_magnitude_vector"] = torch.ones(128)
+
+    with pytest.raises(ModelMismatchError, match=r"cannot be trained further: 1 of its \d+ matrices"):
+        build_flow(starts_from(tuned, rewritten(lora, tmp_path / "dora.safetensors", dora), tmp_path / "run"), 16)
+
+    def broken(tensors: dict[str, torch.Tensor]) -> None:
+        next(iter(tensors.values()))[0, 0] = float("nan")
+
+    with pytest.raises(CheckpointError, match="not a finite number"):
+        build_flow(starts_from(tuned, rewritten(lora, tmp_path / "nan.safetensors", broken), tmp_path / "run"), 16)
 
 
 def test_the_averages_are_exported(whole: Trainer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from flow_inputs import inputs
 from small_run import SmallRun
 
 from relation_core.randomness import generator_of
@@ -18,25 +19,6 @@ from relation_tools.training.settings import AdapterSettings, NewTransformer, Ru
 
 def settings_of(small_run: SmallRun, **training: Any) -> RunSettings:
     return small_run.into(small_run.folder / "unused", **training)
-
-
-def inputs(flow: RelationFlow, batch: int = 2, side: int = 4) -> dict[str, torch.Tensor]:
-    generator = generator_of(7)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator)
-
-    config = flow.transformer.config
-    latent = (batch, 16, side, side)
-    return {
-        "pooled": normal(batch, 2, flow.adapter.config.vision_dim),
-        "source": normal(*latent),
-        "target": normal(*latent),
-        "noise": normal(*latent),
-        "times": torch.rand(batch, generator=generator),
-        "text": torch.zeros(batch, 1, config["joint_attention_dim"]),
-        "pooled_text": torch.zeros(batch, config["pooled_projection_dim"]),
-    }
 
 
 def shaken(flow: RelationFlow) -> RelationFlow:
@@ -64,7 +46,7 @@ def test_gradients_reach_what_is_trained_and_nothing_else(
     in_transformer = {name for name in names if name.startswith("transformer.")}
     if trained == "adapter and lora":
         assert in_transformer and all(".lora_A." in name or ".lora_B." in name for name in in_transformer)
-        assert len(in_transformer) == 2 * (7 + 3)
+        assert len(in_transformer) == 2 * (6 + 3)
     flow(**inputs(flow)).backward()
     reached = {name for name, parameter in flow.named_parameters() if parameter.grad is not None}
     assert reached == names

@@ -67,7 +67,7 @@ def test_the_shipped_example_is_valid() -> None:
         (("output", "outptu"), r"unknown setting 'outptu'\. Did you mean 'output'\? Known there: adapter, data"),
         (
             ("[models]", "[models]\nsteps = 3"),
-            r"unknown setting 'models\.steps'\. Known there: adapter, new_transformer",
+            r"unknown setting 'models\.steps'\. Known there: adapter, lora, new_transformer",
         ),
         (('output = "out"', ""), r"lacks the setting 'output'"),
         (('"train.jsonl"', "3"), r"'data\.train' in .* is 3; expected a path"),
@@ -82,6 +82,10 @@ def test_the_shipped_example_is_valid() -> None:
             r"'device' in .* is 'cuda:1'; expected '' or 'cpu'",
         ),
         (("[models]", "[models"), r"Cannot read the settings .*Expected a TOML file"),
+        (
+            ("[models]", '[training]\ntrained = "everything"\n[models]\nlora = "lora.safetensors"'),
+            r"models\.lora is given, and training\.trained is 'everything'; expected .*merge the LoRA into the model",
+        ),
         (('transformer = "flux1-dev.safetensors"', ""), r"give one: a Flux to start from, or the sizes"),
     ],
 )

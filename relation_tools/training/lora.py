@@ -1,0 +1,78 @@
+"""The LoRA that is trained beside an adapter, from random weights or from a file's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+
+from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.weights.kinds import shortened
+
+from ..diffusers_host.lora_file import LoraFile, lora_scale, read_lora
+from ..diffusers_host.lora_names import places
+
+LORA_LAYERS = ["to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"]
+"""The projections to queries, keys and values. The authors' file has 717 MB: rank 128 in float32 on just these."""
+
+
+def add_lora(transformer: Any, rank: int, start: Path | None) -> None:
+    """Put a LoRA on a frozen transformer; its weights are trained, in float32.
+
+    Args:
+        transformer: a ``FluxTransformer2DModel``.
+        rank: of every matrix.
+        start: a file to go on from, which also says what layers there are; random weights on :data:`LORA_LAYERS`
+            without it.
+
+    Raises:
+        CheckpointError: the file is no plain LoRA.
+        ModelMismatchError: it has another rank, or is for another transformer.
+    """
+    weights = {} if start is None else _read(read_lora(start), transformer, rank)
+    config = LoraConfig(
+        r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(weights) or LORA_LAYERS
+    )
+    transformer.add_adapter(config)
+    for parameter in transformer.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    for name, (down, up) in weights.items():
+        layer = transformer.get_submodule(name)
+        with torch.no_grad():
+            layer.lora_A["default"].weight.copy_(down)
+            layer.lora_B["default"].weight.copy_(up)
+
+
+def _read(lora: LoraFile, transformer: Any, rank: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Read the pairs of matrices by the layers' names in the transformer, the scale in the second."""
+    known, sizes = places(transformer), transformer.state_dict()
+    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    unplaced: list[str] = []
+    for name, stored in lora.modules.items():
+        place = known.get(name, ())
+        if len(place) != 1 or not stored.keys() <= {"down", "up", "alpha"}:
+            unplaced.append(name)
+            continue
+        parts = {part: tensor.read().float() for part, tensor in stored.items()}
+        down, up = parts["down"], parts["up"]
+        if down.shape[0] != rank:
+            raise ModelMismatchError(
+                f"{lora.path} has rank {down.shape[0]} for {name}; expected that of training.lora_rank, {rank}. Set "
+                f"training.lora_rank = {down.shape[0]}, or start from another LoRA."
+            )
+        if sizes[f"{place[0].weight}.weight"].shape != (up.shape[0], down.shape[1]):
+            unplaced.append(name)
+            continue
+        if not all(tensor.isfinite().all() for tensor in parts.values()):
+            raise CheckpointError(f"{lora.path} has a value in {name} that is not a finite number. Download it again.")
+        found[place[0].weight] = down, up * lora_scale(lora, name, parts)
+    if unplaced:
+        raise ModelMismatchError(
+            f"{lora.path} cannot be trained further: {len(unplaced)} of its {len(lora.modules)} matrices, such as "
+            f"{shortened(unplaced, 2)}, have no layer of their own in this transformer, or are DoRA's; expected a "
+            "plain LoRA for this FLUX.1 in diffusers' layout, as this trainer exports and the authors released."
+        )
+    return found
