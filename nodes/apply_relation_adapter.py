@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..relation_core.errors import ExemplarError
+from ..relation_core.pictures.tensors import check_mask
 from ..relation_core.relation.relation import Relation
 from ..relation_core.settings.bounds import STRENGTH
 from .checked_numbers import numbers_checked
@@ -82,10 +82,8 @@ class ApplyRelationAdapter(io.ComfyNode):
     ) -> io.NodeOutput:
         """Check that the two fit, then patch a clone."""
         check_model(model, relation.config)
-        if mask is not None and not bool(mask.isfinite().all()):
-            raise ExemplarError(
-                "The mask has NaN or infinite values; expected values from 0 to 1. Check the node that makes it."
-            )
+        if mask is not None:
+            check_mask(mask)
         patched = model.clone()
         present = relation.present()
         double, single = strength * double_strength, strength * single_strength

@@ -42,6 +42,7 @@ from .capture import refuse_capture
 from .forward_plan import ForwardPlan, plan_forward, plan_of, running
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
+from .run_check import check_run
 from .source_conditioning import Prompts, prepare_entries, read_placed_prompts
 from .source_reuse import computed, refresh_where_changed
 from .watch import watched_forwards
@@ -90,7 +91,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _GuiderWrapper:
-    """Checks that the latents match the sources and masks."""
+    """Checks that the run can be sampled, and that its latents match the sources and masks."""
 
     masks: int
 
@@ -107,6 +108,7 @@ class _GuiderWrapper:
         seed: int | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
+        check_run(executor.class_obj, latent_image, noise, denoise_mask)
         check_batches(executor.class_obj.conds, self.masks, latent_image, noise, seed)
         return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
 

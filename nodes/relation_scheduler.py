@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..relation_core.flux.schedule import relation_sigmas
 from ..relation_core.settings.bounds import SAMPLING_STEPS
 from .checked_numbers import numbers_checked
+from .run_check import check_latent_axes
 from .sockets import CATEGORY
 
 
@@ -52,5 +53,6 @@ class RelationScheduler(io.ComfyNode):
     @numbers_checked
     def execute(cls, steps: int, latent: dict[str, Any], denoise: float) -> io.NodeOutput:
         """Compute the schedule."""
+        check_latent_axes(latent["samples"])
         rows, columns = ((side + 1) // 2 for side in latent["samples"].shape[-2:])
         return io.NodeOutput(relation_sigmas(steps, rows * columns, denoise))

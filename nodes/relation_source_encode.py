@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.flux.source import check_latent, resize_source, source_size
+from ..relation_core.pictures.tensors import check_pictures
 from ..relation_core.settings.bounds import LONG_SIDE, SOURCE_SCALE
 from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
@@ -70,7 +71,7 @@ class RelationSourceEncode(io.ComfyNode):
         cls, conditioning: list[Any], vae: Any, image: torch.Tensor, long_side: int, source_scale: float = 1.0
     ) -> io.NodeOutput:
         """Encode the source, and a smaller copy if requested."""
-        height, width = image.shape[1:3]
+        height, width = check_pictures(image).shape[1:3]
         full = source_size(width, height, long_side)
         small = source_size(width, height, long_side, source_scale)
         latent = vae.encode(resize_source(image, full))

@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.errors import ExemplarError
+from ..relation_core.pictures.tensors import check_pictures
 from .sockets import CATEGORY
 
 
@@ -39,7 +40,7 @@ class SplitImagePair(io.ComfyNode):
     @classmethod
     def execute(cls, image: torch.Tensor) -> io.NodeOutput:
         """Cut the picture."""
-        half = image.shape[2] // 2
+        half = check_pictures(image).shape[2] // 2
         if half == 0:
             raise ExemplarError(
                 f"The picture is {image.shape[2]} pixel wide; expected two halves side by side. Choose another picture."

@@ -19,6 +19,7 @@ from ..relation_core.tuning.flow import LatentPair
 from ..relation_core.tuning.settings import TuningError
 from .frozen_weights import FrozenWeights
 from .model_check import flux_sizes, unreached
+from .run_check import check_prompts
 from .tuning_memory import learning_bytes
 from .tuning_patch import attending_to, register_learning
 
@@ -75,12 +76,14 @@ def learning_model(model: Any, conditioning: list[Any], pairs: list[LatentPair],
 
     Raises:
         TuningError: the conditioning is more than one plain prompt.
+        SamplingInputError: the prompt is not FLUX.1's.
     """
     _check_conditioning(conditioning)
     patched = model.clone()
     frozen = FrozenWeights()
     register_learning(patched, frozen)
     conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
+    check_prompts(conds, flux_sizes(model))
     options = comfy.model_patcher.create_model_options_clone(patched.model_options)
     comfy.sampler_helpers.prepare_model_patcher(patched, conds, options)
     text = conditioning[0][0].shape[1]

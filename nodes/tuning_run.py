@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from ..relation_core.adapter.adapter import RelationAdapter
-from ..relation_core.pictures.tensors import to_pil
+from ..relation_core.pictures.tensors import preview_pil
 from ..relation_core.randomness import generator_of
 from ..relation_core.relation.relation import Relation
 from ..relation_core.tuning.flow import LatentPair, draw_edit
@@ -79,4 +79,4 @@ def _preview(predict: HostPredict, learner: Learner, vae: Any, pair: LatentPair,
     latent = draw_edit(predict, source, noise, _PREVIEW_STEPS, learner.attended())
     picture = vae.decode(predict.patcher.model.process_latent_out(latent))
     predict.load()  # the autoencoder may have displaced it
-    return to_pil(picture)[0]
+    return preview_pil(picture)[0]

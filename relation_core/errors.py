@@ -47,6 +47,10 @@ class ModelMismatchError(RelationAdapterError):
     """The model and the relation do not fit each other."""
 
 
+class SamplingInputError(RelationAdapterError):
+    """A latent or a prompt that is to be sampled is not FLUX.1's."""
+
+
 class BatchMismatchError(RelationAdapterError):
     """A batch of source pictures does not match the latents that are sampled."""
 

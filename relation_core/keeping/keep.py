@@ -8,7 +8,7 @@ import torch
 
 from ..errors import ExemplarError
 from ..flux.source import resize_source
-from ..pictures.tensors import flatten_alpha
+from ..pictures.tensors import check_pictures, flatten_alpha
 from .cells import Cells, compare_cells
 from .drift import centres
 from .reduced import reduce, strips
@@ -46,6 +46,7 @@ def keep_unedited(
     Raises:
         ExemplarError: the batches differ in length and neither is 1, or they hold no pictures.
     """
+    source, result = check_pictures(source), check_pictures(result)
     count = max(len(source), len(result))
     if {len(source), len(result)} - {1, count}:
         raise ExemplarError(

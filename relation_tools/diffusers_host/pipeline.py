@@ -15,7 +15,7 @@ from relation_core.flux.empty_prompt import empty_prompt
 from relation_core.flux.schedule import level_at, relation_sigmas
 from relation_core.flux.solvers import solver_called
 from relation_core.flux.source import resize_source, source_size
-from relation_core.pictures.tensors import from_pil, to_pil
+from relation_core.pictures.tensors import from_pil, preview_pil, to_pil
 from relation_core.progress import Progress
 from relation_core.relation.limits import check_weight
 from relation_core.relation.pairs import Pair, encode_pairs
@@ -119,8 +119,8 @@ class RelationPipeline:
 
     @torch.no_grad()
     def pictures(self, latents: torch.Tensor) -> list[Image.Image]:
-        """Decode latents (B, 16, rows, columns)."""
-        return to_pil(decode(self._flux.vae, latents.to(self._device)))
+        """Decode latents (B, 16, rows, columns), to look at."""
+        return preview_pil(decode(self._flux.vae, latents.to(self._device)))
 
     def predict(self, prompt: Prompt, guidance: float) -> Predict:
         """Return the transformer for learning: frozen and, if it is large, with gradient checkpointing by block."""

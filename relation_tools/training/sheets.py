@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
-from relation_core.pictures.tensors import to_pil
+from relation_core.pictures.tensors import preview_pil
 
 from .accuracy import Edit, Question
 from .picture_cache import PictureCache
@@ -28,5 +28,5 @@ def draw_results(questions: Sequence[Question], cache: PictureCache, edit: Edit)
     for question in questions:
         result = edit([question], cache.latents(np.array([question.source])))
         before, after, source, target = map(cache.picture, (*question.exemplar, question.source, question.target))
-        rows.append((question.task, (before, after, source, to_pil(result)[0], target)))
+        rows.append((question.task, (before, after, source, preview_pil(result)[0], target)))
     return sample_sheet(rows)

@@ -22,6 +22,8 @@ from comfyui_host.host import GraphError, Host
         ({"relation": "other"}, "The relation to start from was made with the adapter"),
         ({"conditioning": "two"}, "not a plain prompt: it has 2 entries"),
         ({"conditioning": "source"}, "not a plain prompt: it has reference_latents"),
+        ({"conditioning": "foreign"}, r"has text of the shape \(1, 77, 768\); this Flux expects"),
+        ({"conditioning": "nothing"}, "not a plain prompt: it has 0 entries"),
         ({"model": "chroma"}, "RelationAdapter works on FLUX.1 only"),
         ({"model": "wide"}, "do not fit|does not fit|expected"),
     ],
@@ -40,6 +42,8 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
             "ConditioningCombine", conditioning_1=tuning.prompt, conditioning_2=tuning.prompt
         ),
         "source": lambda: tuning.source[0],
+        "foreign": lambda: tuning.value([[torch.rand(1, 77, 768), {"pooled_output": torch.rand(1, 768)}]]),
+        "nothing": lambda: tuning.value([]),
         "chroma": lambda: foreign_model(tuning),
         "wide": lambda: tuning.model("one_head/transformer.safetensors"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from relation_core.errors import ExemplarError
 from relation_core.pictures.opaque import opaque
 from relation_core.pictures.picture_file import decode_picture
-from relation_core.pictures.tensors import flatten_alpha, from_pil, to_pil
+from relation_core.pictures.tensors import check_mask, flatten_alpha, from_pil, preview_pil, to_pil
 from relation_core.pictures.thumbnails import pair_thumbnail
 from relation_core.vision.exemplar import REGULAR_RATIOS, pad_to_regular_ratio, resize_exemplar, vision_pixels
 
@@ -35,12 +36,8 @@ def one_pixel(*values: float) -> torch.Tensor:
         ((1.0, 0.6, 0.2, 1.0), (255, 153, 51)),
         ((1.0, 0.6, 0.2, 0.5), (255, 204, 153)),
         ((1.0, 0.6, 0.2, 0.0), WHITE),
-        ((float("nan"), 0.6, 0.2), (0, 153, 51)),
-        ((float("inf"), float("-inf"), 0.2), (255, 0, 51)),
         ((1.5, -0.5, 0.2), (255, 0, 51)),
-        ((float("nan"), 0.6, 0.2, 1.0), (0, 153, 51)),
-        ((1.0, 0.6, 0.2, float("nan")), WHITE),
-        ((float("inf"), 0.6, 0.2, 0.0), WHITE),
+        ((90.0, 0.6, 0.2), (255, 153, 51)),
     ],
 )
 def test_a_pixel_of_any_kind_becomes_rgb(pixel: tuple[float, ...], expected: tuple[int, int, int]) -> None:
@@ -67,6 +64,82 @@ def test_any_float_dtype(dtype: torch.dtype) -> None:
     assert flatten_alpha(image).dtype == dtype
     expected = (image.float() * 255).round().to(torch.uint8)[0].numpy()
     assert np.array_equal(np.asarray(to_pil(image)[0]), expected)
+
+
+NOT_FINITE = (float("nan"), float("inf"), -float("inf"))
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_picture_that_is_not_of_numbers_is_refused(channels: int, value: float) -> None:
+    """Black in its place would be a wrong picture."""
+    image = torch.rand(2, 5, 7, channels)
+    image[1, 4, 6, -1] = value
+    with pytest.raises(ExemplarError, match=r"^The picture has NaN or infinite values; expected values from 0 to 1\."):
+        to_pil(image)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_whole_numbers_are_refused(dtype: torch.dtype) -> None:
+    """Clipped to 1, a picture of 0 to 255 would be white."""
+    image = torch.randint(0, 256, (1, 4, 4, 3)).to(dtype)
+    with pytest.raises(
+        ExemplarError, match=rf"values of {dtype}; expected floating-point numbers.*Divide whole numbers"
+    ):
+        to_pil(image)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-255, 0), (2, 3), (-1e30, 1e30)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_values_of_another_scale_are_refused(low: float, high: float, dtype: torch.dtype) -> None:
+    image = torch.linspace(low, high, 48).reshape(1, 4, 4, 3).to(dtype)
+    with pytest.raises(ExemplarError, match=r"values from \S+ to \S+, and most lie far out of range; expected .*Scale"):
+        to_pil(image)
+
+
+def test_bright_lights_are_clipped() -> None:
+    image = torch.full((1, 4, 4, 3), 0.6)
+    image[0, :2] = 1000.0
+    assert [to_pil(image)[0].getpixel((0, row)) for row in (0, 3)] == [WHITE, (153, 153, 153)]
+
+
+def test_truth_values_are_black_and_white() -> None:
+    image = torch.tensor([[True, False]])[None, ..., None]
+    assert [to_pil(image)[0].getpixel((column, 0)) for column in (0, 1)] == [WHITE, (0, 0, 0)]
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_a_preview_is_shown_whatever_its_values_are(value: float) -> None:
+    """An error would end what is looked at, such as hours of training."""
+    (picture,) = preview_pil(torch.tensor([0.2, value, 0.6]).reshape(1, 1, 1, 3))
+    assert picture.getpixel((0, 0)) == (51, 255 if value > 0 else 0, 153)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (3, 1, 5, 7)])
+def test_masks_of_all_forms(shape: tuple[int, ...]) -> None:
+    check_mask(torch.rand(shape))
+    check_mask(torch.rand(shape) > 0.5)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0, 5, 7), (1, 0, 0), (1, 5, 7, 3), (2, 4, 5, 7), (1, 1, 1, 5, 7)])
+def test_what_is_no_mask_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ExemplarError, match=r"Got a mask of shape \(.*\); expected \(batch, height, width\)"):
+        check_mask(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "mask", [torch.ones(1, 5, 7).long(), torch.rand(1, 5, 7).add(9), torch.full((5, 7), torch.inf)]
+)
+def test_values_that_are_no_masks_are_refused(mask: torch.Tensor) -> None:
+    with pytest.raises(ExemplarError, match=r"^The mask has .*; expected"):
+        check_mask(mask)
+
+
+@pytest.mark.parametrize("check", [to_pil, check_mask])
+def test_what_is_no_tensor_is_named(check: Callable[[object], object]) -> None:
+    for value, kind in ((None, "NoneType"), ([torch.rand(1, 5, 7, 3)], "list")):
+        with pytest.raises(ExemplarError, match=f"of type {kind}; expected"):
+            check(value)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (0, 4, 4, 3), (1, 0, 4, 3), (1, 4, 4, 0), (1, 4, 4, 5), (1, 1, 4, 4, 3)])

@@ -61,9 +61,11 @@ def test_a_picture_of_the_size_keeps_its_exact_values() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 32), (16, 16)])
-def test_broken_pixels_are_black_at_any_size(size: tuple[int, int]) -> None:
-    image = torch.full((1, 32, 48, 3), float("nan"))
-    assert not resize_source(image, size).any()
+def test_broken_pixels_are_refused_at_any_size(size: tuple[int, int]) -> None:
+    image = torch.rand(1, 32, 48, 3)
+    image[0, 31, 47, 2] = float("nan")
+    with pytest.raises(ExemplarError, match="NaN or infinite values"):
+        resize_source(image, size)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 16, 8), (1, 16, 1, 8, 8), (1, 128, 8, 8)])
