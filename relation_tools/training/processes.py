@@ -49,6 +49,23 @@ def start_processes(cpu: bool, precision: str) -> Any:
     return accelerator
 
 
+def samples_at_once(batch_size: int, processes: int, accumulate: int) -> int:
+    """Divide a batch between processes, and the parts that each of them computes one after another.
+
+    Raises:
+        ProcessesError: it cannot be divided evenly.
+    """
+    parts = processes * accumulate
+    if batch_size % parts:
+        above = -(-batch_size // parts) * parts
+        raise ProcessesError(
+            f"training.batch_size is {batch_size}, the samples of a step on all processes together; found {processes} "
+            f"process(es) and training.accumulate = {accumulate}; expected a multiple of {parts}. Set "
+            f"training.batch_size = {above}, or start another number of processes."
+        )
+    return batch_size // parts
+
+
 def check_launch(environment: Mapping[str, str]) -> None:
     """Refuse a launch that divides the model, before anything is loaded.
 

@@ -121,9 +121,9 @@ class TrainingSettings:
     trained: Literal["adapter", "adapter and lora", "everything"] = "adapter and lora"
     steps: Count = 100_000
     batch_size: Count = 4
-    """Samples a step and process."""
+    """Samples a step, of all processes and accumulated parts together; the paper's 4 lie on 4 GPUs."""
     accumulate: Count = 1
-    """Batches a step."""
+    """Parts that each process computes its share of a batch in, one after another, to need less memory."""
     learning_rate: Rate = 1e-4
     weight_decay: NotNegative = 0.01
     warmup: CountOrNone = 0

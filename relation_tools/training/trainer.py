@@ -27,7 +27,7 @@ from .learning_rate import learning_rate_factor
 from .models import build_flow, load_encoders
 from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
-from .processes import start_processes
+from .processes import samples_at_once, start_processes
 from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
 from .run_state import copy_weights, going_on, load_state, save_state
 from .settings import RunSettings
@@ -65,6 +65,7 @@ class Trainer:
         self.settings = settings
         training = settings.training
         self.accelerator = start_processes(settings.device == "cpu", training.precision)
+        self.at_once = samples_at_once(training.batch_size, self.accelerator.num_processes, training.accumulate)
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
         self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)
@@ -126,10 +127,15 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the last step."""
-        every = self.settings.records.record_every
+        every, training = self.settings.records.record_every, self.settings.training
+        if self.accelerator.is_main_process:
+            _LOG.info(
+                "%d samples a step: %d process(es), %d part(s), %d at once.",
+                *(training.batch_size, self.accelerator.num_processes, training.accumulate, self.at_once),
+            )
         curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.accelerator.is_main_process else None
         losses, seconds, taken = torch.zeros((), device=self.accelerator.device), 0.0, 0
-        while self.step < self.settings.training.steps:
+        while self.step < training.steps:
             started = time.monotonic()
             losses += self._take_step()
             self.step += 1
@@ -184,7 +190,7 @@ class Trainer:
         # Which process computes a batch changes nothing in it.
         number = part * self.accelerator.num_processes + self.accelerator.process_index
         generator = generator_of(self.settings.seed, self.step, number)
-        batch = self.data.draw(training.batch_size, generator)
+        batch = self.data.draw(self.at_once, generator)
         times = draw_times(len(batch.target), training.times, generator)
         noise = torch.randn(batch.target.shape, generator=generator)
         kept = torch.rand(len(batch.target), generator=generator) >= training.exemplar_dropout
@@ -193,8 +199,7 @@ class Trainer:
         return self.prepared(*(tensor.to(device) for tensor in tensors))
 
     def _row(self, loss: torch.Tensor, steps_per_second: float) -> CurveRow:
-        training = self.settings.training
-        samples = training.batch_size * training.accumulate * self.accelerator.num_processes
+        samples = self.settings.training.batch_size
         return {
             "loss": f"{loss.item():.5f}",
             "learning_rate": f"{self.optimizer.param_groups[0]['lr']:.3g}",

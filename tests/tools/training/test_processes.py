@@ -132,7 +132,7 @@ def test_exports_hold_trained_weights(random_flux: RunOf, tmp_path: Path, traine
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("trained", "accumulate"), [("everything", 1), ("adapter and lora", 2)])
-def test_two_processes_export_what_one_does_with_twice_the_batches(
+def test_two_processes_export_what_one_does_in_twice_the_parts(
     random_flux: RunOf, tmp_path: Path, trained: str, accumulate: int
 ) -> None:
     steps = 6

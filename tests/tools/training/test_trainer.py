@@ -17,6 +17,7 @@ from PIL import Image
 from small_run import ROOT, SmallRun, as_toml, run_command
 
 from relation_tools.training.curve import read_curve
+from relation_tools.training.processes import ProcessesError, samples_at_once
 from relation_tools.training.run_state import load_state
 from relation_tools.training.settings import RunSettings
 from relation_tools.training.trainer import Trainer
@@ -135,10 +136,33 @@ def test_other_seeds_give_other_weights(small_run: SmallRun, tmp_path: Path) -> 
 
 def test_accumulated_batches_count_as_one(small_run: SmallRun, tmp_path: Path) -> None:
     once = Trainer(small_run.into(tmp_path / "once", steps=1))
-    twice = Trainer(small_run.into(tmp_path / "twice", steps=1, accumulate=2))
+    twice = Trainer(small_run.into(tmp_path / "twice", steps=1, batch_size=8, accumulate=2))
     losses = [once._loss(0), once._loss(1)]
     torch.testing.assert_close(twice._take_step(), sum(loss.detach() for loss in losses) / 2)
     assert losses[0] != losses[1]
+
+
+def test_a_run_says_how_its_batches_are_divided(
+    small_run: SmallRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = Trainer(small_run.into(tmp_path / "run", {"record_every": 1}, steps=1, batch_size=6, accumulate=2))
+    assert trainer.at_once == 3
+    with caplog.at_level("INFO"):
+        trainer.run()
+    assert "6 samples a step: 1 process(es), 2 part(s), 3 at once." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("batch", "processes", "accumulate", "at_once"), [(4, 1, 1, 4), (4, 4, 1, 1), (4, 1, 4, 1), (32, 4, 2, 4)]
+)
+def test_a_batch_is_divided(batch: int, processes: int, accumulate: int, at_once: int) -> None:
+    assert samples_at_once(batch, processes, accumulate) == at_once
+
+
+@pytest.mark.parametrize(("batch", "processes", "accumulate", "above"), [(4, 8, 1, 8), (5, 2, 1, 6), (9, 2, 4, 16)])
+def test_a_batch_that_cannot_be_divided_is_refused(batch: int, processes: int, accumulate: int, above: int) -> None:
+    with pytest.raises(ProcessesError, match=rf"batch_size is {batch}.*Set training.batch_size = {above}, or start"):
+        samples_at_once(batch, processes, accumulate)
 
 
 def test_sheets_and_accuracy_come_with_a_test_file(small_run: SmallRun, tmp_path: Path) -> None:
@@ -187,7 +211,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(small_r
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_twice_the_batches(small_run: SmallRun, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_with_two_parts(small_run: SmallRun, tmp_path: Path) -> None:
     for name, accumulate in (("one", 2), ("two", 1)):
         settings = small_run.into(tmp_path / name, steps=6, accumulate=accumulate)
         (tmp_path / f"{name}.toml").write_text(as_toml(settings), encoding="utf-8")
