@@ -16,7 +16,7 @@ def opaque(picture: Image.Image) -> Image.Image:
     A colour that the file declares transparent becomes white too.
 
     Raises:
-        ExemplarError: the mode is floating point, whose range is unknown.
+        ExemplarError: the pixels' range is unknown: they are floating-point numbers, or go beyond 16 bits.
     """
     if picture.mode == "F":
         raise ExemplarError(
@@ -33,7 +33,11 @@ def opaque(picture: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(picture: Image.Image) -> Image.Image:
-    deep = np.asarray(picture).clip(0, 65535)  # Pillow's own conversion clips at 255
+    deep = np.asarray(picture)  # Pillow's own conversion clips at 255
+    if deep.min() < 0 or deep.max() > 65535:
+        raise ExemplarError(
+            f"The picture's pixels reach from {deep.min()} to {deep.max()}; expected whole numbers from 0 to 65535."
+        )
     grey = (deep // 257).astype(np.uint8)
     grey[deep == picture.info.get("transparency", -1)] = 255
     return Image.fromarray(grey).convert("RGB")

@@ -160,6 +160,16 @@ def test_every_mode_of_file_can_be_read(mode: str) -> None:
         assert tensor.unique().tolist() == pytest.approx([0.4])
 
 
+@pytest.mark.parametrize("value", [-1, 65_536, 2**31 - 1])
+def test_pixels_beyond_16_bits_are_refused(value: int) -> None:
+    """Nothing tells their range; clipped, the picture would be white or black."""
+    deep = np.full((4, 4), 65_535, np.int32)
+    assert opaque(Image.fromarray(deep)).getpixel((3, 3)) == WHITE
+    deep[3, 3] = value
+    with pytest.raises(ExemplarError, match=f"pixels reach from .*{value}.*; expected whole numbers from 0 to 65535"):
+        opaque(Image.fromarray(deep))
+
+
 def test_reading_and_writing_are_inverse() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
     assert to_pil(from_pil(Image.fromarray(pixels)))[0].tobytes() == pixels.tobytes()
