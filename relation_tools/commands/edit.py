@@ -10,6 +10,7 @@ from relation_core.flux.solvers import SOLVERS
 from relation_core.settings.bounds import WEIGHT
 
 from ..diffusers_host.settings import FAST, EditSettings, KeepSettings
+from ..diffusers_host.shard import read_shard
 from .bar import progress_bar
 from .extras import HEADLESS, require
 from .model_options import add_fit, add_models
@@ -96,6 +97,12 @@ def _add_pictures(group: Any) -> None:
     )
     group.add_argument(
         "-o", "--out", required=True, type=Path, metavar="PATH", help="the result's file, or a folder for the results"
+    )
+    group.add_argument(
+        "--shard",
+        type=read_shard,
+        metavar="I/N",
+        help="of a folder, edit share I of N only, so that N machines share the work",
     )
     group.add_argument("--prompt", default="", help="the edit in words")
     group.add_argument("--overwrite", action="store_true", help="replace existing results")

@@ -83,10 +83,13 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     """
     settings = EditSettings(**{one.name: getattr(options, one.name) for one in fields(EditSettings)})
     keep = _keep_settings(options)
-    jobs = plan_jobs(options.source, options.out, options.overwrite)
+    jobs = _shared(plan_jobs(options.source, options.out, options.overwrite), options)
     pairs = _read_pairs(options)
     edit, found = _identity(options, settings, keep), _Findings()
     waiting = [job for job in jobs if _is_waiting(job, options.overwrite, edit, found)]
+    if not jobs:
+        _LOG.info("Share %s of the pictures holds none; nothing to do.", options.shard)
+        return 0
     if not waiting:
         if not found.failed and not found.stale:
             _LOG.info("All %d results are there already; nothing to do.", found.kept)
@@ -106,6 +109,19 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
             "run again, or choose another place."
         )
     return found.report(len(jobs), options.out)
+
+
+def _shared(jobs: list[EditJob], options: argparse.Namespace) -> list[EditJob]:
+    """Pick this machine's share.
+
+    Raises:
+        JobError: a single picture cannot be shared.
+    """
+    if options.shard is None:
+        return jobs
+    if not options.source.is_dir():
+        raise JobError(f"--shard {options.shard} is given for one picture; expected a folder of sources. Leave it out.")
+    return options.shard.of(jobs)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import requests
@@ -161,6 +160,8 @@ def test_every_picture_of_the_folder_gets_the_edit(server: ComfyServer) -> None:
 
 def test_a_video_is_edited_frame_by_frame(server: ComfyServer) -> None:
     """With the nodes that the folder's note names."""
+    import av
+
     with av.open(server.base / "input" / "clip.mp4", "w") as clip:
         stream = clip.add_stream("libx264", rate=FPS, width=64, height=48, pix_fmt="yuv420p")
         for red in (30, 220):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ CORE = [path for path in FILES if path.is_relative_to(ROOT / "relation_core")]
 HOST = {"comfy", "comfy_api", "comfy_extras", "execution", "folder_paths", "server"}
 FOREIGN = HOST | {"diffusers", "transformers", "nodes", "relation_tools"}
 FORBIDDEN = {"relation_core": FOREIGN, "relation_tools": HOST | {"nodes"}, "nodes": {"relation_tools", "diffusers"}}
+REQUIREMENTS = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
 TOP = {"__init__.py", "errors.py", "progress.py", "randomness.py"}
 
 IMPORT_ALL = """
@@ -110,6 +113,25 @@ def test_no_test_imports_another() -> None:
     tests = {path: set(imported(path)) for path in sorted((ROOT / "tests").rglob("*.py"))}
     assert len(tests) > 100
     assert {path.name for path, names in tests.items() if any(name.startswith("test_") for name in names)} == set()
+
+
+def test_every_test_can_be_collected_where_there_is_no_comfyui() -> None:
+    """What comes with ComfyUI alone is imported where it is used. Tests in the page are left out without playwright."""
+    required = {re.split(r"[;\[<>=]", line)[0].strip().lower() for line in REQUIREMENTS if line[0] != "#"} | {"torch"}
+    here = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {path.name for path in ROOT.iterdir()}
+    distributions = packages_distributions()
+    for path in sorted({*(ROOT / "tests").rglob("*.py")} - {*(ROOT / "tests" / "browser").rglob("*.py")}):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        tops = {name.partition(".")[0] for node in body for name in names_of(node)} - here - sys.stdlib_module_names
+        foreign = {top for top in tops if not required & {name.lower() for name in distributions.get(top, [top])}}
+        assert not foreign, path
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """Modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
 def test_the_folders_of_the_core_are_ordered_too() -> None:

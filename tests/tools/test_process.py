@@ -127,7 +127,8 @@ def test_libraries_that_are_missing(tmp_path: Path, command: str, package: str) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_request_to_end_leaves_nothing(tmp_path: Path, number: int) -> None:
     code = (
-        "import sys, time, types; from pathlib import Path; from relation_tools.process import *; "
+        "import signal, sys, time, types; from pathlib import Path; from relation_tools.process import *; "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # nohup has it ignored, and so do the children
         "import relation_tools.__main__ as m; from relation_core.weights.atomic import appearing\n"
         "def work(_):\n"
         f"    with appearing(Path({str(tmp_path / 'x')!r})) as part:\n"

@@ -187,3 +187,44 @@ def test_two_runs_edit_no_picture_twice(
         one.join()
     assert ended == [0, 0]
     assert sorted(written) == names_in(tmp_path / "out") == names_in(sources)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_hold_every_picture_once(
+    models: dict[str, Path], sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    for name in ("c.png", "d.png", "e.png"):
+        shutil.copy(sources / "a.png", sources / name)
+    made: list[list[str]] = []
+    for number in range(1, count + 1):
+        out = tmp_path / f"out_{number}"
+        assert edit(models, sources, out, f"--shard={number}/{count}") == 0
+        made.append(names_in(out) if out.exists() else [])
+    assert sorted(name for share in made for name in share) == names_in(sources)
+    assert {len(share) for share in made} <= {5 // count, 5 // count + 1}
+    assert ("Share 6/7 of the pictures holds none" in caplog.text) == (count == 7)
+
+
+def test_shares_name_results_as_the_whole_folder_does(models: dict[str, Path], sources: Path, tmp_path: Path) -> None:
+    Image.open(SOURCE).convert("RGB").save(sources / "a.jpg")
+    assert edit(models, sources, tmp_path / "whole") == 0
+    for number in (1, 2, 3):
+        assert edit(models, sources, tmp_path / "shares", f"--shard={number}/3") == 0
+    assert names_in(tmp_path / "shares") == names_in(tmp_path / "whole") == ["a.jpg.png", "a.png.png", "b.png"]
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "1/0", "-1/2", "1/2/3", "\u0661/2", "1/99999999", "", "a/b"])
+def test_a_share_that_is_none_is_refused(
+    models: dict[str, Path], sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit):
+        edit(models, sources, tmp_path / "out", f"--shard={text}")
+    assert "expected I/N with I from 1 to N" in capsys.readouterr().err
+
+
+def test_one_picture_cannot_be_shared(
+    models: dict[str, Path], sources: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert edit(models, sources / "a.png", tmp_path / "a.png", "--shard=1/2") == 1
+    assert "--shard 1/2 is given for one picture; expected a folder" in caplog.text
+    assert not (tmp_path / "a.png").exists()
