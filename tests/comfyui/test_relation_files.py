@@ -52,6 +52,18 @@ def test_files_are_numbered_as_comfyui_does(edit: Edit, saved: Path) -> None:
     assert not list(saved.parent.glob(".*"))
 
 
+@pytest.mark.parametrize("prefix", ["", ".", "folder/"])
+def test_a_name_that_comfyui_gives_twice_replaces_no_file(edit: Edit, saved: Path, prefix: str) -> None:
+    """It counts the files of such prefixes wrongly."""
+    before = set(saved.parent.rglob("*.safetensors"))
+    for _ in range(2):
+        save(edit, prefix, weight=next(WEIGHTS))
+    made = set(saved.parent.rglob("*.safetensors")) - before
+    assert len(made) == 2
+    for file in made:
+        file.unlink()
+
+
 SAVES_THERE = """
 import sys
 from pathlib import Path

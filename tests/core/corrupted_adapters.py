@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from code_pickles import LIVE, Call, disguised, live_pickle, opcodes, zipped
-from corrupted_bytes import flipped, headed, saved, truncated, with_entries, with_header, with_pickle, zip_regions
+from corrupted_bytes import (
+    flipped,
+    headed,
+    saved,
+    truncated,
+    with_entries,
+    with_header,
+    with_pickle,
+    with_second,
+    zip_regions,
+)
 from corrupted_tensors import NAMES, WHOLE, nested, weights, whole_bin, whole_legacy, whole_safetensors, wrong_tensors
 from corruption import DANGLING_LINK, EITHER, FOLDER, LOOPED_LINK, NOWHERE, READ, Corruption, by_name, file_of, fixed
 from safetensors.torch import save
@@ -86,6 +96,9 @@ def archives() -> Iterator[Corruption]:
 
     for part in ("/data.pkl", "/data/0", "/data/9"):
         yield file_of(f"a zip without {part}", without(part))
+    for part in ("/data.pkl", "/data/0"):
+        says = "entries of the same name"  # PyTorch reads the first of them, Python's zipfile the last
+        yield file_of(f"a zip with two {part}", with_second(whole, part), says=says)
     for part in ("/version", "/byteorder"):
         yield file_of(f"a zip without {part}", without(part), outcome=EITHER)
     for order in (b"big", b"sideways", b""):

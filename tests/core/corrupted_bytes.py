@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,6 +56,17 @@ def with_entries(
             content = change(name, old.read(name))
             if content is not None:
                 new.writestr(name, content)
+    return buffer.getvalue()
+
+
+def with_second(whole: bytes, part: str) -> bytes:
+    """A zip that has an entry twice."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(buffer, "w") as new, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for name in old.namelist():
+            for _ in range(2 if name.endswith(part) else 1):
+                new.writestr(name, old.read(name))
     return buffer.getvalue()
 
 

@@ -261,6 +261,45 @@ def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @POSIX
+def test_a_lock_whose_file_goes_while_it_is_taken_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its last holder removes it: the lock of a file without a name would keep nobody out."""
+    import fcntl
+
+    path, lock, left = tmp_path / "lock", fcntl.flock, [2]
+
+    def late(descriptor: int, how: int) -> None:
+        if left[0]:
+            left[0] -= 1
+            path.unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    held = take_lock(path)
+    assert held is not None and take_lock(path) is None
+    drop_lock(path, held)
+
+
+@POSIX
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool
+) -> None:
+    """Else a power cut can leave an empty file under the name, in place of the old one."""
+    target, sync, seen = tmp_path / "file", os.fsync, list[tuple[int, bool]]()
+
+    def noted(descriptor: int) -> None:
+        seen.append((os.fstat(descriptor).st_ino, target.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_whole(target, b"whole", synced)
+    file, folder = target.stat().st_ino, tmp_path.stat().st_ino
+    assert seen == ([(file, False), (folder, True)] if synced else [])
+
+
+@POSIX
 def test_a_disk_without_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -518,6 +518,24 @@ def test_the_played_hub_is_that_of_the_code() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_a_link_that_is_planted_during_the_download_is_not_followed(hub: LocalHub, folder: Path) -> None:
+    """Between two connections, when the unfinished file has been looked at."""
+    precious = folder.parent / "precious"
+    hub.faults.cuts = [2 * CHUNK]
+
+    def plant(done: int, whole: int) -> None:
+        (part,) = parts(folder)
+        if not part.is_symlink():
+            part.unlink()
+            precious.write_bytes(b"precious")
+            part.symlink_to(precious)
+
+    with pytest.raises(DownloadError, match="could not be written"):
+        download_adapter(folder, plant)
+    assert precious.read_bytes() == b"precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
 def test_planted_links_are_not_followed(hub: LocalHub, folder: Path) -> None:
     """Not at the unfinished file, nor at the record, nor at the other versions' unfinished files."""
     stopped(folder, 3)
