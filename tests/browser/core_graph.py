@@ -12,8 +12,9 @@ from comfyui_host.canvas_layout import open_renderer
 from comfyui_host.page import ComfyPage, open_page
 from comfyui_host.server import ComfyServer
 
-VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b\d+(\.\d+)*%?(, \d+(\.\d+)*%?)*")
-"""What differs between two complaints of the same kind: identities, node numbers, ports, and lists of sizes."""
+VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b\d+(\.\d+)*%?(, \d+(\.\d+)*%?)*|(?<=widgetName: )\w+")
+"""What differs between two complaints of the same kind: identities, node numbers, ports, lists of sizes, and the
+names of widgets that the page seeks in the next graph when a graph with a form is left."""
 PAGES_OF_A_PACK = re.compile(r"/extensions/[^/ ]+/docs/[^/ ]+/en\.md")
 """The page asks every pack for an English translation before the help page itself; core's pages lie elsewhere."""
 
@@ -43,6 +44,7 @@ picture => {
   const group = new LiteGraph.LGraphGroup('A group');
   group.configure({...group.serialize(), bounding: [-20, -80, 1600, 500]});
   app.graph.add(group);
+  app.graph.extra.linearData = {inputs: [[load.id, 'image']], outputs: [save.id]};
 }
 """
 _SUBGRAPH = """
@@ -51,6 +53,7 @@ _SUBGRAPH = """
   app.graph.convertToSubgraph(new Set(inside));
 }
 """
+_NOTHING = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "version": 0.4}
 
 
 def complaints(page: ComfyPage, of_core: frozenset[str]) -> list[str]:
@@ -71,6 +74,7 @@ def complaints_of_core(server: ComfyServer) -> frozenset[str]:
             page.load(page.serialised())
             page.prompt()
             faults(page)
+            page.load(_NOTHING)
             open_help(page, "KSampler")
             open_renderer(page, nodes_2=False)
             said += page.complaints
