@@ -11,13 +11,16 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import Locator
 
 from comfyui_host.page import open_page
 from comfyui_host.server import PACK, ComfyServer
+from comfyui_host.template_list import open_template_list
 
 OURS = "relation_adapter"
-WINDOW = (1600, 1400)
-"""Shows three rows of thumbnails."""
+NAMES = sorted(path.stem for path in (PACK / "workflows").glob("*.json"))
+WINDOW = (1600, 1760)
+"""Has room for four rows of thumbnails."""
 WIDTH, QUALITY = 1400, 80
 
 
@@ -28,15 +31,21 @@ def main() -> None:
         ComfyServer(Path(sys.argv[1]), Path(base)) as server,
         open_page(server.address, *WINDOW) as page,
     ):
-        page.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-        dialog = page.page.get_by_role("dialog")
-        dialog.get_by_text(OURS, exact=True).click()
-        dialog.locator("img").first.wait_for()
-        page.settle()
+        dialog = open_template_list(page, OURS)
+        for name in NAMES:
+            _check_in_sight(dialog, name)
         with Image.open(io.BytesIO(dialog.screenshot())) as shown:
             height = round(shown.height * WIDTH / shown.width)
             sheet = shown.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
             sheet.save(PACK / "docs" / "templates.jpg", quality=QUALITY)
+
+
+def _check_in_sight(dialog: Locator, name: str) -> None:
+    """Stop where the sheet would lack a workflow's title, and so its thumbnail above it."""
+    title = dialog.get_by_text(name, exact=True)
+    box, frame = title.bounding_box() if title.count() else None, dialog.bounding_box()
+    if box is None or frame is None or box["y"] + box["height"] > frame["y"] + frame["height"]:
+        raise SystemExit(f"{name} is out of sight in a window of {WINDOW}. Make WINDOW taller.")
 
 
 if __name__ == "__main__":

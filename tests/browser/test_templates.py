@@ -12,6 +12,7 @@ from shipped import NAMES, TEMPLATES, workflow_of
 
 from comfyui_host.canvas_layout import SHOWING
 from comfyui_host.page import ComfyPage
+from comfyui_host.template_list import open_template_list
 
 pytestmark = pytest.mark.browser
 
@@ -38,11 +39,7 @@ def test_it_loads_by_drag_and_drop(shared_page: ComfyPage, path: Path, of_core: 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_loads_from_the_template_browser(shared_page: ComfyPage, name: str, of_core: frozenset[str]) -> None:
     page = shared_page
-    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    dialog = page.page.get_by_role("dialog")
-    dialog.get_by_text(OURS, exact=True).click()
-    dialog.locator("img").first.wait_for()
-    page.settle()
+    dialog = open_template_list(page, OURS)
     title = dialog.get_by_text(name, exact=True)
     for _ in NAMES:  # a newer page holds only those that are in sight
         widths = [image.evaluate("image => image.naturalWidth") for image in dialog.locator("img").all()]
