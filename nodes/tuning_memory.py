@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..relation_core.tuning.flow import PIECE_TOKENS, LatentPair
+from ..relation_core.tuning.flow import LatentPair, samples_at_once
 
 _WITHIN = 50
 """Vectors of the model's width that one token leaves for the backward pass in one block."""
 
 
-def learning_bytes(sizes: dict[str, Any], pairs: list[LatentPair], text: int, tokens: int, item: int) -> int:
+def learning_bytes(
+    sizes: dict[str, Any], pairs: list[LatentPair], text: int, tokens: int, batch_size: int, item: int
+) -> int:
     """Compute the peak memory of learning, in bytes.
 
     It is the input of every block, all activations of one block, one block's weights if they are cast, and the
@@ -21,13 +23,13 @@ def learning_bytes(sizes: dict[str, Any], pairs: list[LatentPair], text: int, to
         pairs: what is learned from.
         text: tokens of the prompt.
         tokens: exemplar tokens that are learned.
+        batch_size: samples a step.
         item: bytes of a number.
     """
     width, blocks = sizes["hidden_size"], sizes["depth"] + sizes["depth_single_blocks"]
     most = 0
     for pair in pairs:
-        samples = max(1, PIECE_TOKENS // pair.tokens)
-        most = max(most, samples * (pair.tokens + text))
+        most = max(most, samples_at_once(pair, batch_size) * (pair.tokens + text))
     activations = most * width * (blocks + _WITHIN)
     weights = int(width * width * 2 * (10 + 2 * sizes["mlp_ratio"]))  # of a double block, which is the largest
     exemplars = 4 * blocks * tokens * width

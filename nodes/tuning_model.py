@@ -65,7 +65,9 @@ class HostPredict:
 
 
 @contextmanager
-def learning_model(model: Any, conditioning: list[Any], pairs: list[LatentPair], tokens: int) -> Generator[HostPredict]:
+def learning_model(
+    model: Any, conditioning: list[Any], pairs: list[LatentPair], tokens: int, batch_size: int
+) -> Generator[HostPredict]:
     """Yield a model (a ``ModelPatcher``) to learn through, outside of inference mode; it is not changed.
 
     Args:
@@ -73,6 +75,7 @@ def learning_model(model: Any, conditioning: list[Any], pairs: list[LatentPair],
         conditioning: the prompt.
         pairs: what is learned from.
         tokens: exemplar tokens that are learned.
+        batch_size: samples a step.
 
     Raises:
         TuningError: the conditioning is more than one plain prompt.
@@ -87,7 +90,8 @@ def learning_model(model: Any, conditioning: list[Any], pairs: list[LatentPair],
     options = comfy.model_patcher.create_model_options_clone(patched.model_options)
     comfy.sampler_helpers.prepare_model_patcher(patched, conds, options)
     text = conditioning[0][0].shape[1]
-    memory = learning_bytes(flux_sizes(model), pairs, text, tokens, model.model.get_dtype_inference().itemsize)
+    item = model.model.get_dtype_inference().itemsize
+    memory = learning_bytes(flux_sizes(model), pairs, text, tokens, batch_size, item)
     comfy.model_management.load_models_gpu([patched], memory_required=memory)
     frozen.copy_cast = _partly_elsewhere(patched)
     was_training = comfy.model_management.in_training

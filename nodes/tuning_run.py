@@ -48,7 +48,8 @@ def learn(
     """
     bar = comfy.utils.ProgressBar(settings.steps)
     dtype = model.model.get_dtype_inference()
-    with learning_model(model, conditioning, pairs, start.tokens.shape[0] * start.tokens.shape[1]) as predict:
+    tokens = start.tokens.shape[0] * start.tokens.shape[1]
+    with learning_model(model, conditioning, pairs, tokens, settings.batch_size) as predict:
         learner = Learner(
             predict,
             adapter.weights(),

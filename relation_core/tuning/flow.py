@@ -67,6 +67,11 @@ class Samples:
     """(B,)."""
 
 
+def samples_at_once(pair: LatentPair, batch_size: int) -> int:
+    """How many of a batch's samples of a pair's size go through the model in one call."""
+    return min(batch_size, max(1, PIECE_TOKENS // pair.tokens))
+
+
 def split_samples(pairs: Sequence[LatentPair], noises: Sequence[torch.Tensor], levels: torch.Tensor) -> list[Samples]:
     """Group samples of the same size, as many as fit into one call of the model."""
     by_size: dict[torch.Size, list[int]] = {}
@@ -80,7 +85,7 @@ def split_samples(pairs: Sequence[LatentPair], noises: Sequence[torch.Tensor], l
             levels[part],
         )
         for indices in by_size.values()
-        for part in _parts(indices, max(1, PIECE_TOKENS // pairs[indices[0]].tokens))
+        for part in _parts(indices, samples_at_once(pairs[indices[0]], len(indices)))
     ]
 
 

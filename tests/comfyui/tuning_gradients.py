@@ -19,7 +19,7 @@ def predicting(edit: Edit, model: Any, text: Any, source: torch.Tensor) -> Gener
     tuning = edit.host.module("nodes.tuning_model")
     with (
         torch.inference_mode(),
-        tuning.learning_model(patcher, conditioning, [LatentPair(source[0], source[0])], 1) as predict,
+        tuning.learning_model(patcher, conditioning, [LatentPair(source[0], source[0])], 1, 1) as predict,
     ):
         yield predict
 
