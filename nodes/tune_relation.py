@@ -17,7 +17,14 @@ from ..relation_core.relation.pairs import Pair, encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation
 from ..relation_core.settings.bounds import LEARNING_RATE, LONG_SIDE, SEED
 from ..relation_core.tuning.flow import LatentPair
-from ..relation_core.tuning.pairs import check_pairs, check_start, learned_relation, showing, start_relation
+from ..relation_core.tuning.pairs import (
+    check_latents,
+    check_pairs,
+    check_start,
+    learned_relation,
+    showing,
+    start_relation,
+)
 from ..relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS, TuningSettings
 from .checked_numbers import numbers_checked
 from .graph_origin import MODEL_NAMES, TEXT_NAMES, upstream_text
@@ -135,6 +142,7 @@ class TuneRelation(io.ComfyNode):
             LatentPair(*(_latent(model, vae, images[place : place + 1], long_side) for images in (before, after)))
             for place in range(len(pairs))
         ]
+        check_latents(latents)
         learned = learn(model, vae, conditioning, adapter, start, latents, settings)
         name = (
             upstream_text(cls.hidden.prompt, cls.hidden.unique_id, "model", MODEL_NAMES) or type(model.model).__name__

@@ -16,6 +16,7 @@ from ..progress import Progress
 from ..relation.learned import Learned
 from ..relation.pairs import Pair
 from ..relation.relation import Relation, relation_of_tokens
+from .flow import LatentPair
 from .settings import TuningError
 
 _SHOWN = 4
@@ -43,6 +44,20 @@ def check_pairs(pairs: Sequence[Pair], what: str = "pair") -> None:
         if before.tobytes() == after.tobytes():
             raise TuningError(
                 f"The pictures of {what} {number} are equal, which shows no edit; expected one before and one after it."
+            )
+
+
+def check_latents(latents: Sequence[LatentPair]) -> None:
+    """Refuse pairs whose pictures became equal when they were resized and encoded.
+
+    Raises:
+        TuningError: those of a pair did.
+    """
+    for number, pair in enumerate(latents, 1):
+        if torch.equal(pair.source, pair.target):
+            raise TuningError(
+                f"The pictures of pair {number} are equal at the size that is learned from; expected an edit that is "
+                "visible there. Raise the long side, or leave the pair out."
             )
 
 

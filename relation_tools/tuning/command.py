@@ -20,7 +20,14 @@ from relation_core.relation.pairs import Pair
 from relation_core.relation.relation import Relation
 from relation_core.tuning.flow import LatentPair, Predict, draw_edit
 from relation_core.tuning.learner import Learner
-from relation_core.tuning.pairs import check_pairs, check_start, learned_relation, showing, start_relation
+from relation_core.tuning.pairs import (
+    check_latents,
+    check_pairs,
+    check_start,
+    learned_relation,
+    showing,
+    start_relation,
+)
 from relation_core.tuning.settings import TuningError, TuningSettings
 from relation_core.weights.lock import alone_at
 
@@ -76,6 +83,7 @@ def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBa
     predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
     start = _start(options, pipeline, learned_from, bar)
     latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]
+    check_latents(latents)
     learner = Learner(
         predict,
         pipeline.adapter.weights(),

@@ -18,6 +18,7 @@ from comfyui_host.host import GraphError, Host
         ({"before": "none", "after": "none"}, r"Got a picture of shape \(0, 64, 64, 3\); expected"),
         ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
         ({"after": "before"}, "The pictures of pair 1 are equal"),
+        ({"after": "speck", "long_side": 16}, "pair 1 are equal at the size that is learned from"),
         ({"learning_rate": 1e6}, "lower the learning rate"),
         ({"relation": "other"}, "The relation to start from was made with the adapter"),
         ({"conditioning": "two"}, "not a plain prompt: it has 2 entries"),
@@ -37,6 +38,7 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
         "wider": lambda: tuning.value(torch.nn.functional.pad(pictures, (0, 0, 0, 16))),
         "none": lambda: tuning.value(pictures[:0]),
         "before": lambda: tuning.value(tuning.before),
+        "speck": lambda: tuning.value(with_speck(tuning.before)),
         "other": lambda: other,
         "two": lambda: tuning.graph.add(
             "ConditioningCombine", conditioning_1=tuning.prompt, conditioning_2=tuning.prompt
@@ -50,6 +52,13 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
     inputs = {name: values[value]() if isinstance(value, str) else value for name, value in changed.items()}
     with pytest.raises(GraphError, match=says):
         tuning.run(tuning.tuned(**inputs))
+
+
+def with_speck(pictures: torch.Tensor) -> torch.Tensor:
+    """Another value in one pixel, which 8 bits tell apart and a sixteenth of the size hardly does."""
+    changed = pictures.clone()
+    changed[:, 0, 0, 0] = (changed[:, 0, 0, 0] * 255).round().sub(1).abs() / 255
+    return changed
 
 
 def twice(tuning: Tuning) -> Any:

@@ -21,7 +21,7 @@ from relation_core.adapter.adapter import open_adapter
 from relation_core.pictures.tensors import from_pil
 from relation_core.relation.relation_file import load_relation
 from relation_core.scenes.drawing import draw
-from relation_core.scenes.examples import SEED
+from relation_core.scenes.examples import SEED, draw_pair
 from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import quiet_scene
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
@@ -122,6 +122,27 @@ def test_it_writes_a_relation_with_its_curve_and_its_sheet(
     assert edited.is_file()
     with Image.open(tmp_path / "edited.comparison.png") as sheet:
         assert sheet.width > 128 + 2 * 64  # the pair, the source and the result
+
+
+def test_the_step_that_is_best_on_the_held_out_pairs_is_written(tmp_path: Path) -> None:
+    """It starts from a flip and learns to invert; what is held out is a flip, which it knew best at the start."""
+    pairs: list[str] = []
+    for number, edit in enumerate(("invert", "invert", "flip", "flip")):
+        for kind, picture in zip(("before", "after"), draw_pair(edit, number), strict=True):
+            picture.save(tmp_path / f"{kind}_{number}.png")
+            pairs.append(f"--{kind}={tmp_path / f'{kind}_{number}.png'}")
+    files = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu"]
+    flip, mine, last = (tmp_path / f"{name}.safetensors" for name in ("flip", "mine", "last"))
+    assert main(["encode", *files, *pairs[4:6], f"--out={flip}"]) == 0
+    small = [*files, f"--model={FLUX}", f"--vae={AUTOENCODER}", "--long-side=0", "--batch-size=4", "--sheet-steps=1"]
+    learned = ["tune", *small, f"--start={flip}", "--steps=20"]
+    assert main([*learned, *pairs[:4], *pairs[6:], "--hold-out=1", f"--out={mine}"]) == 0
+    assert main([*learned, *pairs[:4], f"--out={last}"]) == 0
+    tokens = [load_relation(path, open_adapter(ADAPTER), "cpu").tokens for path in (flip, mine, last)]
+    assert torch.equal(tokens[1], tokens[0]) and not torch.equal(tokens[2], tokens[0])
+    with safe_open(mine, framework="pt") as file:
+        (origin,) = json.loads(file.metadata()["learned"])
+    assert (origin["pairs"], origin["steps"]) == (2, 0)
 
 
 def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -235,6 +256,7 @@ def test_an_encoded_relation_edits_as_its_pairs_do(vae: Path, tmp_path: Path, ca
         (("--before", str(BEFORE), "--after", "WIDER"), "expected one size"),
         (("--before", "FOLDER", "--after", "EMPTY"), "'0.png' is in one of them only"),
         (("--before", "EMPTY", "--after", "EMPTY"), "they hold no pictures"),
+        (("--before", "FINE", "--after", "SPECK", "--long-side", "16"), "pair 1 are equal at the size that is learned"),
         (("--before", "FOLDER", "--after", "AFTER", "--hold-out", "3"), "Got 3 pairs to hold out of 3"),
         (("--before", "FOLDER", "--after", "AFTER", "--learning-rate", "1e6"), "lower the learning rate"),
         (("--before", "FOLDER", "--after", "AFTER", "--prompt", "a cat"), "no text encoder"),
@@ -253,7 +275,12 @@ def test_what_is_refused_leaves_no_file(
 ) -> None:
     (tmp_path / "empty").mkdir()
     Image.open(AFTER).resize((70, 64)).save(tmp_path / "wider.png")
+    fine = Image.open(AFTER).convert("RGB").resize((2048, 2048))
+    fine.save(tmp_path / "fine.png")
+    fine.putpixel((5, 5), (fine.getpixel((5, 5))[0] ^ 1, *fine.getpixel((5, 5))[1:]))
+    fine.save(tmp_path / "speck.png")
     places = {"FOLDER": folders[0], "AFTER": folders[1], "EMPTY": tmp_path / "empty", "WIDER": tmp_path / "wider.png"}
+    places |= {"FINE": tmp_path / "fine.png", "SPECK": tmp_path / "speck.png"}
     if "OTHER" in options:
         places["OTHER"] = tmp_path / "other.safetensors"
         small = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu", f"--before={BEFORE}", f"--after={AFTER}"]
