@@ -85,7 +85,8 @@ def _step(host: Any, sizes: Sizes, side: int, model: Any, adapter: Any, tokens: 
     pairs = [flow.LatentPair(*latents)]
     text = torch.randn(1, sizes.text_tokens, sizes.adapter.text_dim, generator=generator)
     prompt = [[text, {"pooled_output": torch.randn(1, sizes.pooled_dim, generator=generator), "guidance": 3.5}]]
-    chosen = settings.TuningSettings(steps=_WARM + 1)
+    batch = flow.samples_at_once(pairs[0], settings.TuningSettings().batch_size)  # what is held at one time
+    chosen = settings.TuningSettings(steps=_WARM + 1, batch_size=batch)
     learning = host.module("nodes.tuning_model").learning_model(
         model, prompt, pairs, tokens.shape[1], chosen.batch_size
     )
@@ -107,8 +108,7 @@ def _step(host: Any, sizes: Sizes, side: int, model: Any, adapter: Any, tokens: 
         for depth, single in ((sizes.depth, sizes.depth_single), BLOCKS)
     )
     known = pairs, sizes.text_tokens, tokens.shape[1], chosen.batch_size, _BYTES
-    samples = flow.samples_at_once(pairs[0], chosen.batch_size)
-    in_block = samples * (pairs[0].tokens + sizes.text_tokens) + 4 * tokens.shape[1]
+    in_block = batch * (pairs[0].tokens + sizes.text_tokens) + 4 * tokens.shape[1]
     further = (sum(BLOCKS) - sizes.depth - sizes.depth_single) * in_block * sizes.adapter.hidden_size * _BYTES
     return Step(side, measured, learning_bytes(few, *known), measured + further, learning_bytes(whole, *known))
 
