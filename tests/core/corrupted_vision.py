@@ -155,6 +155,8 @@ def configurations() -> Iterator[Corruption]:
     ):
         config = json.dumps({**GOOD_CONFIG, field: value}).encode()
         yield beside(f"{field} = {value} in config.json", flat, says="config.json", config=config)
+    many = json.dumps({**GOOD_CONFIG, "num_hidden_layers": 257}).encode()  # whose tensors would all be listed
+    yield beside("more layers than any model has", flat, says="no usable config.json", config=many)
     small = {**GOOD_CONFIG, "image_size": 7}
     no_positions = {**weights(), "vision_model.embeddings.position_embedding.weight": torch.zeros(0, 8)}
     yield beside("a picture smaller than a patch", save(no_positions), config=json.dumps(small).encode())

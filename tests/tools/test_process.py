@@ -66,6 +66,14 @@ def test_output_that_cannot_be_written(dataset: Path, line: str, status: int, sa
     assert says in done.stderr and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
+def test_little_output_that_cannot_be_written(dataset: Path, tmp_path: Path) -> None:
+    """What the stream still holds at the end is as lost as what it could not write before."""
+    few = tmp_path / "few.jsonl"
+    few.write_text(dataset.read_text().splitlines()[0])
+    done = shell('"$@" > /dev/full', "dataset", "stats", few, PYTHONUNBUFFERED="")
+    assert done.returncode == 1 and b"No space left" in done.stderr and b"Exception ignored" not in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_names_that_the_terminal_has_no_letters_for(dataset: Path, encoding: str) -> None:
     done = shell('"$@"', "dataset", "stats", dataset, PYTHONIOENCODING=encoding)
@@ -144,3 +152,17 @@ def test_a_request_to_end_leaves_nothing(tmp_path: Path, number: int) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130 and b"Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_that_is_ignored_ends_nothing() -> None:
+    """As under ``nohup``; afterwards it is ignored still."""
+    code = (
+        "import os, signal; from relation_tools.process import ending_cleanly\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "with ending_cleanly():\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.strip() == b"done"

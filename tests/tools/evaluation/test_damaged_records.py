@@ -82,6 +82,31 @@ def test_a_journal(made: FinishedRun, kind: str) -> None:
     assert read_journal(folder / "journal.jsonl")[-1].event == "done"
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sample": "0"},
+        {"sample": True},
+        {"sample": 0.0},
+        {"sample": None},
+        {"event": "lost"},
+        {"event": None},
+        {"server": 5},
+        {"prompt": ["p"]},
+        {"message": None},
+        {"made_of": {}},
+        {"another": "key"},
+    ],
+)
+def test_a_line_of_a_journal_that_is_of_another_form(
+    tmp_path: Path, changed: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, good = tmp_path / "journal.jsonl", {"event": "done", "sample": 0}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (good, {**good, **changed}, good)))
+    assert [(entry.event, entry.sample) for entry in read_journal(path)] == [("done", 0)] * 2
+    assert "1 lines of" in caplog.text
+
+
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_a_judgement(made: FinishedRun, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     with hostile(0, nothing=FAULTS["nothing"]) as server:

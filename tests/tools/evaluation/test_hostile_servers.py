@@ -181,6 +181,16 @@ def test_nothing_goes_to_another_host(made: FinishedRun, tmp_path: Path, status:
         assert other.asked == []
 
 
+def test_a_body_without_end_is_not_read() -> None:
+    async def read(address: str) -> None:
+        async with open_session() as session:
+            await Server(address, session, Patience(request=LONGEST)).submit({}, "0")
+
+    longer = pytest.raises(RelationAdapterError, match="longer than 16,777,216 bytes; expected less")
+    with hostile(0, prompt=FAULTS["endless"]) as server, longer:
+        asyncio.run(read(server.address))
+
+
 @pytest.mark.parametrize("path", ["history", "queue", "view"])
 def test_a_server_of_which_one_part_is_gone_is_not_asked_for_ever(made: FinishedRun, tmp_path: Path, path: str) -> None:
     with hostile(0, **{path: FAULTS["status 502"]}) as server:
