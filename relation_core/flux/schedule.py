@@ -21,6 +21,9 @@ def token_shift(tokens: int) -> float:
 def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> torch.Tensor:
     """Noise levels from 1 down to 0, shifted for target and source tokens together, as the authors count them.
 
+    No two are equal: in large pictures the shift is so strong that the first ones would be, in float32, and samplers
+    that divide by the distance between levels would give NaN. There they are one float32 apart.
+
     Args:
         steps: sampling steps.
         target_tokens: tokens of the result; a source of the same size is added.
@@ -40,7 +43,14 @@ def relation_sigmas(steps: int, target_tokens: int, denoise: float = 1.0) -> tor
     shift = math.exp(token_shift(2 * target_tokens))
     linear = torch.arange(steps, 0, -1, dtype=torch.float64) / total  # the end of linspace(1, 1 / total, total)
     sigmas = shift / (shift + 1.0 / linear - 1.0)
-    return torch.cat((sigmas, sigmas.new_zeros(1))).float()
+    return torch.cat((_strictly_falling(sigmas.float()), torch.zeros(1)))
+
+
+def _strictly_falling(levels: torch.Tensor) -> torch.Tensor:
+    """Lower the levels (float32, above 0) that are not below the one before, by as little as float32 can tell."""
+    places = torch.arange(len(levels), dtype=torch.int32)
+    bits = levels.view(torch.int32)  # of positive numbers, in the numbers' own order
+    return ((bits + places).cummin(0).values - places).view(torch.float32)
 
 
 def level_at(percent: float) -> float:

@@ -18,7 +18,7 @@ def test_the_shift_is_that_of_the_authors() -> None:
     assert token_shift(2176) == pytest.approx(0.825)
 
 
-@pytest.mark.parametrize("tokens", [1, 256, 1024, 4096, 16384])
+@pytest.mark.parametrize("tokens", [1, 256, 1024, 4096, 16384, 36864, 262144])
 @pytest.mark.parametrize("steps", [1, 2, 24, 1000])
 def test_it_falls_from_1_to_0(steps: int, tokens: int) -> None:
     sigmas = relation_sigmas(steps, tokens)
@@ -34,6 +34,17 @@ def test_source_tokens_count(steps: int) -> None:
     linear = np.linspace(1.0, 1 / steps, steps)
     expected = math.exp(mu) / (math.exp(mu) + 1 / linear - 1)
     np.testing.assert_allclose(relation_sigmas(steps, 1024)[:-1].numpy(), expected, rtol=1e-6)
+
+
+def test_only_levels_that_float32_cannot_tell_apart_are_moved() -> None:
+    """At 3328 x 3328 pixels the first of 24 levels are nearer to each other than float32 can tell."""
+    shift = math.exp(token_shift(2 * 208 * 208))
+    exact = shift / (shift + 24 / np.arange(24, 0, -1) - 1)
+    rounded, sigmas = exact.astype(np.float32), relation_sigmas(24, 208 * 208)[:-1].numpy()
+    equal = np.flatnonzero(np.diff(rounded) == 0) + 1
+    assert 0 < len(equal) < 23
+    np.testing.assert_allclose(sigmas, exact, rtol=0, atol=24 * 2.0**-24)
+    assert (sigmas[-3:] == rounded[-3:]).all()
 
 
 @pytest.mark.parametrize("denoise", [0.01, 0.3, 0.5, 0.75, 0.999])
