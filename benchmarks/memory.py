@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import threading
 from dataclasses import dataclass
@@ -40,6 +42,12 @@ def memory(process: int | str = "self") -> Memory:
         return Memory()
     values = {name: value for name, _, value in (line.partition(":") for line in lines)}
     return Memory(*(1024 * int(values.get(name, "0 kB").split()[0]) for name in ("VmRSS", "RssAnon")))
+
+
+def give_back_freed() -> None:
+    """Have glibc give freed memory back to the system, so that what is held now is known."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 class PeakMemory:

@@ -8,7 +8,6 @@ exemplars' keys and values with their gradients. Minutes, 3 GB of disk and 8 GB 
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from relation_core.settings.bounds import LONG_SIDE
 from relation_tools.commands.number_option import NumberOption
 
 from .comfyui import start_comfyui
-from .memory import PeakMemory, memory
+from .memory import PeakMemory, give_back_freed, memory
 from .sizes import BY_NAME, Sizes
 from .step import BASE, StepModels
 from .synthetic import write_adapter
@@ -74,7 +73,6 @@ def measure(folder: Path, sizes: Sizes, sides: list[int]) -> Iterator[Step]:
     model = StepModels(host, sizes, torch.bfloat16).variants[BASE]
     tokens = torch.randn(1, 2 * config.tokens, config.text_dim, generator=torch.Generator().manual_seed(5))
     for side in sides:
-        gc.collect()
         yield _step(host, sizes, side, model, adapter, tokens)
 
 
@@ -97,7 +95,7 @@ def _step(host: Any, sizes: Sizes, side: int, model: Any, adapter: Any, tokens: 
         )
         for _ in range(_WARM):
             learner.take_step()
-        gc.collect()
+        give_back_freed()
         before = memory().anonymous
         with PeakMemory() as watched:
             learner.take_step()

@@ -127,6 +127,19 @@ def test_every_test_can_be_collected_where_there_is_no_comfyui() -> None:
         assert not foreign, path
 
 
+def test_types_are_checked_without_playwright() -> None:
+    """Only ``make test-browser`` installs it."""
+    left_out = re.search(
+        r"(?s)\[tool.pyright\].*?\nexclude = \[(.*?)\n\]", (ROOT / "pyproject.toml").read_text("utf-8")
+    )
+    assert left_out is not None
+    files = [
+        path for name in ("benchmarks", "comfyui_host", "scripts", *PACKAGES) for path in (ROOT / name).rglob("*.py")
+    ]
+    using = [path for path in files if any(name.startswith("playwright") for name in imported(path))]
+    assert {path.relative_to(ROOT).as_posix() for path in using} == set(re.findall(r'"([^*"]+)"', left_out[1])) != set()
+
+
 def names_of(node: ast.stmt) -> list[str]:
     """Modules that a statement imports."""
     if isinstance(node, ast.Import):
