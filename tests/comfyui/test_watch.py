@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from compositions import patched
-from edits import CASES, Edit
+from edits import CASES, Edit, relative_error
 from reuse_oracle import reused
 
 from comfyui_host.graph import Node
@@ -43,6 +43,14 @@ def test_the_run_is_the_same_bit_for_bit(host: Host, case: str, watch_first: boo
     seen = patched(edit, watched(edit, edit.model())[0]) if watch_first else watched(edit, plain)[0]
     found, exact = edit.run(edit.sample(seen, text), edit.sample(plain, text))
     assert torch.equal(found, exact)
+
+
+@pytest.mark.slow
+def test_torch_compile(edit: Edit) -> None:
+    model, text = reused(edit, patched(edit), 2), edit.with_source(edit.text())
+    compiled = edit.graph.add("TorchCompileModel", model=watched(edit, model)[0], backend="inductor")
+    found, exact = edit.run(edit.sample(compiled, text, steps=3), edit.sample(model, text, steps=3))
+    assert relative_error(found, exact) < 1e-4
 
 
 @pytest.mark.parametrize("kind", ["mask", "reused", "twice", "guided", "batch"])
