@@ -31,8 +31,6 @@ _BEGIN, _FULL = 0.25, 0.45
 outline spills over."""
 _SPILL = 1.4
 """Times the result's contrast: the most that can be spilled. None is spilled where the result is flat."""
-_CLEAR = 2.0
-"""Times the limit: a pixel alone is noisier than its window."""
 _WEAK = 0.6
 """Share of the strength nearby that a weak edit's pixels need at most."""
 
@@ -84,7 +82,7 @@ def _outline(pictures: Reduced, cells: Cells) -> Outline:
     core = _core(residual, size, local, limit, pictures, cells)[None]
     strength = window_maximum(size[None] * core, _REACH * radius)
     spilled = (_BEGIN * strength).minimum(_SPILL * contrast(pictures.result, radius)[None])
-    begin = spilled.maximum((_WEAK * strength).clamp_max(_CLEAR * limit)).clamp_min(1e-6)
+    begin = spilled.maximum((_WEAK * strength).clamp_max(limit)).clamp_min(1e-6)
     closed = window_maximum(core, pictures.cell)
     inside = 1 - window_maximum(1 - closed, pictures.cell + radius)
     return Outline(begin, window_maximum(core, radius), inside)

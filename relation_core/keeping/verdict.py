@@ -5,6 +5,9 @@ or not, and fine detail survives in those that agree. Where an edit changed the 
 many are nearly alike, flat ones agree more often than those with structure, or detail is lost, sharpened or covered by
 noise; or the result is nearer to the source turned or mirrored. In doubt an edit counts as global: the result comes
 through untouched.
+
+How much agrees says little, since a new background leaves only an object. What such an edit leaves is compact, agrees
+well, and has clearly edited cells all around; what agrees by chance fades into cells that nearly agree.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import torch.nn.functional as F
 
 from .cells import TEXTURED, Cells
 from .reduced import Reduced
+from .windows import window_maximum
 
 Verdict = Literal["local", "global"]
 _LEAST_KEPT = 0.05
@@ -27,6 +31,9 @@ _DOUBTFUL, _DOUBTFUL_IF_FLAT = 0.15, 0.3
 """Cells that nearly agree, over those that agree; more of them are outlines where a picture is mostly flat."""
 _NEARLY = 2.5
 """Times the tolerance that they stay below."""
+_COMPACT, _EXACT, _OUTLINED = 0.2, 0.02, 0.88
+"""What a compact part shows: the least share of inner cells, the greatest difference there, and the least share of
+clearly edited cells around."""
 _DRIFT = 0.065
 """Largest drift that is not an edit, on a scale of 0 to 1."""
 _STRUCTURE, _OF_FLAT = 0.08, 0.3
@@ -70,6 +77,17 @@ class Evidence:
     noise: float
     turned: float
     """Least squared difference of the result from the source turned or mirrored, over that from the source itself."""
+    inner: float
+    """Share of the kept cells whose neighbours are all kept."""
+    inner_difference: float
+    """Median difference of these, of 1."""
+    outlined: float
+    """Share of the cells just beyond the outline around these that are clearly edited; 0 if there are none."""
+
+    @property
+    def compact(self) -> bool:
+        """Whether what is kept is a part of the picture, clearly set off from the rest."""
+        return self.inner > _COMPACT and self.inner_difference < _EXACT and self.outlined > _OUTLINED
 
 
 def verdict_on(pictures: Reduced, cells: Cells) -> Verdict:
@@ -80,13 +98,14 @@ def verdict_on(pictures: Reduced, cells: Cells) -> Verdict:
 def reasons(seen: Evidence) -> tuple[str, ...]:
     """Name what speaks for a global edit."""
     lower, middle, upper = seen.detail
-    rich = seen.structured > _STRUCTURED
+    rich, compact = seen.structured > _STRUCTURED, seen.compact
     found = {
-        "no cell agrees well": seen.tolerance > _TOLERANCE,
+        "no cell agrees well": not compact and seen.tolerance > _TOLERANCE,
         "hardly any cell agrees": seen.kept < _LEAST_KEPT,
-        "many cells nearly agree": seen.doubtful > (_DOUBTFUL if rich else _DOUBTFUL_IF_FLAT),
+        "many cells nearly agree": not compact and seen.doubtful > (_DOUBTFUL if rich else _DOUBTFUL_IF_FLAT),
         "colours shift": seen.drift > _DRIFT,
-        "structure moves": rich and (seen.structure_kept < _STRUCTURE or seen.structure_over_flat < _OF_FLAT),
+        "structure moves": rich
+        and (seen.structure_over_flat < _OF_FLAT or (not compact and seen.structure_kept < _STRUCTURE)),
         "it is turned": seen.turned < _TURNED,
         "detail is lost": middle < _SOFT or (rich and (lower < _SOFTER or lower < _UNEVEN * upper)),
         "detail is sharpened": middle > _SHARP,
@@ -103,6 +122,7 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
     own, added, shared = pictures.detail
     gain = shared / own.clamp_min(1e-9)
     fine = textured & (own > _FINE**2) & (cells.relative < 1)
+    inner, around = _inner_and_around(cells.kept)
     return Evidence(
         structured=float(textured.float().mean()),
         tolerance=cells.tolerance,
@@ -114,7 +134,20 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
         detail=_quartiles(gain[fine]),
         noise=float((added - gain * shared).clamp_min(0).sqrt().median()),
         turned=_turned(pictures.source, pictures.result),
+        inner=_share(inner, cells.kept),
+        inner_difference=float((cells.relative * cells.tolerance)[inner].median()) if inner.any() else 1.0,
+        outlined=_share(cells.relative > _NEARLY, around) if around.any() else 0.0,
     )
+
+
+def _inner_and_around(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kept cells with none but kept neighbours, and the cells at a distance of three from these.
+
+    Those at a distance of one are kept, and at two lies the outline.
+    """
+    inner = 1 - window_maximum(1 - kept[None].float(), 1)
+    near, far = (window_maximum(inner, reach)[0] > 0 for reach in (2, 3))
+    return inner[0] > 0, far & ~near
 
 
 def _turned(source: torch.Tensor, result: torch.Tensor) -> float:

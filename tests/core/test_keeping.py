@@ -105,6 +105,18 @@ def test_a_local_edit_keeps_the_rest_of_a_photograph(name: str, seed: int) -> No
     assert (kept.image - target).square().mean() < 0.35 * (result - target).square().mean()
 
 
+@pytest.mark.parametrize("name", ["coffee", "cat_before"])
+def test_a_new_background_keeps_what_it_surrounds(name: str) -> None:
+    source = photograph(name)
+    alone = spot(source, 14)
+    result = from_pil(degraded(painted(source, ImageOps.invert(alone)), 14, drift=0.03))
+    kept = keep_unedited(from_pil(source), result)
+    assert kept.verdicts == ("local",)
+    inside = torch.from_numpy(np.asarray(alone) > 0)
+    assert ((kept.image - from_pil(source)).abs().amax(-1)[0][inside] <= STEP).float().mean() > 0.9
+    assert kept.mask[0][~inside].mean() > 0.98
+
+
 @pytest.mark.parametrize("edit", GLOBAL)
 @pytest.mark.parametrize("name", ["coffee", "cat_before"])
 def test_a_global_edit_comes_through_bit_for_bit(name: str, edit: str) -> None:
