@@ -18,13 +18,26 @@ LEARNED_FROM, JUDGED_BY = 500, 4000
 """Numbers of the first scenes to learn from and to judge by."""
 REVERSED = ", reversed"
 """Ends the name of an edit that is learned from (A', A)."""
+TO = " to "
+"""Stands between two edits, the first of which leads to pictures before, the second to those after."""
 _SCENE = "the scene itself"
+
+
+def ends_of(name: str) -> tuple[str, str]:
+    """What the pictures before and after show: an edit of a scene, or the scene itself."""
+    start, _, end = name.removesuffix(REVERSED).rpartition(TO)
+    ends = start or _SCENE, end
+    return ends[::-1] if name.endswith(REVERSED) else ends
 
 
 def pair_of(name: str, index: int) -> Pair:
     """A scene before and after an edit; after and before it, where the name says that it is reversed."""
-    before, after = draw_pair(name.removesuffix(REVERSED), index)
-    return (after, before) if name.endswith(REVERSED) else (before, after)
+    before, after = (_picture(end, index) for end in ends_of(name))
+    return before, after
+
+
+def _picture(end: str, index: int) -> Image.Image:
+    return draw_pair("blur", index)[0] if end == _SCENE else draw_pair(end, index)[1]
 
 
 def pairs_to_learn(name: str, count: int) -> list[Pair]:
@@ -35,12 +48,11 @@ def pairs_to_learn(name: str, count: int) -> list[Pair]:
 def nearest(index: int, result: Image.Image) -> str:
     """What a result for a scene is nearest to: an edit of it, or the scene itself."""
     found = from_pil(result)
-    pictures = {edit.name: draw_pair(edit.name, index)[1] for edit in (*ALL, *UNSEEN)}
-    pictures[_SCENE] = draw_pair("blur", index)[0]
+    pictures = {end: _picture(end, index) for end in (*(edit.name for edit in (*ALL, *UNSEEN)), _SCENE)}
     errors = {name: float((from_pil(picture) - found).square().mean()) for name, picture in pictures.items()}
     return min(errors, key=errors.__getitem__)
 
 
 def is_right(name: str, index: int, result: Image.Image) -> bool:
     """Whether a result for the first picture of :func:`pair_of` is nearest to the second."""
-    return nearest(index, result) == (_SCENE if name.endswith(REVERSED) else name)
+    return nearest(index, result) == ends_of(name)[1]

@@ -24,14 +24,21 @@ from relation_core.tuning.settings import TuningSettings
 from relation_core.weights.atomic import write_whole
 from relation_tools.commands.number_option import NumberOption
 
-from .edits_to_learn import JUDGED_BY, REVERSED, is_right, pair_of, pairs_to_learn
+from .edits_to_learn import JUDGED_BY, REVERSED, TO, is_right, pair_of, pairs_to_learn
 from .learned_engines import Engine, Headless, InComfyUI
 
 SCENES = 24
 _USUAL = 4
 """Pairs; what is learned from so many is measured first."""
-REVERSIBLE = ("rotate", "darken", "grow", "blur", "dim_lower_half", "add_frame")
-"""Edits that something can be said to undo."""
+UNDONE_BY_KNOWN = (
+    *("mirror", "flip", "invert"),
+    *(f"recolour_red{TO}recolour_blue", f"background_yellow{TO}background_green", f"shape_star{TO}shape_cross"),
+)
+"""Edits whose reverse the small model was trained to draw, if not of such pictures: themselves, or another colour."""
+UNDONE_BY_UNKNOWN = ("rotate", "darken", "grow", "blur", "dim_lower_half", "add_frame")
+"""Edits that can be undone, by what it was not trained to draw."""
+_MANY = 64
+"""Pairs that leave no doubt about what is asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,12 @@ PARTS: dict[str, tuple[str, list[Cell]]] = {
     "unseen": ("Edits that the small model never saw", _cells(tuple(edit.name for edit in UNSEEN), (1, _USUAL, 8))),
     "comfyui": ("The same, with the nodes in ComfyUI", _cells(tuple(edit.name for edit in UNSEEN), (_USUAL,))),
     "reversed": (
-        "Pairs the other way round, (A', A)",
-        _cells(tuple(f"{name}{REVERSED}" for name in REVERSIBLE), (_USUAL,)),
+        "Pairs the other way round, (A', A), where the model can draw the reverse",
+        _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_KNOWN), (_USUAL,)),
+    ),
+    "not_drawn": (
+        "The same, where it was not trained to",
+        _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_UNKNOWN), (_USUAL, _MANY)),
     ),
     "trained": (
         "Edits that the small model was trained on",
@@ -68,7 +79,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned", description=__doc__)
     parser.add_argument("--parts", choices=PARTS, nargs="*", default=list(PARTS), help="none: print what is there")
     parser.add_argument(
-        "--pairs", type=NumberOption(COUNT), nargs="+", default=[1, 4, 8], help="how many pairs to learn from"
+        "--pairs",
+        type=NumberOption(COUNT),
+        nargs="+",
+        default=[1, _USUAL, 8, _MANY],
+        help="how many pairs to learn from",
     )
     parser.add_argument("--out", type=Path, default=Path("build/learned"), help="folder for the figures")
     options = parser.parse_args()

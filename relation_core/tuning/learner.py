@@ -91,7 +91,7 @@ class Learner:
         """Take one step and return its loss.
 
         Raises:
-            TuningError: the loss or the tokens are no longer finite.
+            TuningError: the loss, of these pairs or of those held out, or the tokens are no longer finite.
         """
         if self.step == 0 and not self.checks:
             self._check()
@@ -101,11 +101,7 @@ class Learner:
         self._optimizer.step()
         self._optimizer.zero_grad()
         self.step += 1
-        if not (math.isfinite(loss) and bool(self._tokens.isfinite().all())):
-            raise TuningError(
-                f"The loss of step {self.step} is {loss:g} at the learning rate {self._settings.learning_rate:g}; "
-                "expected finite values only. Nothing was kept: lower the learning rate."
-            )
+        self._check_finite(loss if bool(self._tokens.isfinite().all()) else math.nan)
         self.losses.append(loss)
         if self.step % self._settings.check_every == 0 or self.done:
             self._check()
@@ -117,11 +113,17 @@ class Learner:
             return self._attend(self.tokens.to(self._device))
 
     def check_learned(self) -> None:
-        """Refuse the result of learning that diverged.
+        """Refuse the result of learning that diverged or found nothing.
 
         Raises:
-            TuningError: the loss grew, or the tokens grew too large.
+            TuningError: the loss grew, the tokens grew too large, or no step fitted the held-out pairs better.
         """
+        if self.best_step == 0:
+            raise TuningError(
+                f"No step at the learning rate {self._settings.learning_rate:g} lowered the loss on the held-out pairs "
+                f"from {self.checks[0][1]:.3g}; expected one. Nothing was kept: lower the learning rate, or hold out "
+                "pairs of the same edit."
+            )
         part = max(1, len(self.losses) // 10)
         first, last = (sum(losses) / part for losses in (self.losses[:part], self.losses[-part:]))
         size = float(self.tokens.square().mean().sqrt()) / self._scale
@@ -196,6 +198,13 @@ class Learner:
             self._tokens.grad /= scale
         return total
 
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TuningError(
+                f"The loss of step {self.step} is {loss:g} at the learning rate {self._settings.learning_rate:g}; "
+                "expected finite values only. Nothing was kept: lower the learning rate."
+            )
+
     @torch.no_grad()
     def _check(self) -> None:
         """Measure the held-out pairs and keep the tokens if they are the best so far."""
@@ -211,6 +220,7 @@ class Learner:
             for samples in split_samples(pairs, noises, levels)
         ]
         loss = float(torch.cat(losses).mean())
+        self._check_finite(loss)
         if self._best is None or loss < min(loss for _, loss in self.checks):
             self._best = self._tokens.detach().clone()
         self.checks.append((self.step, loss))

@@ -28,7 +28,7 @@ from relation_core.tuning.attended import Attended, attended_by_block
 from relation_core.tuning.flow import LatentPair, draw_edit, flow_losses, split_samples
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.levels import draw_levels
-from relation_core.tuning.pairs import check_pairs, check_start, learned_relation, start_relation
+from relation_core.tuning.pairs import check_latents, check_pairs, check_start, learned_relation, start_relation
 from relation_core.tuning.settings import TuningError, TuningSettings
 
 STATUS = Path("/proc/self/status")
@@ -174,21 +174,63 @@ def test_samples_of_one_size_go_together() -> None:
             assert torch.equal(part.noise[index], pairs[int(level)].target)
 
 
+def shift_of(learner: Learner) -> torch.Tensor:
+    """What :func:`toy_predict` adds with the learned tokens: (16,)."""
+    return sum((values.mean(1)[0, :16] for values in learner.attended().values), torch.zeros(16))
+
+
+def shifted(pairs: list[LatentPair], shift: torch.Tensor) -> list[LatentPair]:
+    return [LatentPair(pair.source, pair.source + shift[:, None, None]) for pair in pairs]
+
+
 def test_the_best_step_on_held_out_pairs_is_kept() -> None:
-    """What is learned from pairs of one shift fits those of the opposite shift worse and worse."""
-    opposite = [LatentPair(pair.target, pair.source) for pair in toy_pairs(2)]
-    settings = TuningSettings(steps=30, batch_size=4, check_every=5)
-    learner, last = toy_learner(settings, toy_pairs(2), opposite), toy_learner(settings, toy_pairs(2))
-    start, after = learner.tokens, {0: learner.tokens}
+    """Learning passes by what the held-out pairs ask for: halfway between where it starts and where it ends."""
+    settings = TuningSettings(steps=30, learning_rate=0.05, batch_size=4, check_every=5)
+    last = toy_learner(settings, toy_pairs(2))
+    halfway = torch.lerp(shift_of(last), torch.linspace(-0.5, 0.5, 16), 0.5)
+    learner = toy_learner(settings, toy_pairs(2), shifted(toy_pairs(2, seed=1), halfway))
+    after = {0: last.tokens}
     while not learner.done:
         learner.take_step()
         last.take_step()
         after[last.step] = last.tokens
-    assert [step for step, _ in learner.checks] == [0, 5, 10, 15, 20, 25, 30]
-    best = min(learner.checks, key=lambda check: check[1])[0]
-    assert best < 30 and torch.equal(learner.tokens, after[best])
-    assert learner.checks[-1][1] > min(learner.checks, key=lambda check: check[1])[1]
-    assert not torch.equal(last.tokens, start)
+    learner.check_learned()
+    losses = dict(learner.checks)
+    assert list(losses) == [0, 5, 10, 15, 20, 25, 30]
+    best = min(losses, key=losses.__getitem__)
+    assert 0 < best < 30 and losses[best] < 0.8 * min(losses[0], losses[30])
+    assert learner.best_step == best and torch.equal(learner.tokens, after[best])
+
+
+def test_learning_that_helps_no_held_out_pair_is_refused() -> None:
+    settings = TuningSettings(steps=10, batch_size=4, check_every=5)
+    start = shift_of(toy_learner(settings, toy_pairs(2)))
+    learner = toy_learner(settings, toy_pairs(2), shifted(toy_pairs(2, seed=1), start))  # as good as it can be
+    while not learner.done:
+        learner.take_step()
+    with pytest.raises(TuningError, match=r"No step at the learning rate 0\.15 lowered the loss on the held-out pairs"):
+        learner.check_learned()
+
+
+@pytest.mark.parametrize("where", ["at the start", "later", "in the held-out pairs"])
+def test_a_loss_that_is_not_finite_is_refused_when_it_is_found(where: str) -> None:
+    """Also in the last step, and with good tokens of held-out pairs kept before."""
+    settings = TuningSettings(steps=4, batch_size=2, check_every=1)
+    held_out = toy_pairs(1, seed=1)
+    learner = toy_learner(settings, toy_pairs(2), held_out)
+    predict, of_held_out = learner._predict, held_out[0].source
+
+    def failing(noisy: torch.Tensor, source: torch.Tensor, *rest: Any) -> torch.Tensor:
+        measuring = torch.equal(source[0], of_held_out)
+        fails = {"at the start": not measuring, "later": not measuring and learner.step == 3}
+        scale = float("nan") if fails.get(where, measuring and learner.step == 4) else 1.0
+        return scale * predict(noisy, source, *rest)
+
+    learner._predict = failing
+    with pytest.raises(TuningError, match=r"The loss of step \d is nan .* Nothing was kept: lower the learning rate"):
+        while not learner.done:
+            learner.take_step()
+    assert learner.step == (1 if where == "at the start" else 4)
 
 
 @pytest.mark.parametrize("rate", [1e6, 30.0])
@@ -260,6 +302,14 @@ def test_pairs_without_an_edit_are_refused() -> None:
         check_pairs([(red, blue), (red, red.copy())])
     with pytest.raises(TuningError, match="The pictures of pair 1 have 8x8 and 8x9 pixels"):
         check_pairs([(red, Image.new("RGB", (8, 9), "red"))])
+
+
+def test_pairs_that_become_equal_at_the_size_of_learning_are_refused() -> None:
+    (pair,) = toy_pairs(1, (4, 6))
+    check_latents([pair])
+    same = LatentPair(pair.source, pair.source.clone())
+    with pytest.raises(TuningError, match="The pictures of pair 2 are equal at the size that is learned from"):
+        check_latents([pair, same])
 
 
 def test_a_start_must_fit(tmp_path: Path) -> None:

@@ -7,24 +7,28 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from golden_case import GoldenCase
 from PIL import Image, ImageOps
+from random_weights import random_relation
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_pipeline import tiny_autoencoder
 
 from relation_core.adapter.adapter import open_adapter
 from relation_core.pictures.tensors import from_pil
-from relation_core.relation.relation_file import load_relation
+from relation_core.relation.relation_file import load_relation, save_relation
 from relation_core.scenes.drawing import draw
 from relation_core.scenes.examples import SEED, draw_pair
 from relation_core.scenes.relations import ALL
 from relation_core.scenes.scene import quiet_scene
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from relation_core.tuning.learner import Learner
+from relation_core.tuning.settings import TuningSettings
 from relation_tools.__main__ import main
 from relation_tools.diffusers_host import pipeline as pipeline_module
 from relation_tools.diffusers_host.models import ModelFiles, load_models
@@ -124,25 +128,64 @@ def test_it_writes_a_relation_with_its_curve_and_its_sheet(
         assert sheet.width > 128 + 2 * 64  # the pair, the source and the result
 
 
-def test_the_step_that_is_best_on_the_held_out_pairs_is_written(tmp_path: Path) -> None:
-    """It starts from a flip and learns to invert; what is held out is a flip, which it knew best at the start."""
-    pairs: list[str] = []
-    for number, edit in enumerate(("invert", "invert", "flip", "flip")):
-        for kind, picture in zip(("before", "after"), draw_pair(edit, number), strict=True):
-            picture.save(tmp_path / f"{kind}_{number}.png")
-            pairs.append(f"--{kind}={tmp_path / f'{kind}_{number}.png'}")
+def options_of(folder: Path, *pairs: tuple[Image.Image, Image.Image]) -> list[str]:
+    """Write pairs, and name them."""
+    options: list[str] = []
+    for pair in pairs:
+        for kind, picture in zip(("before", "after"), pair, strict=True):
+            path = folder / f"{kind}_{len(options)}.png"
+            picture.save(path)
+            options.append(f"--{kind}={path}")
+    return options
+
+
+def tune_small(folder: Path, start: str, shown: list[str], *options: str) -> int:
+    """Learn with the small model, beginning at what a pair of an edit says: mine.safetensors."""
     files = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu"]
-    flip, mine, last = (tmp_path / f"{name}.safetensors" for name in ("flip", "mine", "last"))
-    assert main(["encode", *files, *pairs[4:6], f"--out={flip}"]) == 0
-    small = [*files, f"--model={FLUX}", f"--vae={AUTOENCODER}", "--long-side=0", "--batch-size=4", "--sheet-steps=1"]
-    learned = ["tune", *small, f"--start={flip}", "--steps=20"]
-    assert main([*learned, *pairs[:4], *pairs[6:], "--hold-out=1", f"--out={mine}"]) == 0
-    assert main([*learned, *pairs[:4], f"--out={last}"]) == 0
-    tokens = [load_relation(path, open_adapter(ADAPTER), "cpu").tokens for path in (flip, mine, last)]
-    assert torch.equal(tokens[1], tokens[0]) and not torch.equal(tokens[2], tokens[0])
-    with safe_open(mine, framework="pt") as file:
-        (origin,) = json.loads(file.metadata()["learned"])
-    assert (origin["pairs"], origin["steps"]) == (2, 0)
+    begun = folder / "begun.safetensors"
+    assert main(["encode", *files, *options_of(folder, draw_pair(start, 0)), f"--out={begun}"]) == 0
+    models = [*files, f"--model={FLUX}", f"--vae={AUTOENCODER}", f"--start={begun}", f"--out={folder / OUT}"]
+    return main(["tune", *models, *shown, "--long-side=0", "--batch-size=4", "--sheet-steps=1", *options])
+
+
+OUT = "mine.safetensors"
+
+
+def test_learning_that_helps_no_held_out_pair_leaves_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It starts from a flip and learns to invert; what is held out is a flip, which it knew best at the start."""
+    (folder := tmp_path / "pairs").mkdir()
+    shown = options_of(folder, draw_pair("invert", 1), draw_pair("flip", 2))
+    assert tune_small(tmp_path, "flip", shown, "--hold-out=1", "--steps=10") == 1
+    assert "lowered the loss on the held-out pairs" in refusal(caplog)
+    assert list(tmp_path.glob("mine*")) == []
+
+
+def test_the_step_that_is_best_on_the_held_out_pair_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its way from red to blue backgrounds it comes near to the pair that is held out: halfway between."""
+    from relation_tools.tuning import command
+
+    taken: list[torch.Tensor] = []
+    learners: list[Learner] = []
+
+    class Recorded(Learner):
+        def take_step(self) -> float:
+            loss = super().take_step()
+            taken.append(self._tokens.detach().clone())
+            learners[:] = [self]
+            return loss
+
+    monkeypatch.setattr(command, "Learner", Recorded)
+    monkeypatch.setattr(command, "TuningSettings", partial(TuningSettings, check_every=1))
+    (scene, red), (_, blue) = (draw_pair(f"background_{colour}", 2) for colour in ("red", "blue"))
+    (folder := tmp_path / "pairs").mkdir()
+    shown = options_of(folder, draw_pair("background_blue", 1), (scene, Image.blend(red, blue, 0.5)))
+    assert tune_small(tmp_path, "background_red", shown, "--hold-out=1", "--steps=12", "--learning-rate=0.4") == 0
+    losses = dict(learners[0].checks)
+    best = min(losses, key=losses.__getitem__)
+    assert 0 < best < len(taken) == 12
+    assert torch.equal(load_file(tmp_path / OUT)["tokens"], taken[best - 1])
+    with safe_open(tmp_path / OUT, framework="pt") as file:
+        assert json.loads(file.metadata()["learned"])[0]["steps"] == best
 
 
 def test_the_same_command_gives_the_same_bits(vae: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -247,6 +290,35 @@ def test_an_encoded_relation_edits_as_its_pairs_do(vae: Path, tmp_path: Path, ca
     )
 
 
+def with_and_without_a_speck(folder: Path) -> dict[str, Path]:
+    fine = Image.open(AFTER).convert("RGB").resize((2048, 2048))
+    speck = fine.copy()
+    speck.putpixel((5, 5), (fine.getpixel((5, 5))[0] ^ 1, *fine.getpixel((5, 5))[1:]))
+    return written(folder, {"FINE": fine, "SPECK": speck})
+
+
+def differently_painted_where_transparent(folder: Path) -> dict[str, Path]:
+    colours = {"CLEAR": (0, 0, 0, 0), "PAINTED": (200, 30, 30, 0)}
+    return written(folder, {name: Image.new("RGBA", (64, 64), colour) for name, colour in colours.items()})
+
+
+def written(folder: Path, pictures: dict[str, Image.Image]) -> dict[str, Path]:
+    paths = {name: folder / f"{name}.png" for name in pictures}
+    for name, picture in pictures.items():
+        picture.save(paths[name])
+    return paths
+
+
+def relation_of_65(path: Path) -> Path:
+    """A relation of one pair more than any can have, of the golden adapter."""
+    adapter = open_adapter(CASE.folder / "ip_adapter.bin")
+    save_relation(random_relation(adapter, pairs=64), path)
+    tensors = {name: torch.cat([part, part[:1]]) for name, part in load_file(path).items()}
+    with safe_open(path, framework="pt") as file:
+        save_file(tensors, path, file.metadata())
+    return path
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -263,6 +335,9 @@ def test_an_encoded_relation_edits_as_its_pairs_do(vae: Path, tmp_path: Path, ca
         (("--before", "FOLDER", "--after", "AFTER", "--start", "OTHER"), "was made with the adapter"),
         (("--before", "FOLDER", "--after", "AFTER", "--out", "mine.png"), "expected it to end in .safetensors"),
         (("--dataset", "missing.jsonl"), "Cannot read"),
+        (("--before", "CLEAR", "--after", "PAINTED"), "The pictures of pair 1 are equal, which shows no edit"),
+        (("--before", "FOLDER", "--after", "AFTER", "--start", "MANY"), "65"),
+        (("--before", "FOLDER", "--after", "AFTER", "--hold-out", "1", "--learning-rate", "1e5"), "lower the learning"),
     ],
 )
 def test_what_is_refused_leaves_no_file(
@@ -275,12 +350,13 @@ def test_what_is_refused_leaves_no_file(
 ) -> None:
     (tmp_path / "empty").mkdir()
     Image.open(AFTER).resize((70, 64)).save(tmp_path / "wider.png")
-    fine = Image.open(AFTER).convert("RGB").resize((2048, 2048))
-    fine.save(tmp_path / "fine.png")
-    fine.putpixel((5, 5), (fine.getpixel((5, 5))[0] ^ 1, *fine.getpixel((5, 5))[1:]))
-    fine.save(tmp_path / "speck.png")
     places = {"FOLDER": folders[0], "AFTER": folders[1], "EMPTY": tmp_path / "empty", "WIDER": tmp_path / "wider.png"}
-    places |= {"FINE": tmp_path / "fine.png", "SPECK": tmp_path / "speck.png"}
+    if "SPECK" in options:
+        places |= with_and_without_a_speck(tmp_path)
+    if "CLEAR" in options:
+        places |= differently_painted_where_transparent(tmp_path)
+    if "MANY" in options:
+        places["MANY"] = relation_of_65(tmp_path / "many.safetensors")
     if "OTHER" in options:
         places["OTHER"] = tmp_path / "other.safetensors"
         small = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu", f"--before={BEFORE}", f"--after={AFTER}"]
