@@ -19,7 +19,7 @@ from relation_core.keeping.keep import keep_unedited
 
 from .small_edits import SmallEdits, Way
 
-SCENES = 4
+SCENES = 8
 _CHANGED, _BLUR, _GROWN = 0.06, 3, 5
 _LEVEL = 1.01 / 255
 
