@@ -94,7 +94,7 @@ class TuneRelation(io.ComfyNode):
                     max=int(BATCH_SIZE.high),
                     optional=True,
                     tooltip="Samples a step: pairs, each at a noise level of its own. Fewer are faster and learn less "
-                    "surely. The memory does not depend on it.",
+                    "surely; of small pictures, they also need less memory.",
                     advanced=True,
                 ),
                 RelationSocket.Input(
