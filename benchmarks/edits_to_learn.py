@@ -26,8 +26,8 @@ _SCENE = "the scene itself"
 def ends_of(name: str) -> tuple[str, str]:
     """What the pictures before and after show: an edit of a scene, or the scene itself."""
     start, _, end = name.removesuffix(REVERSED).rpartition(TO)
-    ends = start or _SCENE, end
-    return ends[::-1] if name.endswith(REVERSED) else ends
+    first = start or _SCENE
+    return (end, first) if name.endswith(REVERSED) else (first, end)
 
 
 def pair_of(name: str, index: int) -> Pair:
