@@ -14,7 +14,7 @@ import pytest
 import torch
 from edits import GOLDEN, Edit
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from comfyui_host.host import GraphError, Host
 from relation_core.pictures.tensors import to_pil
@@ -50,6 +50,19 @@ def test_files_are_numbered_as_comfyui_does(edit: Edit, saved: Path) -> None:
     save(edit, "mine", weight=next(WEIGHTS))
     assert (saved.parent / f"mine_{number + 1:05}_.safetensors").is_file()
     assert not list(saved.parent.glob(".*"))
+
+
+def test_a_replaced_relation_is_noticed(edit: Edit, saved: Path) -> None:
+    """Of the same length and time."""
+    first = edit.run(load(edit, saved.name)[0]).tokens
+    content, times = load_file(saved), saved.stat()
+    with safe_open(saved, framework="pt") as file:
+        metadata = dict(file.metadata())
+    save_file({**content, "tokens": content["tokens"].flip(1).contiguous()}, saved, metadata)
+    os.utime(saved, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert saved.stat().st_size == times.st_size
+    second = edit.run(load(edit, saved.name)[0]).tokens
+    assert torch.equal(second, first.flip(1)) and not torch.equal(second, first)
 
 
 @pytest.mark.parametrize("prefix", ["", ".", "folder/"])
