@@ -29,9 +29,8 @@ from .synthetic import write_adapter
 
 BLOCKS = 19, 38
 """Double- and single-stream blocks of FLUX.1."""
-BOUND_GB = 4.0
-"""For all blocks, at 512 pixels."""
-_WARM, _BYTES = 1, 2
+BOUND_SIDE, BOUND_GB = 512, 4.0
+"""What all blocks may take at most, at so many pixels."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,15 @@ def main() -> None:
     options = parser.parse_args()
     sizes = replace(BY_NAME[options.sizes], pairs=(1,))
     blocks = f"{sizes.depth} + {sizes.depth_single}"
-    sys.stdout.write(f"| picture | {blocks} blocks, measured | asked for | 19 + 38 blocks, computed | asked for |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- |\n")
+    whole = f"{BLOCKS[0]} + {BLOCKS[1]} blocks"
+    sys.stdout.write(f"| picture | {blocks} blocks, measured | asked for | {whole}, computed | asked for | at most |\n")
+    sys.stdout.write("| --- | --- | --- | --- | --- | --- |\n")
     with tempfile.TemporaryDirectory(prefix="tuning-") as folder:
         for step in measure(Path(folder), sizes, options.sides):
             figures = (step.measured, step.asked, step.whole_measured, step.whole_asked)
-            sys.stdout.write(f"| {step.side} | {' | '.join(f'{number / 1e9:.2f} GB' for number in figures)} |\n")
+            bound = f"{BOUND_GB:.0f} GB" if step.side == BOUND_SIDE else ""
+            shown = " | ".join(f"{number / 1e9:.2f} GB" for number in figures)
+            sys.stdout.write(f"| {step.side} | {shown} | {bound} |\n")
             sys.stdout.flush()
 
 
@@ -84,7 +86,7 @@ def _step(host: Any, sizes: Sizes, side: int, model: Any, adapter: Any, tokens: 
     text = torch.randn(1, sizes.text_tokens, sizes.adapter.text_dim, generator=generator)
     prompt = [[text, {"pooled_output": torch.randn(1, sizes.pooled_dim, generator=generator), "guidance": 3.5}]]
     batch = flow.samples_at_once(pairs[0], settings.TuningSettings().batch_size)  # what is held at one time
-    chosen = settings.TuningSettings(steps=_WARM + 1, batch_size=batch)
+    chosen = settings.TuningSettings(steps=2, batch_size=batch)
     learning = host.module("nodes.tuning_model").learning_model(
         model, prompt, pairs, tokens.shape[1], chosen.batch_size
     )
@@ -93,22 +95,17 @@ def _step(host: Any, sizes: Sizes, side: int, model: Any, adapter: Any, tokens: 
             *(predict, adapter.weights(), adapter.config, tokens, None, pairs, [], chosen),
             *(predict.device, torch.bfloat16),
         )
-        for _ in range(_WARM):
-            learner.take_step()
+        learner.take_step()  # warms up
         give_back_freed()
         before = memory().anonymous
         with PeakMemory() as watched:
             learner.take_step()
     measured = watched.peak.anonymous - before
     learning_bytes = host.module("nodes.tuning_memory").learning_bytes
-    few, whole = (
-        {"hidden_size": sizes.adapter.hidden_size, "depth": depth, "depth_single_blocks": single, "mlp_ratio": 4.0}
-        for depth, single in ((sizes.depth, sizes.depth_single), BLOCKS)
-    )
-    known = pairs, sizes.text_tokens, tokens.shape[1], chosen.batch_size, _BYTES
-    in_block = batch * (pairs[0].tokens + sizes.text_tokens) + 4 * tokens.shape[1]
-    further = (sum(BLOCKS) - sizes.depth - sizes.depth_single) * in_block * sizes.adapter.hidden_size * _BYTES
-    return Step(side, measured, learning_bytes(few, *known), measured + further, learning_bytes(whole, *known))
+    all_blocks = {**sizes.flux, "depth": BLOCKS[0], "depth_single_blocks": BLOCKS[1]}
+    known = pairs, sizes.text_tokens, tokens.shape[1], chosen.batch_size, torch.bfloat16.itemsize
+    asked, whole_asked = (learning_bytes(one, *known) for one in (sizes.flux, all_blocks))
+    return Step(side, measured, asked, measured + whole_asked - asked, whole_asked)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
         ModelMismatchError: it is for another transformer.
     """
     known, weights = places(transformer), transformer.state_dict()
-    unplaced = [name for name, parts in lora.modules.items() if not _fits(parts, known.get(name), weights)]
+    unplaced = [name for name, parts in lora.modules.items() if not fits(parts, known.get(name), weights)]
     if unplaced:
         raise ModelMismatchError(
             f"{lora.path} does not fit the transformer: {len(unplaced)} of its {len(lora.modules)} matrices have no "
@@ -152,7 +152,8 @@ def _read(lora: LoraFile, name: str, stored: Mapping[str, StoredTensor]) -> dict
     return parts
 
 
-def _fits(parts: Mapping[str, StoredTensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
+def fits(parts: Mapping[str, StoredTensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether the parts of a matrix have the shapes of its place among the transformer's weights."""
     down, up = parts["down"], parts["up"]
     if place is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
         return False

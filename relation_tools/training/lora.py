@@ -11,7 +11,7 @@ from peft import LoraConfig
 from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.weights.kinds import shortened
 
-from ..diffusers_host.lora_file import LoraFile, lora_scale, read_lora
+from ..diffusers_host.lora_file import LoraFile, fits, lora_scale, read_lora
 from ..diffusers_host.lora_names import places
 
 LORA_LAYERS = ["to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"]
@@ -53,22 +53,19 @@ def _read(lora: LoraFile, transformer: Any, rank: int) -> dict[str, tuple[torch.
     unplaced: list[str] = []
     for name, stored in lora.modules.items():
         place = known.get(name, ())
-        if len(place) != 1 or not stored.keys() <= {"down", "up", "alpha"}:
+        if len(place) != 1 or not stored.keys() <= {"down", "up", "alpha"} or not fits(stored, place, sizes):
             unplaced.append(name)
             continue
-        parts = {part: tensor.read().float() for part, tensor in stored.items()}
-        down, up = parts["down"], parts["up"]
-        if down.shape[0] != rank:
+        found_rank = stored["down"].shape[0]
+        if found_rank != rank:
             raise ModelMismatchError(
-                f"{lora.path} has rank {down.shape[0]} for {name}; expected that of training.lora_rank, {rank}. Set "
-                f"training.lora_rank = {down.shape[0]}, or start from another LoRA."
+                f"{lora.path} has rank {found_rank} for {name}; expected that of training.lora_rank, {rank}. Set "
+                f"training.lora_rank = {found_rank}, or start from another LoRA."
             )
-        if sizes[f"{place[0].weight}.weight"].shape != (up.shape[0], down.shape[1]):
-            unplaced.append(name)
-            continue
+        parts = {part: tensor.read().float() for part, tensor in stored.items()}
         if not all(tensor.isfinite().all() for tensor in parts.values()):
             raise CheckpointError(f"{lora.path} has a value in {name} that is not a finite number. Download it again.")
-        found[place[0].weight] = down, up * lora_scale(lora, name, parts)
+        found[place[0].weight] = parts["down"], parts["up"] * lora_scale(lora, name, parts)
     if unplaced:
         raise ModelMismatchError(
             f"{lora.path} cannot be trained further: {len(unplaced)} of its {len(lora.modules)} matrices, such as "

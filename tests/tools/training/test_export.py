@@ -158,6 +158,13 @@ def test_a_lora_that_cannot_be_gone_on_from_is_refused(tuned: Trainer, tmp_path:
     with pytest.raises(ModelMismatchError, match=r"cannot be trained further: 1 of its \d+ matrices"):
         build_flow(starts_from(tuned, rewritten(lora, tmp_path / "dora.safetensors", dora), tmp_path / "run"), 16)
 
+    def flat(tensors: dict[str, torch.Tensor]) -> None:
+        name = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"
+        tensors[name] = tensors[name].flatten()
+
+    with pytest.raises(ModelMismatchError, match=r"cannot be trained further: 1 of its \d+ matrices"):
+        build_flow(starts_from(tuned, rewritten(lora, tmp_path / "flat.safetensors", flat), tmp_path / "run"), 16)
+
     def broken(tensors: dict[str, torch.Tensor]) -> None:
         next(iter(tensors.values()))[0, 0] = float("nan")
 
