@@ -26,13 +26,18 @@ class Arrangement(Enum):
     STACKED = "one above the other"
 
 
+def surely_beside(size: tuple[int, int]) -> bool:
+    """Tell whether a picture's shape (width, height) alone says that its pair lies side by side."""
+    return size[0] / size[1] >= _SURELY_WIDE
+
+
 def decide_arrangement(
     size: tuple[int, int], beside: float, stacked: float, separated: Arrangement | None = None
 ) -> Arrangement:
     """Decide by a picture's shape, and by how much its halves resemble each other, cut in both ways.
 
     An inverted picture resembles the original too, but so does a bright top half a dark bottom half: against a
-    picture's shape only positive correlations count.
+    picture's shape only positive correlations count. Where :func:`surely_beside` is true, there is nothing to decide.
 
     Args:
         size: width and height of the whole picture, in pixels.
@@ -45,8 +50,6 @@ def decide_arrangement(
     """
     width, height = size
     ratio = width / height
-    if ratio >= _SURELY_WIDE:
-        return Arrangement.BESIDE
     if ratio >= _WIDE:
         if stacked < _ALIKE or abs(beside) > _UNLIKE:
             return Arrangement.BESIDE

@@ -9,7 +9,7 @@ from PIL import Image
 from relation_core.errors import ExemplarError
 
 from .alignment import find_shift
-from .separators import Separator, find_separator, has_band
+from .separators import Separator, find_separator
 
 SMALLEST = 8
 """Pixels that a half must have in each direction."""
@@ -48,8 +48,8 @@ def cut_halves(picture: Image.Image, words: Words) -> Halves:
     """
     if picture.width < 2 * SMALLEST:
         raise ExemplarError(f"it is {picture.width} pixels {words.wide}; expected at least {2 * SMALLEST}")
-    separator = find_separator(picture)
-    if separator is None and not has_band(picture):
+    separator, band = find_separator(picture)
+    if separator is None and not band:
         return _equal(*_crop(picture, None), words, _notes(picture, None, words))
     tries = [separator] if separator is None or separator.certain else [None, separator]
     shifts: list[int] = []

@@ -8,8 +8,10 @@ from PIL import Image
 
 from relation_core.errors import ExemplarError
 
-from .arrangement import Arrangement, decide_arrangement, resemblance
+from .arrangement import Arrangement, decide_arrangement, resemblance, surely_beside
 from .cutting import SMALLEST, Halves, Words, cut_halves
+
+_BESIDE, _STACKED = Words("columns", "wide"), Words("rows", "high")
 
 
 def split_halves(picture: Image.Image) -> Halves:
@@ -27,19 +29,24 @@ def split_halves(picture: Image.Image) -> Halves:
     width, height = picture.size
     if min(width, height) < SMALLEST or max(width, height) < 2 * SMALLEST:
         raise ExemplarError(f"it is {width}x{height} pixels; expected at least {2 * SMALLEST}x{SMALLEST}")
-    beside = _cut_or_error(picture, Words("columns", "wide"))
-    stacked = _cut_or_error(_turned(picture), Words("rows", "high"))
+    cut = cut_halves(picture, _BESIDE) if surely_beside(picture.size) else _cut_as_it_lies(picture)
+    if cut.before.tobytes() == cut.after.tobytes():
+        cut = replace(cut, notes=(*cut.notes, "the halves are identical"))
+    return cut
+
+
+def _cut_as_it_lies(picture: Image.Image) -> Halves:
+    """Cut a picture in both ways, and choose."""
+    beside, stacked = _cut_or_error(picture, _BESIDE), _cut_or_error(_turned(picture), _STACKED)
     ways = {Arrangement.BESIDE: beside, Arrangement.STACKED: stacked}
     way = decide_arrangement(picture.size, _resemblance(beside), _resemblance(stacked), _separated(ways))
     cut = ways[way]
     if isinstance(cut, ExemplarError):
         raise cut
-    if way is Arrangement.STACKED:
-        notes = ("the halves lie one above the other", *cut.notes)
-        cut = replace(cut, before=_turned(cut.before), after=_turned(cut.after), notes=notes)
-    if cut.before.tobytes() == cut.after.tobytes():
-        cut = replace(cut, notes=(*cut.notes, "the halves are identical"))
-    return cut
+    if way is Arrangement.BESIDE:
+        return cut
+    notes = ("the halves lie one above the other", *cut.notes)
+    return replace(cut, before=_turned(cut.before), after=_turned(cut.after), notes=notes)
 
 
 def _turned(picture: Image.Image) -> Image.Image:

@@ -49,8 +49,8 @@ class Separator:
         return abs(self.start + self.end - width) > 2 * (self.end - self.start)
 
 
-def find_separator(picture: Image.Image) -> Separator | None:
-    """Find the line or gutter between the halves of an RGB picture; None where they touch.
+def find_separator(picture: Image.Image) -> tuple[Separator | None, bool]:
+    """Find the line or gutter between the halves of an RGB picture, and whether there may be one.
 
     A line is uniform from top to bottom, at most 2 % of the width (at least 4 pixels) wide, and bounded by something
     else on both sides. A gutter is wider, up to 15 %, and reaches the middle; the picture changes at once on both of
@@ -58,21 +58,22 @@ def find_separator(picture: Image.Image) -> Separator | None:
     the separator, and are the margin of a sheet if they are as wide or wider.
 
     A band that reaches the middle otherwise is uncertain: it may separate the halves, or be a part of one.
+
+    Returns:
+        The separator, or None where the halves touch; whether columns of one colour, 3 or more, reach the middle,
+        whatever they are.
     """
-    return _find_line(picture) or _find_gutter(picture)
+    width = picture.width
+    for_lines = max(int(width * _OFF_CENTRE), _widest_line(width)) + _widest_line(width)
+    for_gutters = int(width * _WIDEST_GUTTER) + 4
+    strip = _Strip.of(picture, max(for_lines, for_gutters))
+    around = strip.within(for_gutters)
+    return _find_line(picture, strip.within(for_lines)) or _find_gutter(picture, around), around.has_band()
 
 
-def has_band(picture: Image.Image) -> bool:
-    """Tell whether columns of one colour, 3 or more, reach the middle, whatever they are."""
-    strip = _Strip(picture, int(picture.width * _WIDEST_GUTTER) + 4)
-    middle = picture.width // 2 - strip.first
-    return any(start - 2 <= middle <= end + 2 and end - start > 2 for start, end in strip.runs())
-
-
-def _find_line(picture: Image.Image) -> Separator | None:
+def _find_line(picture: Image.Image, strip: _Strip) -> Separator | None:
     width = picture.width
     most = _widest_line(width)
-    strip = _Strip(picture, max(int(width * _OFF_CENTRE), most) + most)
     found: list[Separator] = []
     for run in strip.runs():
         if run[1] - run[0] <= most:
@@ -85,9 +86,8 @@ def _find_line(picture: Image.Image) -> Separator | None:
     return _with_margins(best, _margins(picture, strip.colours[best.start - strip.first]))
 
 
-def _find_gutter(picture: Image.Image) -> Separator | None:
+def _find_gutter(picture: Image.Image, strip: _Strip) -> Separator | None:
     width = picture.width
-    strip = _Strip(picture, int(width * _WIDEST_GUTTER) + 4)
     for run in strip.runs():
         gutter = strip.with_blur(run)
         wide = gutter.end - gutter.start
@@ -156,26 +156,52 @@ def _is_line(line: Separator, width: int) -> bool:
     return across or touching or line.off_centre(width)
 
 
+@dataclass(frozen=True)
 class _Strip:
-    """The columns around a picture's middle: (height, columns, 3)."""
+    """The columns around a picture's middle."""
 
-    def __init__(self, picture: Image.Image, reach: int) -> None:
+    middle: int
+    """The middle's place in it."""
+    first: int
+    """Its first column's place in the picture."""
+    columns: np.ndarray
+    """(height, columns, 3)."""
+    colours: np.ndarray
+    """(columns, 3)."""
+    uniform: np.ndarray
+    """Truth values, of every column."""
+
+    @classmethod
+    def of(cls, picture: Image.Image, reach: int) -> _Strip:
+        """Take the columns up to ``reach`` from the middle."""
         middle = picture.width // 2
-        self.first, last = max(middle - reach, 0), min(middle + reach, picture.width)
-        self.columns = np.asarray(picture.crop((self.first, 0, last, picture.height))).astype(np.int16)
-        self.colours = np.median(self.columns, axis=0)
+        first, last = max(middle - reach, 0), min(middle + reach, picture.width)
+        columns = np.asarray(picture.crop((first, 0, last, picture.height))).astype(np.int16)
+        colours = np.median(columns, axis=0)
+        uniform = (np.abs(columns - colours).max(axis=2) <= _TOLERANCE).mean(axis=0) >= _UNIFORM
+        return cls(middle - first, first, columns, colours, uniform)
+
+    def within(self, reach: int) -> _Strip:
+        """Give the part up to ``reach`` from the middle."""
+        start = max(self.middle - reach, 0)
+        part = slice(start, self.middle + reach)
+        columns, colours, uniform = self.columns[:, part], self.colours[part], self.uniform[part]
+        return _Strip(self.middle - start, self.first + start, columns, colours, uniform)
+
+    def has_band(self) -> bool:
+        """Tell whether columns of one colour, 3 or more, reach the middle."""
+        return any(start - 2 <= self.middle <= end + 2 and end - start > 2 for start, end in self.runs())
 
     def runs(self) -> list[tuple[int, int]]:
         """Neighbouring uniform columns of one colour that do not reach the strip's ends, counted from its first."""
-        uniform = (np.abs(self.columns - self.colours).max(axis=2) <= _TOLERANCE).mean(axis=0) >= _UNIFORM
         runs: list[tuple[int, int]] = []
-        for column in np.flatnonzero(uniform).tolist():
+        for column in np.flatnonzero(self.uniform).tolist():
             alike = np.abs(self.colours[column] - self.colours[max(column - 1, 0)]).max() <= _TOLERANCE
             if runs and runs[-1][1] == column and alike:
                 runs[-1] = (runs[-1][0], column + 1)
             else:
                 runs.append((column, column + 1))
-        return [run for run in runs if 0 < run[0] < run[1] < len(uniform)]
+        return [run for run in runs if 0 < run[0] < run[1] < len(self.uniform)]
 
     def with_blur(self, run: tuple[int, int]) -> Separator:
         """Add up to 2 columns on each side that JPEG has mixed with the run's colour."""
