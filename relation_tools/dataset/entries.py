@@ -86,9 +86,6 @@ def _read_entry(located: Located, file: str, fallback: str) -> Iterator[PairEntr
     except _BrokenEntryError as error:
         yield Problem("broken", where, error.picture, str(error))
         return
-    missing = [key for key in DESCRIPTIONS if not isinstance(fields.get(key), str)]
-    if missing:
-        yield Problem("note", where, picture, f"no text for {' and '.join(missing)}; not needed here")
     yield PairEntry(_task(picture) or fallback, picture, instruction, where)
 
 
