@@ -13,6 +13,8 @@ from ..files.json_file import read_json
 from .json_values import Located, Unreadable, read_values
 
 PICTURE_KEYS = ("cond1", "cond2", "source", "target")
+CAPTION_KEYS = ("source_caption", "target_caption")
+"""Optional: what source and target show."""
 TASKS = "tasks.json"
 PROBLEMS = "problems.jsonl"
 """The problems that a build found in its input; this file lies beside the samples and holds none."""
@@ -29,6 +31,8 @@ class Sample:
     source: str
     target: str
     text: str
+    source_caption: str = ""
+    target_caption: str = ""
 
     @property
     def pictures(self) -> tuple[str, str, str, str]:
@@ -118,7 +122,8 @@ def _sample(index: int, located: Located) -> Sample | BrokenSample:
         if path.is_absolute() or not path.name or ".." in path.parts or {"\\", "\0"} & set(fields[key]):
             reason = f"'{key}' is '{fields[key]}'; expected a path inside the file's folder"
             return BrokenSample(index, located.line, reason)
-    return Sample(index, **{key: fields[key] for key in (*PICTURE_KEYS, "text")})
+    captions = {key: fields[key] for key in CAPTION_KEYS if isinstance(fields.get(key), str)}
+    return Sample(index, **{key: fields[key] for key in (*PICTURE_KEYS, "text")}, **captions)
 
 
 class TaskTable:

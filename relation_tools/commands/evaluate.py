@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relation_core.samples.samples import Sample, read_samples
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SECONDS, SEED
@@ -15,23 +14,19 @@ from relation_core.weights.lock import alone_in
 
 from ..evaluation.errors import EvaluationError
 from ..evaluation.journal import Journal
-from ..evaluation.judge import ADDRESS, KEY, MODEL, Endpoint
-from ..evaluation.judging import judge_samples
+from ..evaluation.metric_table import METRICS
 from ..evaluation.report import ReportOptions, render_report
 from ..evaluation.run_folder import RunFolder
 from ..evaluation.runner import Runner, RunOptions, RunSummary
-from ..evaluation.scores import METRICS, finished_samples, read_scores, score_samples
+from ..evaluation.scores import read_scores
 from ..evaluation.server import Server
 from ..evaluation.template import SHIPPED, load_template
 from ..evaluation.transport import open_session
 from .bar import progress_bar
+from .evaluate_score import EXTRA, add_score
 from .extras import require
 from .number_option import NumberOption
 
-if TYPE_CHECKING:
-    from ..evaluation.clip_similarity import ClipSimilarity
-
-EXTRA = "evaluation"
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,15 +40,11 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.add_argument("file", type=Path, metavar="FILE", help="a run-ready .jsonl, usually the test file")
         command.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are kept")
     _add_run(run)
-    score.add_argument("--clip", type=Path, help="a folder with a CLIP model, for CLIP-I")
-    score.add_argument(
-        "--judge", action="store_true", help=f"ask the judge given by {ADDRESS}, {MODEL} and {KEY} in the environment"
-    )
-    score.set_defaults(run=_score)
+    add_score(score)
     defaults = ReportOptions()
     report.add_argument("page", type=Path, metavar="PAGE", help="the .html file to write")
     report.add_argument("--title", default=defaults.title, help="(%(default)s)")
-    report.add_argument("--rank-by", choices=METRICS, default=defaults.ranked_by, help="(%(default)s)")
+    report.add_argument("--rank-by", choices=list(METRICS), default=defaults.ranked_by, help="(%(default)s)")
     report.add_argument(
         "--shown",
         type=NumberOption(COUNT_OR_NONE),
@@ -108,43 +99,6 @@ async def _run_on_servers(runner: Runner, samples: list[Sample], folder: Path, a
     async with open_session() as session:
         servers = [Server(address, session) for address in dict.fromkeys(addresses)]
         return await runner.run(samples, folder, servers)
-
-
-def _score(options: argparse.Namespace) -> int:
-    require(EXTRA, "skimage")
-    run = RunFolder(options.folder)
-    run.check_samples(options.file)
-    with alone_in(run.folder, "evaluating in"):
-        return _score_alone(options, run)
-
-
-def _score_alone(options: argparse.Namespace, run: RunFolder) -> int:
-    samples = finished_samples(read_samples(options.file), run)
-    failed: dict[int, str] = {}
-    judge = ""
-    if options.judge:
-        require(EXTRA, "aiohttp")
-        endpoint = Endpoint.from_environment()
-        judge = endpoint.model
-        with progress_bar("judged", EXTRA) as progress:
-            failed = asyncio.run(judge_samples(samples, options.file.parent, run, endpoint, progress))
-    clip = _clip(options.clip) if options.clip else None
-    unscored: dict[int, str] = {}
-    with progress_bar("scored", EXTRA) as progress:
-        scored = score_samples(samples, options.file, run, clip, progress, unscored, judge)
-    _LOG.info("%d of %d samples scored: %s", len(scored), len(samples), run.scores)
-    for index, reason in unscored.items():
-        _LOG.error("Sample %d has no scores: %s", index, reason)
-    for index, reason in failed.items():
-        _LOG.info("Sample %d has no judgement: %s", index, reason)
-    return 1 if failed or unscored else 0
-
-
-def _clip(folder: Path) -> ClipSimilarity:
-    require(EXTRA, "torch", "transformers")
-    from ..evaluation.clip_similarity import ClipSimilarity  # noqa: PLC0415 - loads torch
-
-    return ClipSimilarity(folder)
 
 
 def _report(options: argparse.Namespace) -> None:

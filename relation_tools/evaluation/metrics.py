@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from .errors import EvaluationError
+from .sample_pictures import SamplePictures
+from .scorer import Maker, Values
 
 _SSIM_WINDOW = 7
 _MOST_PIXELS = 4096 * 4096
@@ -29,8 +31,31 @@ class PixelScores:
     """Structural similarity (Wang et al. 2004) with scikit-image's 7x7 uniform window, mean over the channels."""
 
 
+class PixelScorer:
+    """Gives MSE, PSNR and SSIM."""
+
+    name = "pixels"
+    maker = Maker("scikit-image", "1")
+
+    def prepare(self, pictures: SamplePictures) -> PixelScores:
+        """Compare a result with its target in the result's size.
+
+        Raises:
+            PictureError: one cannot be read.
+            EvaluationError: the result is too small or too large.
+        """
+        return pixel_scores(pictures.result, pictures.fitted_target)
+
+    def score(self, prepared: Sequence[PixelScores]) -> list[Values]:
+        """Give the scores."""
+        return [
+            {"mse": one.mse, "psnr": one.psnr if math.isfinite(one.psnr) else None, "ssim": one.ssim}
+            for one in prepared
+        ]
+
+
 def pixel_scores(result: Image.Image, target: Image.Image) -> PixelScores:
-    """Compare two RGB pictures; if their sizes differ, the target is resized (bicubic) to the result's.
+    """Compare two RGB pictures of one size.
 
     One channel is compared at a time, since SSIM holds about ten float64 arrays of a picture's size.
 
@@ -51,8 +76,6 @@ def pixel_scores(result: Image.Image, target: Image.Image) -> PixelScores:
             f"A result of {result.width}x{result.height} pixels cannot be scored; expected at most "
             f"{_MOST_PIXELS / 1e6:.1f} million pixels."
         )
-    if target.size != result.size:
-        target = target.resize(result.size, Image.Resampling.BICUBIC)
     errors: list[float] = []
     similarities: list[float] = []
     for found, expected in zip(_channels(result), _channels(target), strict=True):

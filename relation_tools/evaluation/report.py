@@ -20,21 +20,13 @@ from relation_core.settings.bounds import COUNT_OR_NONE, check_settings
 
 from .errors import EvaluationError
 from .journal import last_entries, read_journal
+from .metric_table import METRICS
 from .published import OVERALL, SOURCE, published_category
 from .run_folder import RunFolder
-from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
+from .scores import SampleScores
 from .summary import extremes, summarise
 
 _LOG = logging.getLogger(__name__)
-LABELS = {
-    "mse": "MSE",
-    "clip_i": "CLIP-I",
-    "consistency": "Consistency",
-    "accuracy": "Accuracy",
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-}
-_DIGITS = {"psnr": 2}
 _SIDE = 288
 """Longest side of an embedded picture, in pixels."""
 
@@ -98,11 +90,8 @@ def render_report(
         source=SOURCE,
         overall=OVERALL,
         published_category=published_category,
-        metrics=[metric for metric in METRICS if metric in summary.overall.spreads],
-        labels=LABELS,
-        arrows={name: "\u2191" if better else "\u2193" for name, better in HIGHER_IS_BETTER.items()},
-        number=format_number,
-        ranked_label=LABELS[options.ranked_by],
+        metrics={name: metric for name, metric in METRICS.items() if name in summary.overall.spreads},
+        ranked_label=METRICS[options.ranked_by].label,
         best=best,
         worst=worst,
     )
@@ -119,11 +108,6 @@ def _template() -> Any:
         finalize=_shown_text,
     )
     return environment.get_template("report.html.jinja")
-
-
-def format_number(metric: str, value: float) -> str:
-    """Write a score with as many digits as the paper does."""
-    return f"{value:.{_DIGITS.get(metric, 3)}f}"
 
 
 def _shown_text(value: object) -> object:

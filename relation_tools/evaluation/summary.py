@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..dataset.names import natural_key
-from .scores import HIGHER_IS_BETTER, METRICS, SampleScores
+from .metric_table import METRICS
+from .scores import SampleScores
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def extremes(
     no sample is among both.
     """
     known = [one for one in scores if one.value(metric) is not None]
-    ordered = sorted(known, key=lambda one: (one.value(metric) or 0.0, one.index), reverse=HIGHER_IS_BETTER[metric])
+    ordered = sorted(known, key=lambda one: (one.value(metric) or 0.0, one.index), reverse=METRICS[metric].higher)
     middle = (len(ordered) + 1) // 2
     return _first_of_each(ordered[:middle], source)[:count], _first_of_each(ordered[: middle - 1 : -1], source)[:count]
 

@@ -23,8 +23,9 @@ from relation_core.progress import Silent
 from relation_core.samples.samples import read_samples
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.judge import Judgement, parse_reply
+from relation_tools.evaluation.metrics import PixelScorer
 from relation_tools.evaluation.run_folder import RunFolder
-from relation_tools.evaluation.scores import finished_samples, score_samples
+from relation_tools.evaluation.scoring import finished_samples, score_samples
 from tests.command_line import run
 from tests.stopped_command import stopped
 
@@ -143,8 +144,8 @@ def test_what_another_model_judged_does_not_count(made: FinishedRun, judge: Judg
     folder = RunFolder(made.folder)
     samples = finished_samples(read_samples(made.file), folder)
     for model, count in (("critic", 11), ("", 11), ("another", 0)):
-        scored = score_samples(samples, made.file, folder, None, Silent(), {}, model)
-        assert sum(one.consistency is not None and one.accuracy is not None for one in scored) == count
+        scored = score_samples(samples, made.file, folder, [PixelScorer()], Silent(), {}, model)
+        assert sum(None not in (one.value("consistency"), one.value("accuracy")) for one in scored) == count
 
 
 def test_scores_of_several_models_are_told(made: FinishedRun, judge: Judge) -> None:

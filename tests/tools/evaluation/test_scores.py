@@ -9,34 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from finished_run import RESULT_SIZES, FinishedRun, make_run
 from PIL import Image
+from small_models import DEVIATION, DIM, HEADS, LAYERS, MEAN, PATCH, SIDE, save_clip
 
 from relation_tools.evaluation.errors import EvaluationError
 from relation_tools.evaluation.metrics import pixel_scores
 from tests.command_line import run
 
-DIM, HEADS, LAYERS, SIDE, PATCH, PROJECTION = 32, 4, 3, 28, 7, 16
-MEAN, DEVIATION = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
-
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random CLIP, saved as users get CLIP."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": DIM, "intermediate_size": 2 * DIM, "num_attention_heads": HEADS, "initializer_factor": 5.0}
-    vision = {**sizes, "num_hidden_layers": LAYERS, "image_size": SIDE, "patch_size": PATCH}
-    text = {**sizes, "num_hidden_layers": 1, "vocab_size": 50, "max_position_embeddings": 8}
-    folder = tmp_path_factory.mktemp("clip")
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=PROJECTION)).save_pretrained(folder)
-    size = {"shortest_edge": SIDE}
-    CLIPImageProcessor(
-        size=size, crop_size={"height": SIDE, "width": SIDE}, image_mean=MEAN, image_std=DEVIATION
-    ).save_pretrained(folder)
-    return folder
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +43,7 @@ def test_what_is_scored(scored: FinishedRun) -> None:
     assert [one["task"] for one in scores[::3]] == ["Depth", "Rain", "Lego", "Sketch <b>&"]
     assert [one["category"] for one in scores[::3]] == ["Low-Level", "Low-Level", "Customized Generation", ""]
     assert all(one["consistency"] is None and one["accuracy"] is None for one in scores)
+    assert all(one["made_by"].keys() == {"pixels", "clip"} for one in scores)
 
 
 def test_mse_and_psnr(scored: FinishedRun) -> None:

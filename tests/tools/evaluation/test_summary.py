@@ -14,7 +14,7 @@ from relation_tools.evaluation.summary import Spread, extremes, spread, summaris
 
 
 def scores(index: int, task: str, category: str, mse: float, psnr: float | None = 20.0) -> SampleScores:
-    return SampleScores(index, task, category, mse, psnr, ssim=1 - mse, clip_i=1 - mse / 2)
+    return SampleScores(index, task, category, {"mse": mse, "psnr": psnr, "ssim": 1 - mse, "clip_i": 1 - mse / 2})
 
 
 SCORES = [

@@ -75,12 +75,13 @@ def clip(folder: Path) -> None:
     from model_readers import _clip_folder
     from PIL import Image
 
-    from relation_tools.evaluation.clip_similarity import ClipSimilarity
+    from relation_tools.evaluation.clip_scorer import ClipScorer
 
     _clip_folder(folder)
-    model, picture = ClipSimilarity(folder), Image.new("RGB", (40, 32))
+    model, picture = ClipScorer(folder), Image.new("RGB", (40, 32))
     _cut(folder / "model.safetensors")
-    assert model.similarity(picture, picture) > 0.9
+    first, second = model.embed([picture, picture])
+    assert float(first @ second) > 0.9
 
 
 def lora(folder: Path) -> None:

@@ -33,8 +33,10 @@ from relation_tools.dataset.validation import validate
 from relation_tools.diffusers_host.identity import read_identity
 from relation_tools.evaluation.journal import Entry, Journal, read_journal
 from relation_tools.evaluation.judging import read_judgement
+from relation_tools.evaluation.metrics import PixelScorer
 from relation_tools.evaluation.run_folder import RunFolder
-from relation_tools.evaluation.scores import finished_samples, read_scores, score_samples
+from relation_tools.evaluation.scores import read_scores
+from relation_tools.evaluation.scoring import finished_samples, score_samples
 from relation_tools.evaluation.template import SHIPPED, Values, load_template
 from relation_tools.training.curve import Curve, read_curve
 from relation_tools.training.settings import RunSettings
@@ -187,7 +189,7 @@ def _make_run(folder: Path) -> None:
     for sample in samples:
         scores = {"consistency": 4.0, "accuracy": 3.0, "reason": "x"}
         (run.judgements / f"{sample.index:06d}.json").write_text(json.dumps({"request": {}, "scores": scores}))
-    score_samples(samples, made.file, run, None, Silent(), {})
+    score_samples(samples, made.file, run, [PixelScorer()], Silent(), {})
 
 
 def _run_record(folder: Path) -> None:
@@ -221,7 +223,7 @@ def _judged(folder: Path) -> None:
 def _scored(folder: Path) -> None:
     made, run = _run(folder), RunFolder(folder / "run")
     failed: dict[int, str] = {}
-    score_samples(finished_samples(read_samples(made.file), run), made.file, run, None, Silent(), failed)
+    score_samples(finished_samples(read_samples(made.file), run), made.file, run, [PixelScorer()], Silent(), failed)
 
 
 def _template(folder: Path) -> None:

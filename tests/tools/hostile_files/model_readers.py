@@ -172,10 +172,11 @@ def _clip_folder(folder: Path) -> None:
 def _clip(folder: Path) -> None:
     from PIL import Image
 
-    from relation_tools.evaluation.clip_similarity import ClipSimilarity
+    from relation_tools.evaluation.clip_scorer import ClipScorer
 
     picture = Image.new("RGB", (40, 32), (200, 10, 30))
-    assert abs(ClipSimilarity(folder).similarity(picture, picture)) <= 1.01
+    first, second = ClipScorer(folder).embed([picture, picture])
+    assert abs(float(first @ second)) <= 1.01
 
 
 @dataclass
