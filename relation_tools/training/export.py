@@ -10,33 +10,37 @@ import torch
 
 from ..weights.conversion import FORMAT, VERSION
 from .flow import RelationFlow
+from .sharding import whole
 from .weights_file import write_weights
 
 _PEFT: Any = peft  # partly untyped
 ADAPTER, LORA, TRANSFORMER = "relation_adapter.safetensors", "lora.safetensors", "transformer.safetensors"
 
 
-def export(flow: RelationFlow, folder: Path, trained: str, dtype: torch.dtype) -> list[Path]:
+def export(flow: RelationFlow, folder: Path, trained: str, dtype: torch.dtype, main: bool = True) -> None:
     """Write the adapter, and the LoRA or the whole transformer if it was trained.
 
-    The transformer has diffusers' names, which ComfyUI's loader reads too.
+    The transformer has diffusers' names, which ComfyUI's loader reads too. Where the models are divided, all processes
+    call it.
 
     Args:
         flow: the trained models.
         folder: made if need be.
         trained: as in the settings.
         dtype: of the weights in the files.
-
-    Returns:
-        The files.
+        main: whether this process writes them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(name: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        gathered = whole(tensors, main)
+        if main:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_weights(folder / name, gathered, dtype, metadata)
+
     metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(flow.adapter.config.head_dim)}
-    files = [write_weights(folder / ADAPTER, flow.adapter.state_dict(), dtype, metadata)]
+    write(ADAPTER, flow.adapter.state_dict(), metadata)
     if trained == "adapter and lora":
         layers = _PEFT.get_peft_model_state_dict(flow.transformer)
-        named = {f"transformer.{name}": tensor for name, tensor in layers.items()}
-        files.append(write_weights(folder / LORA, named, dtype, {"format": "pt"}))
+        write(LORA, {f"transformer.{name}": tensor for name, tensor in layers.items()}, {"format": "pt"})
     if trained == "everything":
-        files.append(write_weights(folder / TRANSFORMER, flow.transformer.state_dict(), dtype, {"format": "pt"}))
-    return files
+        write(TRANSFORMER, flow.transformer.state_dict(), {"format": "pt"})

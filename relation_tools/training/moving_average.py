@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .sharding import give, part
+
 _TORCH: Any = torch  # the grouped operations have no public names
 
 
@@ -16,7 +18,7 @@ class MovingAverage:
     """Averages of some parameters, in float32 beside them.
 
     Args:
-        parameters: what is averaged, by name.
+        parameters: what is averaged, by name, whole or divided among processes.
         decay: the share that stays at every step; 0 makes the average the weights themselves. It is less in the first
             steps, (1 + step) / (10 + step), so that the start is forgotten.
     """
@@ -31,7 +33,7 @@ class MovingAverage:
         """Update the averages with the weights after ``step`` steps."""
         if self._averages:
             share = 1.0 - min(self._decay, (1 + step) / (10 + step))
-            _TORCH._foreach_lerp_(list(self._averages.values()), self._now(), share)
+            _TORCH._foreach_lerp_(self._kept(), self._now(), share)
 
     def state(self) -> dict[str, torch.Tensor]:
         """The averages by name; empty without any."""
@@ -39,16 +41,19 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Resume the averages of an earlier run, or start from the weights if it had none.
+        """Resume the averages of an earlier run, or start from the weights if it had none; all processes do alike.
 
         Raises:
             ValueError: an average has another shape than its parameter.
         """
         for name, average in self._averages.items():
-            value = state.get(name, self._parameters[name])
+            value = state.get(name)
+            if value is None:
+                average.copy_(self._parameters[name])
+                continue
             if value.shape != average.shape:
                 raise ValueError(f"the average of '{name}' is {tuple(value.shape)}, expected {tuple(average.shape)}")
-            average.copy_(value)
+            give(average, value)
 
     @contextmanager
     @torch.no_grad()
@@ -57,12 +62,15 @@ class MovingAverage:
         if not self._averages:
             yield
             return
-        kept = [parameter.detach().clone() for parameter in self._now()]
-        _TORCH._foreach_copy_(self._now(), list(self._averages.values()))
+        kept = [weights.clone() for weights in self._now()]
+        _TORCH._foreach_copy_(self._now(), self._kept())
         try:
             yield
         finally:
             _TORCH._foreach_copy_(self._now(), kept)
 
     def _now(self) -> list[torch.Tensor]:
-        return [self._parameters[name] for name in self._averages]
+        return [part(self._parameters[name].detach()) for name in self._averages]
+
+    def _kept(self) -> list[torch.Tensor]:
+        return [part(average) for average in self._averages.values()]

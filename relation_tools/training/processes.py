@@ -1,52 +1,74 @@
-"""The processes of a run: plain data parallelism; other launches are refused."""
+"""The processes of a run: whole models side by side, or one divided by FSDP2; other launches are refused."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
+from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin, InitProcessGroupKwargs
 
 from relation_core.errors import RelationAdapterError
 
-_DIVIDES_WEIGHTS = {
-    "ACCELERATE_USE_FSDP": "FSDP",
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others. One of them may encode a dataset or draw a sheet, and PyTorch's own limit of
+10 minutes would end the run; a process that dies ends it anyway, through the launcher."""
+_FSDP = "ACCELERATE_USE_FSDP"
+_REFUSED = {
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
     "ACCELERATE_USE_TP": "tensor parallelism",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config (sharding, tensor, context or sequence parallelism)",
 }
-"""The variables that `accelerate launch` sets for each way to divide a model, and their names."""
+"""The variables that `accelerate launch` sets for each way to divide a model that is refused, and their names."""
 
 
 class ProcessesError(RelationAdapterError):
     """The processes were started for a kind of training that is not supported."""
 
 
-def start_processes(cpu: bool, precision: str) -> Any:
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run."""
+
+    accelerator: Any
+    divided: bool
+    """Whether each holds a part of the model (FSDP2), not all of it."""
+
+
+def start_processes(cpu: bool, precision: str) -> Processes:
     """Join the other processes of the run, if there are any.
+
+    A launch by FSDP2 is not passed on to accelerate, which knows it on GPUs alone and averages gradients in bfloat16:
+    :mod:`.sharding` divides the model, alike on every device. Nor do other libraries see it: they would leave the
+    frozen models of all processes but the first without weights.
 
     Args:
         cpu: train on the processor.
         precision: accelerate's name of what the model computes in.
 
     Raises:
-        ProcessesError: they were started to divide the model between them. The optimizer and the exports would then
+        ProcessesError: they were started to divide the model in another way. The optimizer and the exports would then
             hold weights that are not the trained ones.
     """
-    check_launch(os.environ)
+    divided = check_launch(os.environ)
+    os.environ.pop(_FSDP, None)
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=precision,
         # The trainer accumulates by itself. Left out, accelerate takes a number from its configuration.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-        # The gradients are the buckets they are sent in, not copies of them.
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        kwargs_handlers=[
+            # The gradients are the buckets they are sent in, not copies of them.
+            DistributedDataParallelKwargs(gradient_as_bucket_view=True),
+            InitProcessGroupKwargs(timeout=PATIENCE),
+        ],
     )
     check_kind(accelerator.distributed_type.value)
-    return accelerator
+    return Processes(accelerator, divided and accelerator.num_processes > 1)
 
 
 def samples_at_once(batch_size: int, processes: int, accumulate: int) -> int:
@@ -66,19 +88,27 @@ def samples_at_once(batch_size: int, processes: int, accumulate: int) -> int:
     return batch_size // parts
 
 
-def check_launch(environment: Mapping[str, str]) -> None:
-    """Refuse a launch that divides the model, before anything is loaded.
+def check_launch(environment: Mapping[str, str]) -> bool:
+    """Whether a launch divides the model by FSDP2. Other ways are refused before anything is loaded.
 
     Raises:
-        ProcessesError: it does; the message names it.
+        ProcessesError: it divides the model in another way; the message names it.
     """
-    for variable, name in _DIVIDES_WEIGHTS.items():
-        if environment.get(variable, "").strip().lower() in ("1", "true", "yes", "on", "y", "t"):
+    for variable, name in _REFUSED.items():
+        if _is_on(environment, variable):
             raise _refusal(f"{name} ({variable}={environment[variable]})")
+    if not _is_on(environment, _FSDP):
+        return False
+    version = environment.get("FSDP_VERSION", "1").strip()
+    if version != "2":
+        raise _refusal(f"FSDP of version {version} ({_FSDP}={environment[_FSDP]}, FSDP_VERSION={version})")
+    if _is_on(environment, "FSDP_OFFLOAD_PARAMS"):
+        raise _refusal(f"FSDP's offloading to the processor (FSDP_OFFLOAD_PARAMS={environment['FSDP_OFFLOAD_PARAMS']})")
+    return True
 
 
 def check_kind(kind: str) -> None:
-    """Refuse what accelerate made of the launch unless every process holds the whole model.
+    """Refuse what accelerate made of the launch unless it leaves the model to the trainer.
 
     Raises:
         ProcessesError: it is neither one process nor data parallel.
@@ -87,10 +117,14 @@ def check_kind(kind: str) -> None:
         raise _refusal(f"accelerate's kind '{kind}'")
 
 
+def _is_on(environment: Mapping[str, str], variable: str) -> bool:
+    return environment.get(variable, "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
+
+
 def _refusal(found: str) -> ProcessesError:
     return ProcessesError(
-        f"The processes were started with {found}. Expected plain data parallel, in which every process holds the "
-        "whole model: this trainer would save untrained weights otherwise. Run `accelerate config` again and choose "
-        "multi-GPU without FSDP, DeepSpeed, Megatron-LM or a parallelism config, or start with `torchrun "
-        "--nproc_per_node GPUS -m relation_tools train CONFIG.toml`."
+        f"The processes were started with {found}. Expected data parallel, or FSDP of version 2 without offloading: "
+        "with anything else this trainer would save untrained weights. Run `accelerate config` again and choose "
+        "multi-GPU, with FSDP 2 to divide the model, or start with `torchrun --nproc_per_node GPUS -m relation_tools "
+        "train CONFIG.toml`; for FSDP, with ACCELERATE_USE_FSDP=true FSDP_VERSION=2 before it."
     )

@@ -49,12 +49,13 @@ def saved_states(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.stem.removeprefix("state-")))
 
 
-def load_state(folder: Path, keys: Collection[str] = ()) -> dict[str, Any] | None:
+def load_state(folder: Path, keys: Collection[str] = (), mapped: bool = False) -> dict[str, Any] | None:
     """Read the newest state that is whole; None if there is none at all. Damaged ones are named.
 
     Args:
         folder: of the states.
         keys: what a state holds, beside its step.
+        mapped: read tensors from the file as they are used, which is not to be removed before.
 
     Raises:
         CheckpointError: none of those that are there can be read.
@@ -62,7 +63,7 @@ def load_state(folder: Path, keys: Collection[str] = ()) -> dict[str, Any] | Non
     problem: CheckpointError | None = None
     for path in reversed(saved_states(folder)):
         try:
-            return _read_state(path, keys)
+            return _read_state(path, keys, mapped)
         except CheckpointError as error:  # noqa: PERF203 - there are as many as the run keeps
             problem = problem or error
             _LOG.warning("%s The state before it is taken, if there is one.", error)
@@ -89,11 +90,11 @@ def going_on(folder: Path) -> Generator[None]:
         ) from error
 
 
-def copy_weights(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
-    """Give tensors the values in a state.
+def check_weights(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Compare tensors with those in a state.
 
     Raises:
-        ValueError: there are others than were saved, or they have other shapes; nothing is copied.
+        ValueError: there are others than were saved, or they have other shapes.
     """
     shapes = ({name: tuple(tensor.shape) for name, tensor in part.items()} for part in (targets, found))
     expected, saved = shapes
@@ -101,15 +102,24 @@ def copy_weights(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.
     if differing:
         name = differing[0]
         raise ValueError(f"'{name}' is {saved.get(name, 'missing')}, expected {expected.get(name, 'none')}")
+
+
+def copy_weights(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Give tensors the values in a state.
+
+    Raises:
+        ValueError: there are others than were saved, or they have other shapes; nothing is copied.
+    """
+    check_weights(targets, found)
     with torch.no_grad():
         for name, target in targets.items():
             target.copy_(found[name])
 
 
-def _read_state(path: Path, keys: Collection[str]) -> dict[str, Any]:
+def _read_state(path: Path, keys: Collection[str], mapped: bool) -> dict[str, Any]:
     try:
         zip_claims(OpenedFile(path))  # before anything is allocated
-        state: object = torch.load(path, map_location="cpu", weights_only=True)
+        state: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # unpickling damaged bytes can raise almost anything
         raise _unusable(path, str(error)[:200]) from error
     if not isinstance(state, dict):

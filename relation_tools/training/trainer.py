@@ -7,13 +7,14 @@ import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.distributed.device_mesh import init_device_mesh
 
 from relation_core.progress import Silent
 from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample, read_samples
-from relation_core.tuning.moments import load_moments
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
@@ -29,10 +30,13 @@ from .moving_average import MovingAverage
 from .picture_cache import PictureCache, open_cache
 from .processes import samples_at_once, start_processes
 from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
-from .run_state import copy_weights, going_on, load_state, save_state
+from .run_state import going_on, save_state
 from .settings import RunSettings
+from .sharding import divide, usable_in_parts, weights_here
 from .sheets import draw_results, one_of_each_task
+from .stopping import StopRequest
 from .texts import EmptyTexts, Texts, open_texts
+from .trained_state import TrainedState, read_state
 from .training_data import TrainingData, labelled_samples
 
 CURVE = "curve.csv"
@@ -46,8 +50,9 @@ def train(settings: RunSettings) -> None:
 
     Raises:
         BusyError: another process trains into that folder.
-        ProcessesError: the processes were started to divide the model.
+        ProcessesError: the processes were started to divide the model in a way that is not supported.
         CheckpointError: the state there belongs to a run with other settings, or a model file is not what it should be.
+        KeyboardInterrupt: SIGTERM came; the steps until then are in a state.
     """
     main = os.environ.get("RANK", "0") == "0"  # of accelerate's processes
     with alone_in(settings.output, "training in") if main else nullcontext():
@@ -64,7 +69,9 @@ class Trainer:
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
         training = settings.training
-        self.accelerator = start_processes(settings.device == "cpu", training.precision)
+        processes = start_processes(settings.device == "cpu", training.precision)
+        self.accelerator, self.divided = processes.accelerator, processes.divided
+        self.main = bool(self.accelerator.is_main_process)
         self.at_once = samples_at_once(training.batch_size, self.accelerator.num_processes, training.accumulate)
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
@@ -74,16 +81,15 @@ class Trainer:
         self.data = TrainingData(samples, tasks, cache, settings.data.exemplars)
         self.identity = run_identity(settings, {"the dataset": samples_fingerprint(samples, cache.fingerprint)})
         self.texts = self._texts(samples)
+        self.prepared = self._prepared()
         self.parameters = self.flow.trained()
-        self.flow.to(self.accelerator.device)
         optimizer = torch.optim.AdamW(
             self.parameters.values(), training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
         self.average = MovingAverage(self.parameters, training.ema)
-        self.step = self._resume(optimizer)
-        if training.compile:
-            self.flow.compile()
-        self.prepared, self.optimizer = self.accelerator.prepare(self.flow, optimizer)
+        self.state = TrainedState(self.parameters, self.average, optimizer)
+        self.step = self._resume()
+        self.optimizer = self.accelerator.prepare(optimizer)
         self.questions, self.tests = self._test_questions()
 
     def _cache(self, file: Path, samples: list[Sample]) -> PictureCache:
@@ -112,46 +118,74 @@ class Trainer:
         count = max(records.measured_samples, 20 * records.sheet_samples)
         return make_questions(samples, tasks, cache, count, self.settings.seed), cache
 
-    def _resume(self, optimizer: torch.optim.Optimizer) -> int:
+    def _prepared(self) -> Any:
+        """The models as all processes train them together."""
+        if self.settings.training.compile:
+            self.flow.compile()
+        if not self.divided:
+            return self.accelerator.prepare(self.flow.to(self.accelerator.device))
+        divide(self.flow, init_device_mesh(self.accelerator.device.type, (self.accelerator.num_processes,)))
+        return self.flow
+
+    def _resume(self) -> int:
         folder = self.settings.output / "states"
-        state = load_state(folder, ("trained", "average", "optimizer"))
+        state = read_state(folder, self.main)
         if state is None:
             return 0
         check_identity(state, self.identity, folder)
         with going_on(folder):
-            copy_weights(self.parameters, state["trained"])
-            load_moments(optimizer, state["optimizer"])
-            self.average.load(state["average"])
+            self.state.take(state)
         _LOG.info("Continuing after step %d.", state["step"])
         return state["step"]
 
     def run(self) -> None:
-        """Train to the last step."""
+        """Train to the last step.
+
+        Raises:
+            KeyboardInterrupt: SIGTERM came; the steps until then are in a state.
+        """
         every, training = self.settings.records.record_every, self.settings.training
-        if self.accelerator.is_main_process:
+        if self.main:
             _LOG.info(
                 "%d samples a step: %d process(es), %d part(s), %d at once.",
                 *(training.batch_size, self.accelerator.num_processes, training.accumulate, self.at_once),
             )
-        curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.accelerator.is_main_process else None
+        if self.main and self.divided:
+            held, all_of_them = weights_here(self.flow)
+            _LOG.info("FSDP divides the model: this process holds %d of %d weights.", held, all_of_them)
+        curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.main else None
         losses, seconds, taken = torch.zeros((), device=self.accelerator.device), 0.0, 0
-        while self.step < training.steps:
-            started = time.monotonic()
-            losses += self._take_step()
-            self.step += 1
-            self.average.update(self.step)
-            seconds, taken = seconds + time.monotonic() - started, taken + 1
-            recorded = self.step % every == 0
-            if recorded:
-                losses = self.accelerator.reduce(losses, "mean")
-            if curve is not None:
-                self._write(curve, self._row(losses / taken, taken / seconds) if recorded else {})
-            if recorded:
-                losses, seconds, taken = torch.zeros_like(losses), 0.0, 0
+        stop = StopRequest()
+        with stop.listening():
+            while self.step < training.steps:
+                started = time.monotonic()
+                losses += self._take_step()
+                self.step += 1
+                self.average.update(self.step)
+                seconds, taken = seconds + time.monotonic() - started, taken + 1
+                recorded = self.step % every == 0
+                if recorded:
+                    losses = self.accelerator.reduce(losses, "mean")
+                self._write(curve, self._row(losses / taken, taken / seconds) if recorded and self.main else {})
+                if recorded:
+                    losses, seconds, taken = torch.zeros_like(losses), 0.0, 0
+                if stop.came() and self.step < training.steps:
+                    self._stop()
         self.accelerator.wait_for_everyone()
 
-    def _write(self, curve: Curve, row: CurveRow) -> None:
-        """Write what is due after a step."""
+    def _stop(self) -> None:
+        """Save a state of the steps until now, and end."""
+        if not self._due(self.settings.records.save_every):
+            self._save()
+        self.accelerator.wait_for_everyone()
+        if self.main:
+            _LOG.info("Told to end: the state of step %d is saved. The same command goes on from it.", self.step)
+        raise KeyboardInterrupt
+
+    def _write(self, curve: Curve | None, row: CurveRow) -> None:
+        """Write what is due after a step; all processes of a divided model take part."""
+        if not (self.main or self.divided):
+            return
         records, output = self.settings.records, self.settings.output
         if self._due(records.save_every):
             self._save()
@@ -159,6 +193,8 @@ class Trainer:
             self._export()
         if self.tests is not None and self._due(records.sheet_every):
             row = {**row, **self._test(self.tests)}
+        if curve is None:
+            return
         if row:
             curve.add({"step": self.step, **row})
             _LOG.info("step %d: %s", self.step, ", ".join(f"{name} {value}" for name, value in row.items()))
@@ -196,7 +232,8 @@ class Trainer:
         kept = torch.rand(len(batch.target), generator=generator) >= training.exemplar_dropout
         pooled = batch.pooled * kept[:, None, None]
         tensors = (pooled, batch.source, batch.target, noise, times, *self.texts.encoded(batch.texts))
-        return self.prepared(*(tensor.to(device) for tensor in tensors))
+        with self.accelerator.autocast():
+            return self.prepared(*(tensor.to(device) for tensor in tensors))
 
     def _row(self, loss: torch.Tensor, steps_per_second: float) -> CurveRow:
         samples = self.settings.training.batch_size
@@ -207,30 +244,28 @@ class Trainer:
         }
 
     def _save(self) -> None:
-        state = {
-            MADE_WITH: self.identity,
-            "trained": {name: parameter.detach() for name, parameter in self.parameters.items()},
-            "average": self.average.state(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_state(self.settings.output / "states", self.step, state, self.settings.records.keep)
+        state = {MADE_WITH: self.identity, **self.state.values(self.main)}
+        if self.main:
+            save_state(self.settings.output / "states", self.step, state, self.settings.records.keep)
 
     def _export(self) -> None:
         dtype = getattr(torch, self.settings.records.export_dtype)
         with self.average.applied():
-            export(self.flow, self.settings.output / "exported", self.settings.training.trained, dtype)
+            export(self.flow, self.settings.output / "exported", self.settings.training.trained, dtype, self.main)
 
     def _test(self, cache: PictureCache) -> CurveRow:
         """Draw a sheet, and measure the accuracy if requested."""
         records, row = self.settings.records, CurveRow()
         edit = edit_with(self.flow, self.encoders, cache, records.sheet_steps, self.settings.seed, texts=self.texts)
         self.flow.eval()
-        with self.average.applied(), self.accelerator.autocast():
+        with self.average.applied(), usable_in_parts(self.flow), self.accelerator.autocast():
             sheet = draw_results(one_of_each_task(self.questions, records.sheet_samples), cache, edit)
             if records.measured_samples:
                 found = measure(self.questions[: records.measured_samples], cache, edit)
                 row["accuracy"] = f"{found.share:.4f}"
         self.flow.train()
+        if not self.main:
+            return row
         folder = self.settings.output / "sheets"
         folder.mkdir(exist_ok=True)
         with appearing(folder / f"step-{self.step:08d}.jpg") as unfinished:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from small_run import ROOT, SmallRun, as_toml, run_command
 
 from relation_tools.training.curve import read_curve
 from relation_tools.training.models import new_transformer
 from relation_tools.training.processes import ProcessesError, check_kind, check_launch, start_processes
+from relation_tools.training.run_state import load_state, saved_states
 from relation_tools.training.settings import RunSettings
 from relation_tools.training.trainer import Trainer
 from relation_tools.training.weights_file import write_weights
@@ -38,19 +44,25 @@ def random_flux(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -
     file = tmp_path_factory.mktemp("flux") / "transformer.safetensors"
     write_weights(file, transformer.state_dict(), torch.float32)
     models = replace(small_run.settings.models, new_transformer=None, transformer=file)
+    data = replace(small_run.settings.data, test=small_run.settings.data.train.with_name("test.jsonl"))
+    tested = {"sheet_samples": 2, "measured_samples": 4}
 
-    def settings(output: Path, **training: object) -> RunSettings:
-        return replace(small_run.into(output, {"export_dtype": "float32"}, **training), models=models)
+    def settings(output: Path, records: dict[str, object] | None = None, **training: object) -> RunSettings:
+        run = small_run.into(output, {"export_dtype": "float32", **tested, **(records or {})}, **training)
+        return replace(run, models=models, data=data)
 
     return settings
+
+
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "relation_tools", "train")
+FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
 def launch(settings: RunSettings, file: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Train in two processes of this machine's processor."""
     file.write_text(as_toml(settings), encoding="utf-8")
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "relation_tools", "train"]
     return subprocess.run(
-        [sys.executable, *command, str(file)],
+        [sys.executable, *TWO, str(file)],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -74,18 +86,26 @@ def untrained(settings: RunSettings) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("variable", "name"),
     [
-        ("ACCELERATE_USE_FSDP", "FSDP"),
         ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
         ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
         ("ACCELERATE_USE_TP", "tensor parallelism"),
         ("ACCELERATE_USE_PARALLELISM_CONFIG", "parallelism config"),
     ],
 )
-def test_a_launch_that_divides_the_model_is_refused(variable: str, name: str) -> None:
+def test_a_launch_that_divides_the_model_otherwise_is_refused(variable: str, name: str) -> None:
     for value in ("true", "True", "1"):
-        with pytest.raises(ProcessesError, match=f"{name}.*Expected plain data parallel.*torchrun"):
+        with pytest.raises(ProcessesError, match=f"{name}.*Expected data parallel, or FSDP of version 2.*torchrun"):
             check_launch({variable: value})
-    check_launch({variable: "false", "ACCELERATE_USE_CPU": "true"})
+    assert not check_launch({variable: "false", "ACCELERATE_USE_CPU": "true"})
+
+
+def test_fsdp_divides_the_model_in_its_second_version_alone() -> None:
+    assert check_launch(FSDP) and not check_launch({**FSDP, "ACCELERATE_USE_FSDP": "false"})
+    for version in ({}, {"FSDP_VERSION": "1"}):
+        with pytest.raises(ProcessesError, match="FSDP of version 1"):
+            check_launch({"ACCELERATE_USE_FSDP": "1", **version})
+    with pytest.raises(ProcessesError, match="offloading"):
+        check_launch({**FSDP, "FSDP_OFFLOAD_PARAMS": "true"})
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "TP", "XLA"])
@@ -100,24 +120,24 @@ def test_whole_models_are_not_refused(kind: str) -> None:
 
 
 def test_gradients_of_data_parallel_are_its_buckets() -> None:
-    assert start_processes(True, "no").ddp_handler.gradient_as_bucket_view
+    assert start_processes(True, "no").accelerator.ddp_handler.gradient_as_bucket_view
 
 
 def test_a_trainer_looks_at_the_launch_before_it_loads_anything(
     small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     models = replace(small_run.settings.models, vae=tmp_path / "missing.safetensors")
-    with pytest.raises(ProcessesError, match="FSDP"):
+    with pytest.raises(ProcessesError, match="DeepSpeed"):
         Trainer(replace(small_run.into(tmp_path), models=models))
 
 
 @pytest.mark.slow
-def test_two_processes_that_would_divide_the_model_train_nothing(small_run: SmallRun, tmp_path: Path) -> None:
+def test_two_processes_of_a_launch_that_is_refused_train_nothing(small_run: SmallRun, tmp_path: Path) -> None:
     settings = small_run.into(tmp_path / "run", steps=1)
-    done = launch(settings, tmp_path / "run.toml", ACCELERATE_USE_FSDP="true", FSDP_VERSION="2")
+    done = launch(settings, tmp_path / "run.toml", ACCELERATE_USE_FSDP="true", FSDP_VERSION="1")
     assert done.returncode != 0
-    assert "FSDP (ACCELERATE_USE_FSDP=true)" in done.stderr and "Expected plain data parallel" in done.stderr
+    assert "FSDP of version 1 (ACCELERATE_USE_FSDP=true, FSDP_VERSION=1)" in done.stderr
     assert "relation_tools/training/trainer.py" not in done.stderr, "a message, not a traceback"
     assert not list(tmp_path.glob("run/*/*")), "neither a state nor an export"
 
@@ -131,9 +151,10 @@ def test_exports_hold_trained_weights(random_flux: RunOf, tmp_path: Path, traine
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["data parallel", "fsdp"])
 @pytest.mark.parametrize(("trained", "accumulate"), [("everything", 1), ("adapter and lora", 2)])
 def test_two_processes_export_what_one_does_in_twice_the_parts(
-    random_flux: RunOf, tmp_path: Path, trained: str, accumulate: int
+    random_flux: RunOf, tmp_path: Path, trained: str, accumulate: int, how: str
 ) -> None:
     steps = 6
     start, one = (
@@ -144,13 +165,83 @@ def test_two_processes_export_what_one_does_in_twice_the_parts(
     untouched = untrained(start)
     (tmp_path / "one.toml").write_text(as_toml(one), encoding="utf-8")
     run_command("train", tmp_path / "one.toml")
-    done = launch(two, tmp_path / "two.toml", ACCELERATE_GRADIENT_ACCUMULATION_STEPS="7")
+    environment = FSDP if how == "fsdp" else {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "7"}
+    done = launch(two, tmp_path / "two.toml", **environment)
     assert done.returncode == 0, done.stderr
+    held = re.search(r"FSDP divides the model: this process holds (\d+) of (\d+) weights", done.stderr)
+    assert (held is not None) == (how == "fsdp")
+    assert held is None or int(held[1]) < 0.6 * int(held[2])
     assert_all_trained(untouched, exported(two), trained)
     for name, weight in exported(one).items():
         torch.testing.assert_close(exported(two)[name], weight, rtol=1e-4, atol=1e-4, msg=name)
     losses = [[float(row["loss"]) for row in read_curve(settings.output / "curve.csv")] for settings in (one, two)]
     assert len(losses[0]) == steps and losses[0] == pytest.approx(losses[1], rel=1e-4)
+    shares = [read_curve(settings.output / "curve.csv")[-1]["accuracy"] for settings in (one, two)]
+    assert shares[0] and shares[0] == shares[1]
+    sheets = [np.asarray(Image.open(next((settings.output / "sheets").iterdir())), float) for settings in (one, two)]
+    assert np.abs(sheets[0] - sheets[1]).mean() < 1
+
+
+def stopped(settings: RunSettings, file: Path, number: signal.Signals, step: int, **environment: str) -> str:
+    """Train in two processes, send a signal to all once a step is done, and give what they said."""
+    file.write_text(as_toml(settings), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, *TWO, str(file)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while process.poll() is None and len(read_curve(settings.output / "curve.csv")) < step:
+            time.sleep(0.01)
+        assert process.poll() is None, "the run ended before it was stopped"
+        # SIGTERM goes to the launcher, which sends it on, as a scheduler does; a power failure asks nobody.
+        os.kill(process.pid, number) if number == signal.SIGTERM else os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode != 0
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["data parallel", "fsdp"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
+def test_two_processes_that_were_stopped_end_with_the_same_weights(
+    random_flux: RunOf, tmp_path: Path, number: signal.Signals, how: str
+) -> None:
+    environment = FSDP if how == "fsdp" else {}
+    save_every = 1000 if number == signal.SIGTERM else 7
+    whole, parts = (
+        random_flux(tmp_path / name, {"save_every": save_every, "sheet_every": 1000}, steps=200)
+        for name in ("whole", "parts")
+    )
+    assert launch(whole, tmp_path / "whole.toml", **environment).returncode == 0
+    said = stopped(parts, tmp_path / "parts.toml", number, 20, **environment)
+    step = saved_states(parts.output / "states")[-1].stem.removeprefix("state-")
+    if number == signal.SIGTERM:
+        assert f"the state of step {int(step)} is saved" in said
+    assert "relation_tools/training/trainer.py" not in said, "a message, not a traceback"
+    done = launch(parts, tmp_path / "parts.toml", **environment)
+    assert done.returncode == 0 and f"Continuing after step {int(step)}" in done.stderr
+    for name, weight in exported(whole).items():
+        assert torch.equal(exported(parts)[name], weight), name
+
+
+@pytest.mark.slow
+def test_one_process_goes_on_from_a_divided_run_and_back(random_flux: RunOf, tmp_path: Path) -> None:
+    settings = random_flux(tmp_path / "run", {"sheet_every": 1000}, steps=2, trained="adapter and lora")
+    file = tmp_path / "run.toml"
+    assert launch(settings, file, **FSDP).returncode == 0
+    first = load_state(settings.output / "states")
+    trainer = Trainer(settings)
+    assert first is not None and trainer.step == 2
+    for name, parameter in trainer.parameters.items():
+        assert torch.equal(parameter, first["trained"][name]), name
+    longer = replace(settings, training=replace(settings.training, steps=3))
+    Trainer(longer).run()
+    longest = replace(settings, training=replace(settings.training, steps=4))
+    done = launch(longest, file, **FSDP)
+    assert done.returncode == 0 and "Continuing after step 3" in done.stderr, done.stderr
 
 
 def assert_all_trained(start: dict[str, torch.Tensor], end: dict[str, torch.Tensor], trained: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +80,28 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert_same(state_of(whole), state_of(parts))
     losses = [[row["loss"] for row in read_curve(settings.output / "curve.csv")] for settings in (whole, parts)]
     assert losses[0] == losses[1] and len(losses[0]) == 9
+
+
+def test_a_run_that_is_told_to_end_saves_a_state_and_ends_with_the_same_weights(
+    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, parts = (small_run.into(tmp_path / name, {"save_every": 100}, steps=6) for name in ("whole", "parts"))
+    Trainer(whole).run()
+    take, before = Trainer._take_step, signal.getsignal(signal.SIGTERM)
+
+    def told(trainer: Trainer) -> torch.Tensor:
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(trainer)
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO"):
+        patch.setattr(Trainer, "_take_step", told)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(parts).run()
+    assert state_of(parts)["step"] == 4 and "the state of step 4 is saved" in caplog.text
+    assert signal.getsignal(signal.SIGTERM) is before
+    Trainer(parts).run()
+    assert_same(state_of(whole), state_of(parts))
 
 
 @pytest.mark.slow
@@ -208,21 +231,3 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(small_r
     assert whole["step"] == steps
     assert_same(whole, killed)
     assert not list((tmp_path / "killed" / "states").glob("*.part")), "nothing half-written is left"
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_with_two_parts(small_run: SmallRun, tmp_path: Path) -> None:
-    for name, accumulate in (("one", 2), ("two", 1)):
-        settings = small_run.into(tmp_path / name, steps=6, accumulate=accumulate)
-        (tmp_path / f"{name}.toml").write_text(as_toml(settings), encoding="utf-8")
-    run_command("train", tmp_path / "one.toml")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [sys.executable, *launch, "-m", "relation_tools", "train", str(tmp_path / "two.toml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    one, two = (load_state(tmp_path / name / "states") for name in ("one", "two"))
-    assert one is not None and two is not None
-    for name, weight in one["trained"].items():
-        torch.testing.assert_close(two["trained"][name], weight, rtol=1e-3, atol=1e-5)
-    losses = [[float(row["loss"]) for row in read_curve(tmp_path / name / "curve.csv")] for name in ("one", "two")]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
