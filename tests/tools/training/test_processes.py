@@ -212,11 +212,11 @@ def test_two_processes_that_were_stopped_end_with_the_same_weights(
     environment = FSDP if how == "fsdp" else {}
     save_every = 1000 if number == signal.SIGTERM else 7
     whole, parts = (
-        random_flux(tmp_path / name, {"save_every": save_every, "sheet_every": 1000}, steps=200)
+        random_flux(tmp_path / name, {"save_every": save_every, "sheet_every": 1000}, steps=100)
         for name in ("whole", "parts")
     )
     assert launch(whole, tmp_path / "whole.toml", **environment).returncode == 0
-    said = stopped(parts, tmp_path / "parts.toml", number, 20, **environment)
+    said = stopped(parts, tmp_path / "parts.toml", number, 10, **environment)
     step = saved_states(parts.output / "states")[-1].stem.removeprefix("state-")
     if number == signal.SIGTERM:
         assert f"the state of step {int(step)} is saved" in said
