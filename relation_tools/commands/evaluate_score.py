@@ -28,6 +28,13 @@ _LOG = logging.getLogger(__name__)
 def add_score(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
     command.add_argument("--clip", type=Path, help="a folder with a CLIP model, for CLIP-I and the edit's direction")
+    command.add_argument("--dino", type=Path, help="a folder with a DINO, DINOv2 or DINOv3 model, for its similarity")
+    command.add_argument(
+        "--lpips", metavar="WEIGHTS", help="for LPIPS: torchvision's file of AlexNet or VGG-16, or alex, vgg or squeeze"
+    )
+    command.add_argument(
+        "--preservation", action="store_true", help="what becomes of the source outside of the true edit"
+    )
     add_numbers(command, ScoringOptions(), {"batch_size": "samples that a model sees at a time"})
     command.add_argument(
         "--judge", action="store_true", help=f"ask the judge given by {ADDRESS}, {MODEL} and {KEY} in the environment"
@@ -69,10 +76,34 @@ def _judge(options: argparse.Namespace, run: RunFolder, samples: Sequence[Sample
 
 
 def _scorers(options: argparse.Namespace) -> list[Scorer]:
+    """Load what the options ask for."""
     found: list[Scorer] = [PixelScorer()]
     if options.clip:
         require(EXTRA, "torch", "transformers")
         from ..evaluation.clip_scorer import ClipScorer  # noqa: PLC0415 - loads torch
 
         found.append(ClipScorer(options.clip))
+    if options.dino:
+        require(EXTRA, "torch", "transformers")
+        from ..evaluation.dino_scorer import DinoScorer  # noqa: PLC0415 - loads torch
+
+        found.append(DinoScorer(options.dino))
+    return [*found, *_comparing_scorers(options)]
+
+
+def _comparing_scorers(options: argparse.Namespace) -> list[Scorer]:
+    found: list[Scorer] = []
+    network = None
+    if options.lpips:
+        require(EXTRA, "torch", "torchvision", "lpips")
+        from ..evaluation.perceptual import Perceptual, PerceptualScorer  # noqa: PLC0415 - loads torch
+
+        network = Perceptual(options.lpips)
+        found.append(PerceptualScorer(network))
+    if options.preservation:
+        require(EXTRA, "torch")
+        from ..evaluation import preservation  # noqa: PLC0415 - loads torch
+
+        found.append(preservation.PreservationScorer())
+        found += [preservation.PerceptualPreservationScorer(network)] if network is not None else []
     return found

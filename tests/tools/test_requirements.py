@@ -193,10 +193,10 @@ def test_a_group_asks_for_all_that_it_imports(group: str) -> None:
     asked = {module for _, needs in calls(group) for module in needs}
     at_once = set(IMPORTED[group][1:]) if group in IMPORTED else set[str]()
     assert reached(group, lazy=False) <= at_once
-    with_clip = {"torch", "transformers"} if group == "evaluate" else set[str]()
-    assert reached(group, lazy=True) - {"__future__"} <= asked | with_clip
+    with_models = {"torch", "torchvision", "transformers", "lpips"} if group == "evaluate" else set[str]()
+    assert reached(group, lazy=True) - {"__future__"} <= asked | with_models
     in_extra = extras()[extra_of(group)].keys()
-    assert {PACKAGES.get(module, module) for module in asked | with_clip} <= in_extra
+    assert {PACKAGES.get(module, module) for module in asked | with_models} <= in_extra
 
 
 def test_the_oldest_versions_are_those_of_the_project() -> None:
