@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the commands."""
     commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_build(commands.add_parser("build", help="make a run-ready dataset of side-by-side pictures"))
+    _add_build(commands.add_parser("build", help="make a run-ready dataset of pairs of pictures"))
     for name, run, summary in (
         ("validate", _validate, "check a run-ready dataset; list what is wrong"),
         ("stats", _stats, "count samples by task and category, sizes, duplicates"),
@@ -52,7 +52,10 @@ def add_commands(group: argparse.ArgumentParser) -> None:
 def _add_build(command: argparse.ArgumentParser) -> None:
     defaults = BuildOptions()
     command.add_argument(
-        "pairs", type=Path, metavar="PAIRS", help="a folder with <task>/Group1/labels.json, or a .jsonl or .json file"
+        "pairs",
+        type=Path,
+        metavar="PAIRS",
+        help="a folder, list, table or archive of pairs, in any layout of docs/dataset.md",
     )
     command.add_argument(
         "out", type=Path, metavar="OUT", help="the folder to write; after a crash, run the same command again"

@@ -16,15 +16,16 @@ from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, check_sett
 from relation_core.weights.atomic import appearing_text
 from relation_core.weights.lock import alone_in
 
-from .entries import PairEntry, dataset_folder, read_entries
 from .hold_out import Contents, hold_out
 from .names import UniqueNames
+from .opened import OpenedDataset, open_dataset
+from .pair_entry import PairEntry
 from .problems import Problem
 from .rotation import rotation, shuffled
 from .splitting import Folders, Outcome, SplitJob, split_all
-from .unlisted import unlisted
 
 PICTURES = "pictures"
+UNPACKED = Path(".build", "unpacked")
 TRAIN, TEST, SUMMARY = "train.jsonl", "test.jsonl", "build.json"
 
 
@@ -74,7 +75,7 @@ def build(
     ``build.json`` is written last.
 
     Args:
-        pairs: a folder as on the hub (``<task>/Group1/`` with a ``labels.json``), or a ``.jsonl`` or ``.json`` file.
+        pairs: a folder or file in any of the known layouts (:func:`open_dataset`).
         out: a folder; it is made if need be.
         options: how samples are drawn.
         categories: of tasks, by their name; written to ``tasks.json`` for the evaluation's tables.
@@ -85,14 +86,15 @@ def build(
         DatasetError: nothing in ``pairs`` can be used, or ``out`` cannot be written.
         BusyError: another process builds there.
     """
-    folders = Folders(dataset_folder(pairs), out)
-    _prepare(folders)
+    _prepare(pairs, out)
     with alone_in(out, "building a dataset in"):
-        return _build(pairs, folders, options, categories, processes, progress)
+        dataset = open_dataset(pairs, out, out / UNPACKED)
+        return _build(pairs, dataset, Folders(dataset.root, out), options, categories, processes, progress)
 
 
 def _build(
     pairs: Path,
+    dataset: OpenedDataset,
     folders: Folders,
     options: BuildOptions,
     categories: dict[str, str],
@@ -100,7 +102,7 @@ def _build(
     progress: Progress,
 ) -> BuildSummary:
     (folders.out / SUMMARY).unlink(missing_ok=True)
-    entries, problems = _collect(pairs, folders.out)
+    entries, problems = _collect(dataset)
     jobs = _jobs(entries)
     outcomes = split_all(jobs, folders, processes, progress)
     kept = list(_usable(entries, outcomes, problems))
@@ -112,30 +114,34 @@ def _build(
     return _publish(kept, problems, folders, options, categories)
 
 
-def _prepare(folders: Folders) -> None:
-    if os.path.realpath(folders.out) == os.path.realpath(folders.pairs):  # Path.resolve fails at a link to itself
-        raise DatasetError(f"'{folders.out}' is the paired dataset itself. Choose another folder for the result.")
+def _prepare(pairs: Path, out: Path) -> None:
+    folder = pairs.parent if pairs.is_file() else pairs
+    if os.path.realpath(out) == os.path.realpath(folder):  # Path.resolve fails at a link to itself
+        raise DatasetError(f"'{out}' is the paired dataset itself. Choose another folder for the result.")
     try:
-        folders.out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatasetError(f"Cannot write to '{folders.out}': {error}. Choose a writable folder.") from error
+        raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
 
 
-def _collect(pairs: Path, out: Path) -> tuple[list[PairEntry], list[Problem]]:
+def _collect(dataset: OpenedDataset) -> tuple[list[PairEntry], list[Problem]]:
     entries: list[PairEntry] = []
     problems: list[Problem] = []
-    first: dict[str, str] = {}
-    for found in read_entries(pairs):
+    first: dict[tuple[str, str], str] = {}
+    for found in dataset.entries():
         if isinstance(found, Problem):
             problems.append(found)
-        elif found.picture in first:
-            reason = f"this picture was listed before, at {first[found.picture]}"
+            continue
+        pictures = found.picture, found.after
+        if pictures in first:
+            what = "these pictures were" if found.after else "this picture was"
+            reason = f"{what} listed before, at {first[pictures]}"
             problems.append(Problem("duplicate", found.where, found.picture, reason))
         else:
-            first[found.picture] = found.where
+            first[pictures] = found.where
             entries.append(found)
-    named = {problem.picture for problem in problems}
-    problems.extend(unlisted(pairs, out, first.keys() | named))
+    named = {problem.picture for problem in problems}.union(*first)
+    problems.extend(dataset.unlisted(named))
     return entries, problems
 
 
@@ -147,8 +153,8 @@ def _jobs(entries: Sequence[PairEntry]) -> list[SplitJob]:
         if entry.task not in folders:
             folders[entry.task] = folder_names.give(entry.task)
             names[entry.task] = UniqueNames()
-        stem = names[entry.task].give(Path(entry.picture).stem)
-        jobs.append(SplitJob(entry.picture, f"{PICTURES}/{folders[entry.task]}/{stem}"))
+        stem = names[entry.task].give(entry.name or Path(entry.picture).stem)
+        jobs.append(SplitJob(entry.picture, f"{PICTURES}/{folders[entry.task]}/{stem}", entry.after))
     return jobs
 
 

@@ -21,10 +21,14 @@ _FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class SplitJob:
-    """A picture to be split: its path relative to the dataset, and the halves' path, without ending."""
+    """A pair to be written as halves."""
 
     picture: str
+    """The picture that shows both halves, or the one before, by its path relative to the dataset."""
     halves: str
+    """The halves' path, without ending."""
+    after: str = ""
+    """The picture after; empty where ``picture`` is to be split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,13 @@ def _key(chunk: Sequence[SplitJob], folders: Folders) -> str:
     """Hash everything that a chunk's outcomes depend on: the pictures' names, and what changes when one is replaced."""
     key = blake2b(str(_FORMAT).encode(), digest_size=16)
     for job in chunk:
-        try:
-            seen: object = entry_state(folders.pairs / job.picture)
-        except (OSError, ValueError):
-            seen = None
+        seen = [_state(folders.pairs / name) for name in (job.picture, job.after) if name]
         key.update(repr((job, seen)).encode())
     return key.hexdigest()
+
+
+def _state(path: Path) -> object:
+    try:
+        return entry_state(path)
+    except (OSError, ValueError):
+        return None

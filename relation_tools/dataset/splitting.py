@@ -18,13 +18,15 @@ from pathlib import Path
 from PIL import Image
 
 from relation_core.errors import DatasetError, ExemplarError, PictureError
-from relation_core.pictures.picture_file import read_picture_file
+from relation_core.pictures.picture_file import PictureFile, read_picture_file
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 
-from .halves import Halves, split_halves
+from .halves import split_halves
+from .matching import match
 from .outcomes import Folders, Outcome, SplitJob, record_chunk, recorded_chunk
 
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 CHUNK = 64
 """Pictures whose outcomes are recorded together: the most that each process repeats after a kill."""
 
@@ -118,38 +120,39 @@ def split_chunk(chunk: Sequence[SplitJob], index: int, folders: Folders) -> list
 
 def _split(job: SplitJob, folders: Folders) -> Outcome:
     try:
-        halves, encoding, notes = _read_halves(folders.pairs / job.picture)
+        read = [_read(folders.pairs / name) for name in (job.picture, job.after) if name]
+        halves = split_halves(read[0].pixels) if len(read) == 1 else match(read[0].pixels, read[1].pixels)
     except (PictureError, ExemplarError) as error:
         return Outcome(error=_reason(error))
-    suffix = ".jpg" if encoding == "JPEG" else ".png"
-    names = f"{job.halves}_before{suffix}", f"{job.halves}_after{suffix}"
-    pictures = halves.before, halves.after
-    lengths = [
-        _write(picture, encoding, folders.out / name, folders) for picture, name in zip(pictures, names, strict=True)
-    ]
+    before, after = _encoding(read[0]), _encoding(read[-1])
+    names = f"{job.halves}_before{SUFFIXES[before]}", f"{job.halves}_after{SUFFIXES[after]}"
+    lengths = (
+        _write(halves.before, before, folders.out / names[0]),
+        _write(halves.after, after, folders.out / names[1]),
+    )
+    notes = ["it has several frames; the first was taken" for one in read if one.several and _encoding(one) == "PNG"]
     return Outcome(
         notes=(*notes, *halves.notes),
         before=names[0],
         after=names[1],
-        bytes=(lengths[0], lengths[1]),
+        bytes=lengths,
         size=halves.before.size,
         digests=(_digest(halves.before), _digest(halves.after)),
     )
 
 
-def _read_halves(path: Path) -> tuple[Halves, str, list[str]]:
-    """Read and split a picture; JPEGs stay JPEGs, everything else becomes PNG."""
-    notes: list[str] = []
+def _read(path: Path) -> PictureFile:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata; what matters raises
-        picture = read_picture_file(path)
-    encoding = "JPEG" if picture.format in ("JPEG", "MPO") else "PNG"
-    if picture.several and encoding == "PNG":
-        notes.append("it has several frames; the first was taken")
-    return split_halves(picture.pixels), encoding, notes
+        return read_picture_file(path)
 
 
-def _write(picture: Image.Image, encoding: str, path: Path, folders: Folders) -> int:
+def _encoding(picture: PictureFile) -> str:
+    """JPEGs stay JPEGs; everything else becomes PNG."""
+    return "JPEG" if picture.format in ("JPEG", "MPO") else "PNG"
+
+
+def _write(picture: Image.Image, encoding: str, path: Path) -> int:
     buffer = BytesIO()
     if encoding == "JPEG":
         picture.save(buffer, "JPEG", quality=95, subsampling=0)

@@ -16,7 +16,7 @@ from relation_core.scenes.scene import Scene, quiet_scene
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
-from .entries import DESCRIPTIONS, INSTRUCTION, PICTURE
+from .rows import DESCRIPTIONS, INSTRUCTION, PICTURE
 
 
 def write_dataset(out: Path, relations: Sequence[DrawnEdit], scenes: int, seed: int, progress: Progress) -> None:

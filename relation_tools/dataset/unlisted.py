@@ -1,40 +1,55 @@
-"""What lies in a paired dataset and is passed over, since no list names it."""
+"""What lies in a paired dataset and is passed over, since no entry names it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from posixpath import splitext
 
-from ..picture_listing import list_pictures
-from .entries import listing_files
+from relation_core.pictures.picture_file import readable_suffixes
+
+from .archives import ARCHIVES, OTHERS
+from .listings import LISTS
 from .problems import Problem
+from .tables import TABLES
+from .tree import Tree
 
 _NAMED = 10
 """Pictures of a folder that are named one by one."""
 
 
-def unlisted(pairs: Path, out: Path, listed: Collection[str]) -> Iterator[Problem]:
-    """Yield a note for every folder with pictures that no entry names, and for every list that is not read.
+def unlisted(tree: Tree, read: Collection[str], prefix: str, listed: Collection[str]) -> Iterator[Problem]:
+    """Yield a note for every folder with pictures that no entry names, and for every list or archive that is not read.
 
     Args:
-        pairs: the dataset; for a list in place of a folder there are none, since anything may lie beside it.
-        out: a folder that may lie in it and is no part of it.
-        listed: the pictures that entries name, relative to the dataset.
-
-    Raises:
-        OSError: a folder cannot be read.
+        tree: the dataset's files.
+        read: the lists, archives and tables that are read.
+        prefix: what comes before its files' paths in ``listed``.
+        listed: the pictures that entries name.
     """
-    if not pairs.is_dir():
-        return
-    read = set(listing_files(pairs))
-    for path in sorted(path for path in pairs.iterdir() if path.suffix.lower() in (".jsonl", ".json")):
-        if path not in read:
-            yield Problem("note", path.name, "", "it is not read, since labels.json files list the pictures")
+    lists = sorted({file.rpartition("/")[2] for file in read if file.lower().endswith(LISTS)})
+    known = set(read)
+    for file in tree.files:
+        unread = file.lower().endswith((*TABLES, *ARCHIVES)) or (
+            lists and "/" not in file and file.lower().endswith(LISTS)
+        )
+        if unread and file not in known:
+            yield Problem("note", file, "", f"it is not read, since {_reason(lists)}")
+        elif file.lower().endswith(OTHERS) and not file.lower().endswith(ARCHIVES):
+            yield Problem("note", file, "", "it is not read: archives of this kind are not; unpack it")
+    for link in tree.links:
+        yield Problem("note", link, "", "it is a link to a folder, which is not followed; give the folder itself")
     folders: dict[str, list[str]] = {}
-    for path in list_pictures(pairs, below=True).pictures:
-        name = path.relative_to(pairs)
-        if name.as_posix() not in listed and out not in path.parents:
-            folders.setdefault(name.parent.as_posix(), []).append(name.name)
+    for file in tree.files:
+        if prefix + file not in listed and splitext(file)[1].lower() in readable_suffixes():
+            folder, _, name = file.rpartition("/")
+            folders.setdefault(folder or ".", []).append(name)
     for folder, names in folders.items():
         shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-        yield Problem("note", folder, "", f"no list names {len(names)} pictures there: {shown}")
+        told = f"no list names {len(names)} pictures there" if lists else f"{len(names)} pictures there are of no pair"
+        yield Problem("note", folder, "", f"{told}: {shown}")
+
+
+def _reason(lists: list[str]) -> str:
+    if not lists:
+        return "pictures that make pairs lie beside it"
+    return f"{', '.join(lists[:_NAMED])}{', ...' if len(lists) > _NAMED else ''} files list the pictures"

@@ -9,15 +9,20 @@ import pytest
 from synthetic import Shape, entry, hub_dataset, listed_dataset, paired_picture, task_name
 
 from relation_core.errors import DatasetError
-from relation_tools.dataset.entries import PairEntry, read_entries
 from relation_tools.dataset.names import UniqueNames, portable_name
+from relation_tools.dataset.opened import open_dataset
+from relation_tools.dataset.pair_entry import PairEntry
 from relation_tools.dataset.problems import Problem
 
 SHAPE = Shape(tasks=3, pictures=4)
 
 
+def read_entries(pairs: Path) -> list[PairEntry | Problem]:
+    return list(open_dataset(pairs, pairs / "out", pairs / "work").entries())
+
+
 def read(pairs: Path) -> list[PairEntry]:
-    found = list(read_entries(pairs))
+    found = read_entries(pairs)
     assert not [one for one in found if isinstance(one, Problem) and one.kind == "broken"]
     return [one for one in found if isinstance(one, PairEntry)]
 
@@ -106,7 +111,7 @@ def test_descriptions_may_be_missing(tmp_path: Path) -> None:
 def test_what_is_no_dataset_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=name):
-        list(read_entries(tmp_path / name))
+        read_entries(tmp_path / name)
 
 
 def test_names_are_portable_and_unique() -> None:

@@ -1,0 +1,100 @@
+"""Tells by looking in which of the known ways a dataset is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .archives import ARCHIVES
+from .listings import HUB, IMAGE_FOLDER, LISTS, lists_pairs, read_listing
+from .pair_entry import PairEntry
+from .paired_folders import PairedFolders, find_paired_folders, read_paired_folders
+from .paired_names import Samples, find_paired_names, read_paired_names
+from .problems import Problem
+from .tables import TABLES
+from .tree import Tree
+
+KNOWN = (
+    "<task>/Group1/labels.json; a .jsonl, .json or .csv that lists pictures; two folders such as 'before' and "
+    "'after' with pictures of equal names; pictures such as '1.before.png' and '1.after.png'; or .parquet, .zip or "
+    ".tar files"
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a dataset is laid out: one of these is not empty."""
+
+    lists: tuple[str, ...] = ()
+    folders: tuple[PairedFolders, ...] = ()
+    names: Samples = field(default_factory=Samples)
+    packed: tuple[str, ...] = ()
+    """Archives and tables that have to be unpacked first."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The files that are read in place of others of their kind."""
+        return self.lists + self.packed
+
+
+def is_packed(name: str) -> bool:
+    """Tell whether a file is an archive or a table."""
+    return name.lower().endswith((*ARCHIVES, *TABLES))
+
+
+def layout_of_file(name: str) -> Layout:
+    """Give the layout that a single file has."""
+    return Layout(packed=(name,)) if is_packed(name) else Layout(lists=(name,))
+
+
+def find_layout(tree: Tree) -> Layout | None:
+    """Find a folder's layout; None if there is none that is known.
+
+    Where a folder fits several, what names pictures goes before what holds them, and plain files before packed ones.
+    """
+    hub = _named(tree, HUB)
+    if hub:
+        return Layout(lists=hub)
+    lists = [name for name in tree.files if name.lower().endswith(LISTS)]
+    described = [name for name in _named(tree, IMAGE_FOLDER) if lists_pairs(tree.root / name)]
+    top = [name for name in lists if "/" not in name]
+    usable = described or [name for name in top if lists_pairs(tree.root / name)]
+    if usable:
+        return Layout(lists=tuple(usable))
+    folders = find_paired_folders(tree)
+    if folders:
+        return Layout(folders=tuple(folders))
+    for kinds in (TABLES, ARCHIVES):
+        packed = tuple(name for name in tree.files if name.lower().endswith(kinds))
+        if packed:
+            return Layout(packed=packed)
+    names = find_paired_names(tree)
+    if names:
+        return Layout(names=names)
+    deep = [name for name in lists if lists_pairs(tree.root / name)]
+    found = deep or top or list(_named(tree, IMAGE_FOLDER))
+    return Layout(lists=tuple(found)) if found else None
+
+
+def read_layout(tree: Tree, layout: Layout, dataset: str) -> Iterator[PairEntry | Problem]:
+    """Yield the entries of a dataset that need not be unpacked, and a problem for each one that is broken.
+
+    Args:
+        tree: its files.
+        layout: how they are laid out.
+        dataset: the dataset's name, for pairs that nothing else names a task of.
+    """
+    for file in layout.lists:
+        yield from read_listing(tree.root, file, dataset)
+    yield from read_paired_folders(tree, layout.folders, dataset)
+    yield from read_paired_names(tree, layout.names, dataset)
+
+
+def tree_of_file(file: Path) -> Tree:
+    """Give a dataset that is one file: what lies beside it is no part of it."""
+    return Tree(file.parent, (file.name,), ())
+
+
+def _named(tree: Tree, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(file for file in tree.files if file.rpartition("/")[2] in names)

@@ -1,0 +1,235 @@
+"""What is wrong with a layout is said, and what is right in it is used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import people
+import pytest
+from built import problems, run, samples, tree
+from people import PICTURES, TASKS, both, put, said
+from PIL import Image
+
+
+def build(pairs: Path, out: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Build; give the problems by their kind, as where, picture and reason."""
+    run("dataset", "build", pairs, out, "--test-pairs", 0, "--processes", 1)
+    found: dict[str, list[tuple[str, str, str]]] = {"broken": [], "note": [], "duplicate": []}
+    for one in problems(out):
+        found[one["kind"]].append((one["where"], one["picture"], one["reason"]))
+    return found
+
+
+def used(out: Path) -> set[str]:
+    return {sample["text"] for sample in samples(out / "train.jsonl")}
+
+
+def depth(root: Path, texts: bool = True) -> Path:
+    """Two folders of one task."""
+    for number in range(PICTURES):
+        before, after = both("depth", number)
+        put(root / "before" / f"{number}.png", before)
+        put(root / "after" / f"{number}.png", after)
+        if texts:
+            put(root / "after" / f"{number}.txt", said("depth", number))
+    return root
+
+
+EVERY = {said("depth", number) for number in range(PICTURES)}
+
+
+def test_pictures_without_a_counterpart_or_with_two(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "pairs")
+    put(pairs / "before" / "alone.png", Image.new("RGB", (24, 24)))
+    put(pairs / "after" / "Alone.png", Image.new("RGB", (24, 24)))
+    put(pairs / "after" / "2.webp", Image.new("RGB", (24, 24)))
+    put(pairs / "other" / "x.png", Image.new("RGB", (24, 24)))
+    found = build(pairs, tmp_path / "out")
+    assert found["broken"] == [
+        (".", "after/2.png", "'after/2.png', 'after/2.webp' have one name: nothing tells which is meant"),
+        (".", "after/Alone.png", "no picture of this name, with any ending, is in 'before'"),
+        (".", "before/alone.png", "no picture of this name, with any ending, is in 'after'"),
+    ]
+    assert ("other", "", "1 pictures there are of no pair: x.png") in found["note"]
+    assert used(tmp_path / "out") == EVERY - {said("depth", 2)}
+
+
+def test_names_of_a_folder_without_a_counterpart(tmp_path: Path) -> None:
+    pairs = people.names_in_a_folder(tmp_path / "pairs")
+    put(pairs / "depth" / "9_after.png", Image.new("RGB", (24, 24)))
+    put(pairs / "depth" / "9_mask.png", Image.new("RGB", (24, 24)))
+    found = build(pairs, tmp_path / "out")
+    assert found["broken"] == [
+        ("depth", "depth/9_after.png", "'9_after.png' makes no pair; expected one picture before and one after")
+    ]
+    assert ("depth", "", "1 pictures there are of no pair: 9_mask.png") in found["note"]
+    assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
+
+
+def test_two_sizes_of_one_shape_are_made_one_and_others_are_refused(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "pairs")
+    before, after = both("depth", 0)
+    put(pairs / "after" / "0.png", after.resize((48, 48), Image.Resampling.NEAREST))
+    put(pairs / "before" / "1.png", both("depth", 1)[0].resize((24, 40)))
+    put(pairs / "before" / "2.png", Image.new("RGB", (7, 7)))
+    found = build(pairs, tmp_path / "out")
+    assert [(picture, reason.split("; ")[0]) for _, picture, reason in found["broken"]] == [
+        ("before/1.png", "the picture cannot be split: the pictures are 24x40 and 24x24 pixels, which are two shapes"),
+        ("before/2.png", "the picture cannot be split: the picture before is 7x7 pixels"),
+    ]
+    assert ("after/0.png" not in str(found)) and "the larger one was reduced" in found["note"][0][2]
+    names = {sample["text"]: sample for sample in samples(tmp_path / "out" / "train.jsonl")}[said("depth", 0)]
+    assert (people.pixels_of(tmp_path / "out" / names["source"]) == people.pixels_of(pairs / "before" / "0.png")).all()
+    reduced = people.pixels_of(tmp_path / "out" / names["target"]).astype(int)
+    assert reduced.shape == (24, 24, 3) and abs(reduced - people.pixels_of_picture(after)).mean() < 8
+    assert before.size == (24, 24)
+
+
+def test_texts_that_are_missing_empty_or_none_at_all(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "some")
+    (pairs / "after" / "1.txt").unlink()
+    put(pairs / "after" / "2.txt", " \n")
+    found = build(pairs, tmp_path / "out")
+    assert found["broken"] == [
+        (".", "before/1.png", "no text of this name lies beside it, as with other pictures"),
+        (".", "before/2.png", "'after/2.txt' holds no instruction"),
+    ]
+    assert used(tmp_path / "out") == EVERY - {said("depth", 1), said("depth", 2)}
+    found = build(depth(tmp_path / "none", texts=False), tmp_path / "without")
+    assert len(found["note"]) == 1 and "no texts lie beside its pictures" in found["note"][0][2]
+    assert used(tmp_path / "without") == {""} and found["broken"] == []
+    put(tmp_path / "none" / "prompt.txt", "One for all.\n")
+    assert build(tmp_path / "none", tmp_path / "shared") == {"broken": [], "note": [], "duplicate": []}
+    assert used(tmp_path / "shared") == {"One for all."}
+
+
+def test_folders_or_columns_that_may_both_be_meant(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "pairs")
+    put(pairs / "source" / "1.png", both("depth", 1)[0])
+    stderr = run("dataset", "build", pairs, tmp_path / "out", status=1).stderr
+    assert "the folders 'before', 'source' may all hold the pictures before" in stderr
+    row = {"source": "a.png", "input_image": "b.png", "target": "c.png", "text": "do"}
+    put(tmp_path / "list.jsonl", json.dumps(row))
+    stderr = run("dataset", "build", tmp_path / "list.jsonl", tmp_path / "out", status=1).stderr
+    assert "the columns 'input_image', 'source' may all be the picture before" in stderr
+
+
+def test_captions_of_single_pictures_are_no_pairs(tmp_path: Path) -> None:
+    put(tmp_path / "pairs" / "1.png", both("depth", 1)[0])
+    put(tmp_path / "pairs" / "metadata.jsonl", json.dumps({"file_name": "1.png", "text": "a cat"}))
+    stderr = run("dataset", "build", tmp_path / "pairs", tmp_path / "out", status=1).stderr
+    assert "metadata.jsonl: its rows name no pairs of pictures: found 'file_name', 'text'; expected" in stderr
+
+
+def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    pairs = people.listed(tmp_path / "pairs", "list.jsonl", "source", "target", "prompt", "task")
+    rows = [json.loads(line) for line in (pairs / "list.jsonl").read_text(encoding="utf-8").splitlines()]
+    wrong = (
+        ({"source": None}, "'source' should be text, found null"),
+        ({"target": "/etc/x.png"}, "'target' is an absolute path"),
+        ({"target": "../../x.png"}, "'target' leads out of the dataset's folder"),
+        ({"target": rows[0]["source"]}, "'source' and 'target' are one file"),
+        ({"target": "gone.png"}, "No such file"),
+        ({"prompt": ""}, "'prompt' is empty"),
+        ({"cond1": "x.png"}, "run-ready dataset already"),
+    )
+    lines = [json.dumps({**rows[0], **change}) for change, _ in wrong]
+    with (pairs / "list.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    found = build(pairs, tmp_path / "out")
+    reasons = {where: reason for where, _, reason in found["broken"]}
+    for number, (_, reason) in enumerate(wrong, len(rows) + 1):
+        assert reason in reasons.pop(f"list.jsonl:{number}")
+    assert reasons == {} and len(used(tmp_path / "out")) == len(rows)
+
+
+def test_rows_of_a_csv_that_cannot_be_used(tmp_path: Path) -> None:
+    pairs = people.listed(tmp_path / "pairs", "metadata.csv", "source", "target", "text")
+    with (pairs / "metadata.csv").open("a", encoding="utf-8") as file:
+        file.write("a.png,b.png,do,1,2,3\na.png\n")
+    found = build(pairs, tmp_path / "out")
+    assert [reason for *_, reason in found["broken"]] == [
+        "the row has more fields than the first one names: 2 too many",
+        "it has no 'target'",
+    ]
+    assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
+
+
+def test_the_result_is_no_part_of_the_dataset(tmp_path: Path) -> None:
+    pairs = people.names_in_a_folder(tmp_path)
+    elsewhere = tmp_path.parent / f"{tmp_path.name} elsewhere"
+    shutil.copytree(pairs / "depth", elsewhere / "depth")
+    (pairs / "linked").symlink_to(elsewhere)
+    for _ in range(2):
+        found = build(pairs, pairs / "out")
+        assert found["note"] == [
+            ("linked", "", "it is a link to a folder, which is not followed; give the folder itself")
+        ]
+        assert found["broken"] == [] == found["duplicate"]
+        assert len(used(pairs / "out")) == len(TASKS) * PICTURES
+
+
+def test_what_holds_no_pairs(tmp_path: Path) -> None:
+    put(tmp_path / "pairs" / "1.png", both("depth", 1)[0])
+    stderr = run("dataset", "build", tmp_path / "pairs", tmp_path / "out", status=1).stderr
+    assert "holds no paired dataset. Expected one of these in it" in stderr and "'before' and 'after'" in stderr
+    people.zipped(tmp_path / "pairs", tmp_path / "a.zip")
+    stderr = run("dataset", "build", tmp_path / "a.zip", tmp_path / "out", status=1).stderr
+    assert "a.zip: it holds no paired dataset; expected" in stderr
+    before = tree(tmp_path)
+    (tmp_path / "a.rar").write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(100))
+    stderr = run("dataset", "build", tmp_path / "a.rar", tmp_path / "out", status=1).stderr
+    assert "a.rar': archives of this kind are not read; expected .zip" in stderr
+    (tmp_path / "a.rar").unlink()
+    assert tree(tmp_path) == before
+
+
+def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    rows = people.table(list(TASKS))
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    people.write_parquet(rows, folder / "good.parquet")
+    good = (folder / "good.parquet").read_bytes()
+    (folder / "cut.parquet").write_bytes(good[: len(good) // 2])
+    (folder / "noise.arrow").write_bytes(b"ARROW1\0\0" + bytes(300))
+    people.write_parquet(rows.drop_columns(["edited_image"]), folder / "one.parquet")
+    people.write_parquet(rows.append_column("source", rows["input_image"]), folder / "unclear.parquet")
+    people.write_parquet(rows.slice(0, 0), folder / "rows.parquet")
+    outside = [
+        {"bytes": None, "path": "/etc/x.png"},
+        {"bytes": None, "path": None},
+        {"bytes": b"none", "path": "a.png"},
+    ]
+    others = [{"bytes": people.encoded(both("rain", number)[0]), "path": None} for number in range(3)]
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    texts = pa.array(["do", None, "do"])
+    few = pa.table({"source": pa.array(outside, image), "target": pa.array(others, image), "text": texts})
+    people.write_parquet(few, folder / "few.parquet")
+    found = build(folder, tmp_path / "out")
+    said_of = {where: reason for where, _, reason in found["broken"]}
+    expected = {
+        "cut.parquet": "it cannot be read as a table",
+        "noise.arrow": "it cannot be read as a table",
+        "one.parquet": "it has no two columns of pictures that make a pair, such as 'source' and 'target'; found",
+        "unclear.parquet": "the columns 'input_image', 'source' may all be the picture before",
+        "rows.parquet": "it has no rows",
+        "few.parquet/rows.jsonl:1": "'before' is an absolute path",
+        "few.parquet/rows.jsonl:2": "should be text, found null",
+        "few.parquet/rows.jsonl:3": "the picture cannot be read: the file is not a picture",
+    }
+    assert said_of.keys() == expected.keys()
+    for where, reason in expected.items():
+        assert reason in said_of[where], where
+    assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = people.parquet(tmp_path / "pairs")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    stderr = run("dataset", "build", pairs, tmp_path / "out", status=1).stderr
+    assert "This needs pyarrow, which is not installed." in stderr and "pip install '.[dataset]'" in stderr
