@@ -13,7 +13,7 @@ from .model_options import add_computing, add_fit
 from .number_option import NumberOption
 
 EXTRA = "headless"
-NEEDS = (*PICTURES, "einops", "safetensors", "torch", "transformers", "diffusers")
+NEEDS = (*PICTURES, "einops", "safetensors", "torch", "transformers", "diffusers", "peft")
 
 
 def add_commands(command: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from relation_core.weights.atomic import appearing
 
 from .bar import progress_bar
 from .extras import HEADLESS, require
+from .model_options import add_quantize
 from .number_option import NumberOption
 from .shown import print_lines
 
@@ -48,6 +49,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         help="instead of FILE: this many questions on new painted landscapes, of each split",
     )
     group.add_argument("--model", type=Path, required=True, help="the Flux: a file, or a folder in diffusers' form")
+    add_quantize(group)
     group.add_argument("--adapter", type=Path, required=True, help="the adapter's file")
     group.add_argument("--vision", type=Path, required=True, help="the SigLIP vision model")
     group.add_argument("--vae", type=Path, help="the autoencoder; not for a whole pipeline's folder")
@@ -70,7 +72,8 @@ def _measure(options: argparse.Namespace) -> None:
     require(EXTRA, *NEEDS)
     from ..diffusers_host.models import ModelFiles  # noqa: PLC0415 - optional
 
-    files = ModelFiles(options.model, options.adapter, options.vision, options.vae, loras=tuple(options.lora))
+    loras = tuple(options.lora)
+    files = ModelFiles(options.model, options.adapter, options.vision, options.vae, None, loras, options.quantize)
     if options.landscapes is not None:
         lines, record = _on_landscapes(files, options)
     elif options.file is None or options.cache is None:

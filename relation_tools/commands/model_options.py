@@ -7,13 +7,14 @@ from typing import Any
 
 from relation_core.settings.bounds import LORA_STRENGTH
 
+from ..diffusers_host.settings import QUANTIZATIONS
 from .number_option import NumberOption
 
 
 def add_models(group: Any) -> None:
     """Add the options for an edit's models, their device and their dtype."""
     for name, required, what in (
-        ("model", True, "FLUX.1: a .safetensors file, or a folder as diffusers saves it"),
+        ("model", True, "FLUX.1: a .safetensors or .gguf file, or a folder as diffusers saves it"),
         ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
         (
             "vision",
@@ -24,6 +25,7 @@ def add_models(group: Any) -> None:
         ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
     ):
         group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
+    add_quantize(group)
     group.add_argument("--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; repeatable")
     group.add_argument(
         "--lora-strength",
@@ -35,6 +37,15 @@ def add_models(group: Any) -> None:
     add_computing(group)
     group.add_argument(
         "--offload", action="store_true", help="keep only the model that is computing on the device, to save its memory"
+    )
+
+
+def add_quantize(group: Any) -> None:
+    """Add the option for a quantised transformer."""
+    group.add_argument(
+        "--quantize",
+        choices=QUANTIZATIONS,
+        help="quantise FLUX.1 as it is loaded, to need a half (int8, fp8) or 30 %% (nf4) of its memory in bfloat16",
     )
 
 

@@ -21,7 +21,7 @@ _MODELS = ("model", "adapter", "vae", "text")
 
 
 def models_identity(options: argparse.Namespace, sees_pairs: bool) -> tuple[str | None, ...]:
-    """Fingerprint the models that are used; errors are left to the code that opens them.
+    """Fingerprint the models that are used, and how they are quantised; errors are left to the code that opens them.
 
     Args:
         options: of the command.
@@ -29,7 +29,8 @@ def models_identity(options: argparse.Namespace, sees_pairs: bool) -> tuple[str 
     """
     vision = options.vision if sees_pairs else None
     paths: list[Path | None] = [*(getattr(options, name) for name in _MODELS), vision, *options.lora]
-    return tuple(None if path is None else _model_identity(path) for path in paths)
+    quantised = () if options.quantize is None else (options.quantize,)  # else as before there was the option
+    return (*(None if path is None else _model_identity(path) for path in paths), *quantised)
 
 
 def _model_identity(path: Path) -> str:

@@ -23,7 +23,8 @@ from relation_core.weights.checkpoint import read_checkpoint
 from relation_core.weights.kinds import FileKind, described, quoted, recognise, shortened
 from relation_core.weights.stored_tensor import StoredTensor
 
-from .lora_names import Place, places
+from .lora_names import Place, matrix_shapes, places
+from .quantisation import is_quantised
 from .strict_load import checked
 
 _PARTS = (
@@ -124,19 +125,18 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
 
     Raises:
         CheckpointError: its alpha is no number.
-        ModelMismatchError: it is for another transformer.
+        ModelMismatchError: it is for another transformer, or that is quantised.
     """
-    known, weights = places(transformer), transformer.state_dict()
-    unplaced = [name for name, parts in lora.modules.items() if not fits(parts, known.get(name), weights)]
-    if unplaced:
+    if is_quantised(transformer):
         raise ModelMismatchError(
-            f"{lora.path} does not fit the transformer: {len(unplaced)} of its {len(lora.modules)} matrices have no "
-            f"place there, such as {shortened(unplaced, 2)}; expected a LoRA for a FLUX.1 of the same sizes. Use the "
-            "one that the adapter was released with, pytorch_lora_weights.safetensors."
+            f"{lora.path} cannot be fused into a quantised transformer; expected one in floating-point numbers. Put "
+            "the LoRA beside it."
         )
+    check_fits(transformer, lora)
+    known, weights = places(transformer), transformer.state_dict()
     with torch.no_grad():
         for name, stored in lora.modules.items():
-            parts = _read(lora, name, stored)
+            parts = read_parts(lora, name, stored)
             targets = [weights[f"{rows.weight}.weight"][rows.start : rows.stop] for rows in known[name]]
             before = torch.cat([target.float() for target in targets])
             change = _changed(before, parts, lora_scale(lora, name, parts)).sub_(before).mul_(strength)
@@ -146,19 +146,41 @@ def fuse_lora(transformer: Any, lora: LoraFile, strength: float) -> None:
                 start += len(target)
 
 
-def _read(lora: LoraFile, name: str, stored: Mapping[str, StoredTensor]) -> dict[str, torch.Tensor]:
+def check_fits(transformer: Any, lora: LoraFile) -> dict[str, tuple[int, int]]:
+    """Find the shapes of the transformer's matrices.
+
+    Raises:
+        ModelMismatchError: the LoRA is for another transformer.
+    """
+    known, shapes = places(transformer), matrix_shapes(transformer)
+    unplaced = [name for name, parts in lora.modules.items() if not fits(parts, known.get(name), shapes)]
+    if unplaced:
+        raise ModelMismatchError(
+            f"{lora.path} does not fit the transformer: {len(unplaced)} of its {len(lora.modules)} matrices have no "
+            f"place there, such as {shortened(unplaced, 2)}; expected a LoRA for a FLUX.1 of the same sizes. Use the "
+            "one that the adapter was released with, pytorch_lora_weights.safetensors."
+        )
+    return shapes
+
+
+def read_parts(lora: LoraFile, name: str, stored: Mapping[str, StoredTensor]) -> dict[str, torch.Tensor]:
+    """Read the parts of one matrix of a LoRA.
+
+    Raises:
+        CheckpointError: some of their values are not finite.
+    """
     parts = {part: tensor.read() for part, tensor in stored.items()}
     checked({f"{name}.{part}": tensor for part, tensor in parts.items()}, lora.path)
     return parts
 
 
-def fits(parts: Mapping[str, StoredTensor], place: Place | None, weights: Mapping[str, torch.Tensor]) -> bool:
-    """Whether the parts of a matrix have the shapes of its place among the transformer's weights."""
+def fits(parts: Mapping[str, StoredTensor], place: Place | None, shapes: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether the parts of a matrix have the shapes of its place among the transformer's matrices."""
     down, up = parts["down"], parts["up"]
     if place is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
         return False
     height = sum(rows.stop - rows.start for rows in place)
-    width = weights[f"{place[0].weight}.weight"].shape[1]
+    width = shapes[place[0].weight][1]
     if not 0 < down.shape[0] <= max(height, width, _MOST_RANK):
         return False
     lengths = {"magnitude": height, "dora_scale": max(height, width), "alpha": 1}

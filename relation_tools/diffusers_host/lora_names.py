@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -53,11 +55,7 @@ _SINGLE = {
 
 def places(transformer: Any) -> dict[str, Place]:
     """Every name that a LoRA file may have for a matrix of the transformer (a ``FluxTransformer2DModel``)."""
-    heights = {
-        name.removesuffix(".weight"): tensor.shape[0]
-        for name, tensor in transformer.state_dict().items()
-        if name.endswith(".weight") and tensor.ndim == 2
-    }
+    heights = {name: height for name, (height, _) in matrix_shapes(transformer).items()}
     found: dict[str, Place] = {}
     for name, place in _own_layout(transformer, heights):
         if all(rows.weight in heights for rows in place):
@@ -70,6 +68,12 @@ def places(transformer: Any) -> dict[str, Place]:
         for alias in (*prefixed, *flat):
             found.setdefault(alias, place)
     return found
+
+
+def matrix_shapes(transformer: Any) -> dict[str, tuple[int, int]]:
+    """Height and width of every matrix by its name, without ``.weight``; of its values, also where they are packed."""
+    linears = ((name, module) for name, module in transformer.named_modules() if isinstance(module, nn.Linear))
+    return {name: (module.out_features, module.in_features) for name, module in linears}
 
 
 def _flat(name: str) -> str:

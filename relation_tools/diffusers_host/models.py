@@ -20,8 +20,11 @@ from .attention import add_relation_attention
 from .autoencoder import load_autoencoder
 from .folders import has_config
 from .lora_file import LoraFile, fuse_lora, read_lora
+from .quantisation import check_quantization, is_quantised, quantise
+from .settings import Quantization
 from .text_encoders import open_text_encoders
 from .transformer_file import load_transformer
+from .unfused_lora import add_unfused
 from .vision_model import SiglipVision, load_vision_model
 
 
@@ -39,6 +42,8 @@ class ModelFiles:
     text: Path | None = None
     """A pipeline's folder, for its text encoders; None for those of ``model``, or for no text."""
     loras: tuple[Path, ...] = ()
+    quantize: Quantization | None = None
+    """What the transformer's matrices are quantised to, with the LoRAs in them; None leaves them as they are."""
 
     def text_folder(self) -> Path | None:
         """The folder of the text encoders; None if there are none."""
@@ -77,38 +82,45 @@ class Models:
     """None where no pictures are to be seen."""
 
 
-def load_models(files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.0) -> Models:
+def load_models(
+    files: ModelFiles, dtype: torch.dtype, lora_strength: float = 1.0, device: torch.device | str = "cpu"
+) -> Models:
     """Load every model that the files name, each once, onto the CPU.
 
     Args:
         files: where they are.
         dtype: what they compute in.
         lora_strength: at which the LoRAs are fused into the transformer, as the authors do at 1.
+        device: where matrices are quantised, and stay, if they are.
 
     Raises:
         CheckpointError: a file is damaged or of another kind.
         ModelMismatchError: the adapter or a LoRA is for another transformer.
+        RelationAdapterError: the transformer cannot be quantised.
     """
+    check_quantization(files.quantize, files.model, device)
     # Small files come first, so that their errors show before 24 GB are loaded.
     adapter = open_adapter(files.adapter)
     loras = [read_lora(path) for path in files.loras]
     vision = None if files.vision is None else load_vision_model(files.vision, dtype)
     autoencoder = load_autoencoder(files.vae or files.model, dtype)
     transformer = load_fused_transformer(files.model, loras, adapter.config, dtype, lora_strength)
+    if files.quantize is not None:
+        quantise(transformer, files.quantize, device)
     return Models(_pipeline(files.text_folder(), dtype, transformer=transformer, vae=autoencoder), adapter, vision)
 
 
 def load_fused_transformer(
     model: Path, loras: Sequence[LoraFile], config: RelationConfig, dtype: torch.dtype, lora_strength: float = 1.0
 ) -> FluxTransformer2DModel:
-    """Load a transformer, fuse LoRAs into it, and give it relation attention.
+    """Load a transformer, fuse LoRAs into it, or put them beside it if it is quantised, and give it relation attention.
 
     Args:
         model: its file, or the folder that it is in.
-        loras: what is fused.
+        loras: what is fused, or stands beside it.
         config: of the adapter that it is for.
         dtype: what it computes in.
-        lora_strength: at which the LoRAs are fused.
+        lora_strength: of each of them.
 
     Raises:
         CheckpointError: there is no whole FLUX.1 transformer.
@@ -116,8 +128,11 @@ def load_fused_transformer(
     """
     transformer = load_transformer(model, dtype)
     check_transformer(transformer, model.name, config)
-    for lora in loras:
-        fuse_lora(transformer, lora, lora_strength)
+    if is_quantised(transformer):
+        add_unfused(transformer, loras, lora_strength)
+    else:
+        for lora in loras:
+            fuse_lora(transformer, lora, lora_strength)
     add_relation_attention(transformer)
     return transformer
 

@@ -27,12 +27,14 @@ def open_pipeline(options: argparse.Namespace, sees_pairs: bool) -> RelationPipe
     """
     quiet_libraries()
     device = device_of(options.device, options.offload)
-    files = ModelFiles(options.model, options.adapter, None, options.vae, options.text, loras=tuple(options.lora))
+    files = ModelFiles(
+        options.model, options.adapter, None, options.vae, options.text, tuple(options.lora), options.quantize
+    )
     if sees_pairs:
         files = replace(files, vision=options.vision)
         files.vision_file()
     files.check_prompt(options.prompt)
-    models = load_models(files, dtype_of(options.dtype, device), options.lora_strength)
+    models = load_models(files, dtype_of(options.dtype, device), options.lora_strength, device)
     return RelationPipeline(models, device, options.offload)
 
 

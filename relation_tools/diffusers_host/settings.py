@@ -1,9 +1,9 @@
-"""Sampling settings of an edit, without any library."""
+"""Settings of an edit, without any library."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from relation_core.flux.solvers import solver_called
 from relation_core.settings.bounds import (
@@ -18,6 +18,10 @@ from relation_core.settings.bounds import (
     STRENGTH,
     check_settings,
 )
+
+Quantization = Literal["int8", "fp8", "nf4"]
+"""What the matrices of a frozen transformer can be quantised to."""
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from relation_core.weights.stored_tensor import StoredTensor
 
 from .comfy_weights import has_scale, is_weight, original_norm_names, part_of, quantisations, unscaled
 from .folders import first_words, has_config, open_folder
+from .gguf_file import is_gguf, read_gguf
+from .gguf_transformer import fill, loaded
 from .strict_load import check_shapes, load_strictly
 
 _Tensors = dict[str, torch.Tensor]
@@ -37,8 +39,8 @@ def load_transformer(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     Sizes come from the folder's ``config.json``, or else from the tensors. Nothing is downloaded.
 
     Args:
-        path: a folder in diffusers' form, that of a whole pipeline or of the transformer alone; or one file, in
-            diffusers' names or in the original ones that ComfyUI's files have.
+        path: a folder in diffusers' form, that of a whole pipeline or of the transformer alone; or one file, a GGUF
+            among them, in diffusers' names or in the original ones that ComfyUI's files have.
         dtype: what it computes in.
 
     Raises:
@@ -63,17 +65,11 @@ def _check_channels(channels: int, path: Path) -> None:
 
 
 def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
-    if path.suffix.lower() == ".gguf":
-        raise CheckpointError(
-            f"{path} is a GGUF, which is not read here; expected a .safetensors file in bfloat16, float16, float32 or "
-            "float8. Use such a file, or edit in ComfyUI, which takes it with ComfyUI-GGUF."
-        )
+    if is_gguf(path):
+        return _load_gguf(path, dtype)
     checkpoint = read_checkpoint(path)
     stored = original_norm_names(part_of(checkpoint.stored, _PREFIXES))
-    if not ({_ORIGINAL, _DIFFUSERS} & stored.keys()):
-        raise CheckpointError(
-            f"{path} holds {described(stored)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
-        )
+    _check_kind(stored, path)
     packed = quantisations(stored, checkpoint.metadata, path)
     _check_dtypes(stored, packed, path)
     planned = {
@@ -84,6 +80,22 @@ def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     model = _planned(planned, path)  # what does not fit is refused before it is read
     tensors = unscaled(stored, checkpoint.metadata, path, dtype)
     return load_strictly(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path)
+
+
+def _load_gguf(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
+    found = original_norm_names(part_of(read_gguf(path), _PREFIXES))
+    _check_kind(found, path)
+    shapes = {name: torch.empty(tensor.shape, device="meta", dtype=dtype) for name, tensor in found.items()}
+    model = _planned(shapes, path)
+    tensors = loaded(found, dtype)
+    return fill(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path, dtype)
+
+
+def _check_kind(tensors: Mapping[str, Any], path: Path) -> None:
+    if not ({_ORIGINAL, _DIFFUSERS} & tensors.keys()):
+        raise CheckpointError(
+            f"{path} holds {described(tensors)}; expected FLUX.1's transformer, such as flux1-dev.safetensors."
+        )
 
 
 def _check_dtypes(stored: Mapping[str, StoredTensor], packed: Mapping[str, str], path: Path) -> None:

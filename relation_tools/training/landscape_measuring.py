@@ -23,6 +23,7 @@ from relation_core.vision.exemplar import resize_exemplar, vision_pixels
 
 from ..diffusers_host.attention import ExemplarAttention
 from ..diffusers_host.models import ModelFiles
+from ..diffusers_host.quantisation import check_quantization
 from ..diffusers_host.sampling import Prompt, sample, token_grid
 from .flow import RelationFlow
 from .flow_sampling import Exemplars
@@ -120,8 +121,9 @@ def measure_landscapes(
         CheckpointError: a model file is not what it should be.
         ModelMismatchError: the models do not fit each other.
     """
+    check_quantization(models.quantize, models.model, options.device)
     encoders = load_encoders(models.vae or models.model, models.vision_file(), options.device)
-    flow = load_flow(models, options.guidance).to(options.device)
+    flow = load_flow(models, options.guidance, options.device)
     editor = LandscapeEditor(flow, encoders, options)
     progress.start(len(SPLITS) * options.questions)
     return {

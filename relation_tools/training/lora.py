@@ -12,7 +12,7 @@ from relation_core.errors import CheckpointError, ModelMismatchError
 from relation_core.weights.kinds import shortened
 
 from ..diffusers_host.lora_file import LoraFile, fits, lora_scale, read_lora
-from ..diffusers_host.lora_names import places
+from ..diffusers_host.lora_names import matrix_shapes, places
 
 LORA_LAYERS = ["to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"]
 """The projections to queries, keys and values. The authors' file has 717 MB: rank 128 in float32 on just these."""
@@ -48,7 +48,7 @@ def add_lora(transformer: Any, rank: int, start: Path | None) -> None:
 
 def _read(lora: LoraFile, transformer: Any, rank: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Read the pairs of matrices by the layers' names in the transformer, the scale in the second."""
-    known, sizes = places(transformer), transformer.state_dict()
+    known, sizes = places(transformer), matrix_shapes(transformer)
     found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     unplaced: list[str] = []
     for name, stored in lora.modules.items():

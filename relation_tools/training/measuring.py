@@ -14,6 +14,7 @@ from relation_core.settings.bounds import COUNT, GUIDANCE, LONG_SIDE, SAMPLING_S
 
 from ..diffusers_host.lora_file import read_lora
 from ..diffusers_host.models import ModelFiles, load_fused_transformer
+from ..diffusers_host.quantisation import check_quantization, quantise
 from .accuracy import Accuracy, make_questions, measure
 from .adapter_module import AdapterModule
 from .flow import RelationFlow
@@ -60,8 +61,9 @@ def measure_files(
         ModelMismatchError: the models do not fit each other.
         DatasetError: the dataset cannot be used.
     """
+    check_quantization(models.quantize, models.model, options.device)
     encoders = load_encoders(models.vae or models.model, models.vision_file(), options.device)
-    flow = load_flow(models, options.guidance).to(options.device)
+    flow = load_flow(models, options.guidance, options.device)
     samples, tasks = labelled_samples(file)
     cache = open_cache(options.cache, file.parent, samples, options.long_side, encoders, progress)
     questions = make_questions(samples, tasks, cache, options.samples, options.seed, options.tasks)
@@ -72,11 +74,13 @@ def measure_files(
     return found
 
 
-def load_flow(files: ModelFiles, guidance: float) -> RelationFlow:
-    """Load a transformer, with its LoRA, and the adapter, in float32."""
+def load_flow(files: ModelFiles, guidance: float, device: str = "cpu") -> RelationFlow:
+    """Load a transformer, with its LoRA, and the adapter onto a device, in float32 but for what is quantised."""
     opened = open_adapter(files.adapter)
     loras = [read_lora(path) for path in files.loras]
     transformer: Any = load_fused_transformer(files.model, loras, opened.config, torch.float32)
+    if files.quantize is not None:
+        quantise(transformer, files.quantize, device)
     adapter = AdapterModule(opened.config, silent=False)
     adapter.load(opened)
-    return RelationFlow(transformer, adapter, guidance).eval().requires_grad_(False)
+    return RelationFlow(transformer, adapter, guidance).eval().requires_grad_(False).to(device)

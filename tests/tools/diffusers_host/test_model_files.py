@@ -151,13 +151,6 @@ def test_quantised_weights_are_refused(tmp_path: Path) -> None:
         load_transformer(path, torch.float32)
 
 
-def test_a_gguf_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "flux1-dev-Q4_K_S.gguf"
-    path.write_bytes(b"GGUF\x03" + bytes(100))
-    with pytest.raises(CheckpointError, match=r"is a GGUF, which is not read here; expected a \.safetensors"):
-        load_transformer(path, torch.float32)
-
-
 @pytest.mark.parametrize("kind", ["nvfp4", "mxfp8", "int8_tensorwise"])
 def test_another_quantisation_is_named_whatever_its_shapes(tmp_path: Path, kind: str) -> None:
     tensors = original_names(GoldenCase.load("one_head").folder / "transformer.safetensors")

@@ -1,0 +1,121 @@
+"""A frozen transformer in fewer bits: torchao's 8-bit integers and float8, bitsandbytes' 4-bit NF4.
+
+The matrices of the blocks are quantised, 99 % of FLUX.1; embeddings, norms and the last layer stay as they are. What is
+computed stays in the model's dtype: a matrix is decoded where it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from relation_core.errors import RelationAdapterError
+
+from .settings import Quantization
+
+_LIBRARIES = {"int8": "torchao.quantization", "fp8": "torchao.quantization", "nf4": "bitsandbytes"}
+_BLOCKS = ("transformer_blocks.", "single_transformer_blocks.")
+
+
+def library(name: str) -> Any:
+    """Import a library of the extra ``quantize``, or a module of it.
+
+    Raises:
+        RelationAdapterError: it is not installed, or broken.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # their own libraries in C++ raise whatever they run into
+        package = "gguf" if "gguf" in name else name.partition(".")[0]
+        raise RelationAdapterError(
+            f"This needs {package}, which cannot be imported ({str(error)[:200]}). Run `pip install {package}`, or "
+            "`pip install '.[quantize]'` in the project's folder for all that reads and makes quantised models."
+        ) from error
+
+
+def check_quantization(kind: Quantization | None, model: Path, device: torch.device | str) -> None:
+    """Refuse what cannot be quantised or read quantised, before anything is loaded.
+
+    Args:
+        kind: what the transformer is to be quantised to; None leaves it as it is in its file.
+        model: the transformer's file or folder.
+        device: where it computes.
+
+    Raises:
+        RelationAdapterError: a library is missing, the file is quantised already, or the device cannot compute it.
+    """
+    gguf = model.suffix.lower() == ".gguf"
+    if gguf:
+        library("gguf")
+    if kind is None:
+        return
+    if gguf:
+        raise RelationAdapterError(
+            f"{model} is quantised already; expected a model in bfloat16, float16, float32 or float8 to quantise to "
+            f"{kind}. Leave the quantisation out, or name the file that is not quantised."
+        )
+    if torch.device(device).type == "mps" and kind != "int8":
+        raise RelationAdapterError(
+            f"{kind} was asked for on mps, where PyTorch has no float8 and bitsandbytes no NF4 of its own; expected "
+            "cuda or cpu. Use int8, or a GGUF file."
+        )
+    library(_LIBRARIES[kind])
+
+
+def quantise(transformer: Any, kind: Quantization, device: torch.device | str) -> None:
+    """Quantise the matrices of a transformer's blocks, one after the other, on the device.
+
+    Args:
+        transformer: a ``FluxTransformer2DModel`` that is not quantised, frozen and without a LoRA of its own.
+        kind: to what.
+        device: where each matrix is quantised, and stays.
+
+    Raises:
+        RelationAdapterError: it is quantised already.
+    """
+    if is_quantised(transformer):
+        raise RelationAdapterError(
+            f"The transformer is quantised already; expected one in floating-point numbers to quantise to {kind}. "
+            "Leave the quantisation out."
+        )
+    made: Any = library(_LIBRARIES[kind])
+    for parent, name, linear in list(_linears(transformer)):
+        linear.to(device)
+        if kind == "nf4":
+            setattr(parent, name, _nf4(made, linear, device))
+        else:
+            made.quantize_(linear, made.Int8WeightOnlyConfig() if kind == "int8" else made.Float8WeightOnlyConfig())
+    transformer.requires_grad_(False)
+
+
+def is_quantised(transformer: nn.Module) -> bool:
+    """Whether some matrix of a model is not plain floating-point numbers, to whose values nothing can be added."""
+    linears = (module for module in transformer.modules() if isinstance(module, nn.Linear))
+    return any(type(one.weight) is not nn.Parameter or not one.weight.is_floating_point() for one in linears)
+
+
+def _nf4(made: Any, linear: nn.Linear, device: torch.device | str) -> nn.Module:
+    with torch.device("meta"):
+        new = made.nn.Linear4bit(
+            linear.in_features,
+            linear.out_features,
+            linear.bias is not None,
+            compute_dtype=linear.weight.dtype,
+            quant_type="nf4",
+        )
+    new.weight = made.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4", module=new)
+    new.bias = linear.bias
+    return new.to(device)  # which is when it is quantised
+
+
+def _linears(transformer: Any) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+    for path, module in transformer.named_modules():
+        if path.startswith(_BLOCKS):
+            for name, inner in module.named_children():
+                if isinstance(inner, nn.Linear):
+                    yield module, name, inner
