@@ -57,6 +57,18 @@ def open_folder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return _opened(kind, folder, dtype, _model)
 
 
+def outlined_folder(kind: Any, folder: Path) -> Any:
+    """Make a model that diffusers saved, without values, from its settings.
+
+    Raises:
+        CheckpointError: they are not those of such a model.
+    """
+    config = _config(folder)
+    check_numbers(folder / "config.json", _MOST_NUMBER)
+    with _whole(kind.__name__, folder), torch.device("meta"):
+        return kind.from_config(config)
+
+
 def open_encoder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load a model that transformers saved, likewise.
 

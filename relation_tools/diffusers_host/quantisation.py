@@ -84,7 +84,7 @@ def quantise(transformer: Any, kind: Quantization, device: torch.device | str) -
             "Leave the quantisation out."
         )
     made: Any = library(_LIBRARIES[kind])
-    for parent, name, linear in list(_linears(transformer)):
+    for parent, name, linear in list(block_matrices(transformer)):
         linear.to(device)
         if kind == "nf4":
             setattr(parent, name, _nf4(made, linear, device))
@@ -99,6 +99,15 @@ def is_quantised(transformer: nn.Module) -> bool:
     return any(type(one.weight) is not nn.Parameter or not one.weight.is_floating_point() for one in linears)
 
 
+def block_matrices(transformer: Any) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+    """The matrices of a transformer's blocks: the module that each is in, its name there, and itself."""
+    for path, module in transformer.named_modules():
+        if path.startswith(_BLOCKS):
+            for name, inner in module.named_children():
+                if isinstance(inner, nn.Linear):
+                    yield module, name, inner
+
+
 def _nf4(made: Any, linear: nn.Linear, device: torch.device | str) -> nn.Module:
     with torch.device("meta"):
         new = made.nn.Linear4bit(
@@ -111,11 +120,3 @@ def _nf4(made: Any, linear: nn.Linear, device: torch.device | str) -> nn.Module:
     new.weight = made.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4", module=new)
     new.bias = linear.bias
     return new.to(device)  # which is when it is quantised
-
-
-def _linears(transformer: Any) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    for path, module in transformer.named_modules():
-        if path.startswith(_BLOCKS):
-            for name, inner in module.named_children():
-                if isinstance(inner, nn.Linear):
-                    yield module, name, inner

@@ -18,8 +18,8 @@ from relation_core.weights.kinds import described, quoted, shortened
 from relation_core.weights.stored_tensor import StoredTensor
 
 from .comfy_weights import has_scale, is_weight, original_norm_names, part_of, quantisations, unscaled
-from .folders import first_words, has_config, open_folder
-from .gguf_file import is_gguf, read_gguf
+from .folders import first_words, has_config, open_folder, outlined_folder
+from .gguf_file import GgufTensor, is_gguf, read_gguf
 from .gguf_transformer import fill, loaded
 from .strict_load import check_shapes, load_strictly
 
@@ -56,6 +56,35 @@ def load_transformer(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     return model.eval().requires_grad_(False)
 
 
+def outlined(path: Path) -> tuple[FluxTransformer2DModel, dict[str, GgufTensor]]:
+    """Make a transformer without values, from the headers of its files alone.
+
+    Args:
+        path: as of :func:`load_transformer`.
+
+    Returns:
+        The transformer on the meta device, and what a GGUF holds; nothing of another file.
+
+    Raises:
+        CheckpointError: there is no whole FLUX.1 transformer.
+        ModelMismatchError: it is another kind of Flux.
+    """
+    path = path / "transformer" if has_config(path / "transformer") else path
+    if path.is_dir():
+        model: FluxTransformer2DModel = outlined_folder(FluxTransformer2DModel, path)
+        _check_channels(model.config["in_channels"], path)
+        return model, {}
+    found = dict(read_gguf(path)) if is_gguf(path) else {}
+    tensors: Mapping[str, Any] = found or read_checkpoint(path).stored
+    tensors = original_norm_names(part_of(tensors, _PREFIXES))
+    _check_kind(tensors, path)
+    return _planned(_outlines(tensors), path), found
+
+
+def _outlines(tensors: Mapping[str, Any]) -> _Tensors:
+    return {name: torch.empty(one.shape, device="meta") for name, one in tensors.items() if is_weight(name)}
+
+
 def _check_channels(channels: int, path: Path) -> None:
     if channels != TOKEN_CHANNELS:
         raise ModelMismatchError(
@@ -72,12 +101,7 @@ def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     _check_kind(stored, path)
     packed = quantisations(stored, checkpoint.metadata, path)
     _check_dtypes(stored, packed, path)
-    planned = {
-        name: torch.empty(tensor.shape, device="meta", dtype=dtype)
-        for name, tensor in stored.items()
-        if is_weight(name)
-    }
-    model = _planned(planned, path)  # what does not fit is refused before it is read
+    model = _planned(_outlines(stored), path)  # what does not fit is refused before it is read
     tensors = unscaled(stored, checkpoint.metadata, path, dtype)
     return load_strictly(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path)
 
@@ -85,8 +109,7 @@ def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
 def _load_gguf(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     found = original_norm_names(part_of(read_gguf(path), _PREFIXES))
     _check_kind(found, path)
-    shapes = {name: torch.empty(tensor.shape, device="meta", dtype=dtype) for name, tensor in found.items()}
-    model = _planned(shapes, path)
+    model = _planned(_outlines(found), path)
     tensors = loaded(found, dtype)
     return fill(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path, dtype)
 

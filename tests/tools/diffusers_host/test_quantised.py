@@ -119,7 +119,7 @@ def test_quantised_as_it_is_loaded_with_its_lora_in_it(kind: Quantization, tmp_p
     print(f"\n{kind}: {error:.2%}")
     assert 1e-4 < error < ERRORS[kind]
     without = velocity(load_models(replace(files, loras=()), torch.float32).flux.transformer)
-    assert relative_error(without, exact) > 2 * error
+    assert relative_error(velocity(found), without) > 1.5 * error  # the LoRA is in it
 
 
 def test_what_is_quantised_already_is_not_quantised_again(tmp_path: Path) -> None:
