@@ -17,11 +17,13 @@ from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, Bounds
 from relation_core.weights.atomic import appearing
 
-from ..dataset.build import BuildOptions, build
+from ..dataset.build import build
 from ..dataset.landscapes import PAIRS, LandscapeOptions, write_landscapes
+from ..dataset.options import BuildOptions
 from ..dataset.sheet import choose_samples, draw_sheet
 from ..dataset.statistics import Statistics, statistics
 from ..dataset.synthesis import write_dataset
+from ..dataset.unseen_tasks import HeldOutTasks
 from ..dataset.validation import run_ready_files, validate
 from .bar import progress_bar
 from .number_option import NumberOption
@@ -68,6 +70,12 @@ def _add_build(command: argparse.ArgumentParser) -> None:
         type=NumberOption(COUNT_OR_NONE),
         default=defaults.test_pairs,
         help="pictures per task held out for testing (%(default)s)",
+    )
+    command.add_argument(
+        "--hold-out-tasks",
+        metavar="N|NAMES",
+        default="0",
+        help="whole tasks held out into unseen.jsonl: how many, or their names with commas between them (none)",
     )
     command.add_argument("--seed", type=NumberOption(SEED), default=defaults.seed, help="of the drawing (%(default)s)")
     command.add_argument("--categories", type=Path, help="a .json that maps tasks to categories")
@@ -121,7 +129,8 @@ def _add_landscapes(command: argparse.ArgumentParser) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    drawing = BuildOptions(options.per_task, options.test_pairs, options.seed)
+    unseen = parse_tasks(options.hold_out_tasks)
+    drawing = BuildOptions(options.per_task, options.test_pairs, options.seed, unseen)
     categories = read_categories(options.categories) if options.categories else {}
     with progress_bar("pictures", EXTRA) as progress:
         summary = build(options.pairs, options.out, drawing, categories, options.processes, progress)
@@ -129,11 +138,20 @@ def _build(options: argparse.Namespace) -> None:
         "%d tasks, %d pictures: %d samples to train on, %d to test with.",
         *(summary.tasks, summary.pictures, summary.train_samples, summary.test_samples),
     )
+    if summary.unseen_samples:
+        _LOG.info("%d samples of unseen tasks.", summary.unseen_samples)
     if summary.broken or summary.duplicates or summary.notes:
         _LOG.info(
             "%d entries are broken, %d are duplicates, and there are %d notes: see %s.",
             *(summary.broken, summary.duplicates, summary.notes, options.out / PROBLEMS),
         )
+
+
+def parse_tasks(text: str) -> HeldOutTasks:
+    """Read how many tasks to hold out, or which."""
+    if text.strip().isascii() and text.strip().isdigit():
+        return int(text)
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _synthesize(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from .rotation import shuffled
@@ -23,11 +23,17 @@ class Contents:
     after: bytes
 
 
-def hold_out(pictures: Sequence[Contents], per_task: int, seed: int) -> set[int]:
+def hold_out(pictures: Sequence[Contents], per_task: int, seed: int, unseen: Collection[str] = frozenset()) -> set[int]:
     """Choose up to ``per_task`` pictures of every task; return their numbers.
 
     Pictures that share a half, in one task or several, stay on the same side. A task gets fewer if it would keep too
     few for training, or if its pictures cannot be separated this way.
+
+    Args:
+        pictures: all of them.
+        per_task: how many to choose of a task.
+        seed: of the choice.
+        unseen: tasks that are not trained on, of which none have to be kept.
     """
     groups = _groups(pictures)
     members: dict[int, list[Contents]] = defaultdict(list)
@@ -35,9 +41,12 @@ def hold_out(pictures: Sequence[Contents], per_task: int, seed: int) -> set[int]
     for picture in pictures:
         members[groups[picture.number]].append(picture)
         by_task[picture.task].append(picture)
-    room = {task: _room(len(own), per_task) for task, own in by_task.items()}
+    room = {
+        task: _room(len(own) + (FEWEST if task in unseen else 0), min(per_task, len(own)))
+        for task, own in by_task.items()
+    }
     held: set[int] = set()
-    for task in sorted(by_task):
+    for task in sorted(by_task, key=lambda task: (task not in unseen, task)):
         for picture in shuffled(by_task[task], lambda picture: picture.name, seed, "hold out"):
             if room[task] == 0:
                 break

@@ -12,6 +12,7 @@ from relation_core.progress import Progress
 from relation_core.samples.samples import BrokenSample, Sample, TaskTable, scan_samples
 
 from .contents import Content, look_into
+from .publishing import TEST, TRAIN, UNSEEN
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Validation:
 
     files: tuple[FileFindings, ...]
     leaks: tuple[str, ...]
-    """Pictures that occur in more than one file, by name or by pixels."""
+    """Pictures that are trained on and stand in another file, by name or by pixels."""
 
     @property
     def problems(self) -> list[str]:
@@ -41,12 +42,12 @@ class Validation:
 
 
 def run_ready_files(path: Path) -> list[Path]:
-    """Give the files of a run-ready dataset: the one given, or ``train.jsonl`` and ``test.jsonl`` of a folder.
+    """Give the files of a run-ready dataset: the one given, or those of a folder that ``build`` made.
 
     Raises:
         DatasetError: there is none.
     """
-    files = [path] if path.is_file() else [path / name for name in ("train.jsonl", "test.jsonl")]
+    files = [path] if path.is_file() else [path / name for name in (TRAIN, TEST, UNSEEN)]
     found = [file for file in files if file.is_file()]
     if not found:
         raise DatasetError(
@@ -126,6 +127,6 @@ def _leaks(findings: Sequence[FileFindings], contents: dict[str, Content]) -> It
             if not contents[name].error:
                 holders[contents[name].digest].setdefault(found.file, name)
     for files in holders.values():
-        if len(files) > 1:
+        if len(files) > 1 and any(file.name == TRAIN for file in files):
             places = " and ".join(f"{file.name} ('{name}')" for file, name in files.items())
             yield f"the same picture stands in {places}"

@@ -54,6 +54,7 @@ def test_what_is_built(built: Path) -> None:
     assert summary(built) == {
         **{"per_task": 200, "test_pairs": 5, "seed": 7, "pictures": 180, "tasks": 6, "train_samples": 1200},
         **{"test_samples": 120, "broken": 0, "duplicates": 0, "notes": len(problems(built))},
+        **{"hold_out_tasks": [], "unseen_samples": 0},
     }
     table = json.loads((built / "tasks.json").read_text())
     assert {name: fields["category"] for name, fields in table.items()} == categories(SHAPE)
