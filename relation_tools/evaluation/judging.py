@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from relation_core.weights.atomic import write_whole
 
 from .errors import EvaluationError
 from .judge import PATIENT, Endpoint, Judgement, JudgePatience, ask, checked, composite, parse_reply, request_body
+from .judge_cost import Meter, Prices
 from .run_folder import RunFolder, pictures_digest
 from .transport import BadAnswerError, open_session
 
@@ -34,8 +35,9 @@ async def judge_samples(
     endpoint: Endpoint,
     progress: Progress,
     patience: JudgePatience = PATIENT,
+    meter: Meter | None = None,
 ) -> dict[int, str]:
-    """Have every remaining sample judged; return those without usable scores, with the reason.
+    """Have every remaining sample judged, as long as the budget lasts; return those without usable scores.
 
     Each sample gets ``judgements/<index>.json`` with the request, the reply and the scores.
 
@@ -45,12 +47,13 @@ async def judge_samples(
     progress.start(len(samples))
     gate = asyncio.Semaphore(AT_A_TIME)
     failed: dict[int, str] = {}
+    meter = meter or Meter(Prices())
 
     async def judge(sample: Sample, session: aiohttp.ClientSession) -> None:
         async with gate:
-            if read_judgement(run, sample, folder, endpoint.model) is None:
+            if read_judgement(run, sample, folder, endpoint.model) is None and await meter.admit(sample.index):
                 try:
-                    reason = await _judge(sample, folder, run, endpoint, session, patience)
+                    reason = await _judge(sample, folder, run, endpoint, session, patience, meter)
                 except (BadAnswerError, PictureError) as error:
                     reason = endpoint.hidden(str(error))
                 if reason:
@@ -68,6 +71,11 @@ async def judge_samples(
     return failed
 
 
+def unjudged(samples: Iterable[Sample], folder: Path, run: RunFolder, model: str) -> list[Sample]:
+    """Keep the samples that a model has not judged yet."""
+    return [sample for sample in samples if read_judgement(run, sample, folder, model) is None]
+
+
 async def _judge(
     sample: Sample,
     folder: Path,
@@ -75,11 +83,15 @@ async def _judge(
     endpoint: Endpoint,
     session: aiohttp.ClientSession,
     patience: JudgePatience,
+    meter: Meter,
 ) -> str:
-    made_of = _made_of(run, sample, folder)
-    before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
-    body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
-    reply = await ask(session, endpoint, body, patience)
+    made_of, reply = _made_of(run, sample, folder), None
+    try:
+        before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
+        body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
+        reply = await ask(session, endpoint, body, patience)
+    finally:
+        await meter.settle(reply)
     record: dict[str, Any] = {
         "made_of": made_of,
         "address": endpoint.hidden(endpoint.address),

@@ -6,10 +6,7 @@ import base64
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from finished_run import FinishedRun, make_run
+from judge_server import Judge, access, completion, scores_of, served_judge
 from PIL import Image, ImageOps
 
 from relation_core.progress import Silent
@@ -30,72 +28,15 @@ from tests.command_line import run
 from tests.stopped_command import stopped
 
 
-@dataclass
-class Judge:
-    """Answers chat completions with scores that it makes of what it is shown."""
-
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
-    answers: list[tuple[int, str]] = field(default_factory=list)
-    """Answers to be given first: status and text."""
-    address: str = ""
-
-    def answer(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, str]:
-        self.requests.append(body)
-        self.keys.append(key)
-        if path != "/v1/chat/completions":
-            return 404, "no such path"
-        if self.answers:
-            status, text = self.answers.pop(0)
-            return (status, text) if status != 200 else (200, completion(text))
-        _, picture = body["messages"][0]["content"]
-        data = base64.b64decode(picture["image_url"]["url"].removeprefix("data:image/jpeg;base64,"))
-        self.pictures.append(np.asarray(Image.open(BytesIO(data))))
-        consistency, accuracy = scores_of(self.pictures[-1])
-        return 200, completion(f'```json\n{{"B1": {{"consistency": {consistency}, "accuracy": {accuracy}}}}}\n```')
-
-
-def completion(text: str) -> str:
-    return json.dumps({"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]})
-
-
-def scores_of(picture: np.ndarray) -> tuple[float, float]:
-    return round(1 + 4 * picture[..., 0].mean() / 255, 3), round(1 + 4 * picture[..., 2].mean() / 255, 3)
-
-
 @pytest.fixture
 def judge() -> Iterator[Judge]:
-    served = Judge()
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                status, text = served.answer(self.path, self.headers.get("Authorization"), body)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    served.address = f"http://127.0.0.1:{server.server_port}/v1"
-    yield served
-    server.shutdown()
-    server.server_close()
+    with served_judge() as judge:
+        yield judge
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> FinishedRun:
     return make_run(tmp_path)
-
-
-def access(judge: Judge) -> dict[str, str]:
-    return {"RELATION_JUDGE_URL": judge.address, "RELATION_JUDGE_MODEL": "critic", "RELATION_JUDGE_KEY": "secret-key"}
 
 
 def ask(made: FinishedRun, judge: Judge, status: int = 0, **more: str) -> str:
