@@ -55,6 +55,8 @@ class Task:
 
     name: str
     category: str
+    unseen: bool = False
+    """Whether the dataset has no sample of it to train on."""
 
 
 def scan_samples(file: Path) -> Iterator[Sample | BrokenSample]:
@@ -134,7 +136,7 @@ class TaskTable:
         self._tasks: dict[str, Task] = {}
         if table.exists():
             for name, fields in _load_table(table).items():
-                self._tasks[fields["folder"]] = Task(name, fields["category"])
+                self._tasks[fields["folder"]] = Task(name, fields["category"], bool(fields["unseen"]))
 
     def task(self, sample: Sample) -> Task:
         """Return the sample's task."""
@@ -142,10 +144,13 @@ class TaskTable:
         return self._tasks.get(folder, Task(folder, ""))
 
 
-def _load_table(table: Path) -> dict[str, dict[str, str]]:
+def _load_table(table: Path) -> dict[str, dict[str, Any]]:
     try:
         tasks = read_json(table)
-        return {name: {key: str(fields[key]) for key in ("folder", "category")} for name, fields in tasks.items()}
+        return {
+            name: {**{key: str(fields[key]) for key in ("folder", "category")}, "unseen": fields.get("unseen", False)}
+            for name, fields in tasks.items()
+        }
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"Cannot use '{table}' ({type(error).__name__}: {str(error)[:200]}). Expected the file that `dataset "

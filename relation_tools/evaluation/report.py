@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,11 +23,21 @@ from .errors import EvaluationError
 from .journal import last_entries, read_journal
 from .metric_table import METRICS
 from .published import OVERALL, SOURCE, published_category
+from .published_tables import COLUMNS, TABLES
 from .run_folder import RunFolder
+from .scorer import Maker
 from .scores import SampleScores
 from .summary import extremes, summarise
 
 _LOG = logging.getLogger(__name__)
+_MODELS = {
+    "clip": "CLIP",
+    "dino": "DINO",
+    "judge": "Judge",
+    "lpips": "LPIPS",
+    "preservation_lpips": "LPIPS outside the edit",
+}
+"""What is scored by models, by the scorer's name."""
 _SIDE = 288
 """Longest side of an embedded picture, in pixels."""
 
@@ -90,11 +101,23 @@ def render_report(
         source=SOURCE,
         overall=OVERALL,
         published_category=published_category,
+        tables=TABLES,
+        columns=COLUMNS,
+        makers=makers(scores),
         metrics={name: metric for name, metric in METRICS.items() if name in summary.overall.spreads},
         ranked_label=METRICS[options.ranked_by].label,
         best=best,
         worst=worst,
     )
+
+
+def makers(scores: Sequence[SampleScores]) -> dict[str, list[tuple[Maker, int]]]:
+    """Name the models that gave scores, with the number of samples, by what they score."""
+    found: dict[str, list[tuple[Maker, int]]] = defaultdict(list)
+    counted = Counter((name, maker) for one in scores for name, maker in one.made_by.items() if name in _MODELS)
+    for (name, maker), count in sorted(counted.items(), key=lambda item: (item[0][0], -item[1], item[0][1].model)):
+        found[_MODELS[name]].append((maker, count))
+    return dict(found)
 
 
 def _template() -> Any:

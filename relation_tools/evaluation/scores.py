@@ -32,6 +32,8 @@ class SampleScores:
     """Names the contents of what was scored."""
     made_by: dict[str, Maker] = field(default_factory=dict[str, Maker])
     """By :attr:`.Scorer.name`."""
+    unseen: bool = False
+    """Whether the dataset has no sample of the task to train on."""
 
     def value(self, metric: str) -> float | None:
         """Return one of :data:`.METRICS`; None if there is no such score."""
@@ -72,7 +74,7 @@ def _scores(fields: dict[str, Any]) -> SampleScores:
     found = SampleScores(**fields, values=values, made_by={name: Maker(**maker) for name, maker in made_by.items()})
     names = [found.task, found.category, found.made_of]
     names += [text for maker in found.made_by.values() for text in (maker.model, maker.fingerprint)]
-    if type(found.index) is not int or not all(type(name) is str for name in names):
+    if type(found.index) is not int or type(found.unseen) is not bool or not all(type(name) is str for name in names):
         raise ValueError("a line holds no scores")
     if not all(_is_finite(value) for value in values.values() if value is not None):
         raise ValueError("a line holds a score that is no number")

@@ -138,7 +138,8 @@ class _Work:
         if judgement is not None:
             judged = {"consistency": judgement.consistency, "accuracy": judgement.accuracy}
             made_by[JUDGE] = Maker(judgement.model, judgement.model)
-        return SampleScores(sample.index, task.name, task.category, {**values, **judged}, made_of, made_by)
+        values |= judged
+        return SampleScores(sample.index, task.name, task.category, values, made_of, made_by, task.unseen)
 
 
 def _earlier(run: RunFolder) -> list[SampleScores]:

@@ -47,6 +47,9 @@ class Summary:
     overall: SummaryRow
     """Over all tasks."""
     categories: tuple[CategoryRows, ...]
+    seen: SummaryRow | None = None
+    """Over the tasks that were trained on; None where no task is known not to have been."""
+    unseen: SummaryRow | None = None
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -63,11 +66,15 @@ def summarise(scores: Iterable[SampleScores]) -> Summary:
     for one in scores:
         tasks[one.category][one.task].append(one)
     categories: list[CategoryRows] = []
+    sides: dict[bool, list[SummaryRow]] = {False: [], True: []}
     for category, by_task in sorted(tasks.items()):
         rows = tuple(_task_row(name, own) for name, own in sorted(by_task.items(), key=_natural))
         categories.append(CategoryRows(_total(category or "(no category)", rows), rows))
-    every = [row for category in categories for row in category.tasks]
-    return Summary(_total("all tasks", every), tuple(categories))
+        for row in rows:
+            sides[by_task[row.name][0].unseen].append(row)
+    seen, unseen = (_total(name, sides[side]) for side, name in ((False, "seen tasks"), (True, "unseen tasks")))
+    overall = _total("all tasks", [*sides[False], *sides[True]])
+    return Summary(overall, tuple(categories), *((seen, unseen) if unseen.tasks else (None, None)))
 
 
 def _natural(item: tuple[str, object]) -> list[tuple[int, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
@@ -12,48 +11,9 @@ import numpy as np
 import pytest
 from finished_run import FinishedRun, make_run
 from PIL import Image
+from report_page import Page
 
 from tests.command_line import run
-
-
-class Page(HTMLParser):
-    """The page's table rows, figures, list items, and every address in it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.figures: list[list[str]] = []
-        self.captions: list[str] = []
-        self.items: list[str] = []
-        self.headings: list[str] = []
-        self.addresses: list[str] = []
-        self.tags: set[str] = set()
-        self._into: list[str] | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "data", "action", "srcset")]
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-            self._into = self.rows[-1]
-        elif tag == "figure":
-            self.figures.append([])
-        elif tag == "img":
-            self.figures[-1].append(dict(attrs)["src"] or "")
-        elif tag in ("figcaption", "li", "h2"):
-            self._into = {"figcaption": self.captions, "li": self.items, "h2": self.headings}[tag]
-            self._into.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th", "figcaption", "li", "h2"):
-            self._into = None
-
-    def handle_data(self, data: str) -> None:
-        if self._into is not None:
-            self._into[-1] = " ".join(f"{self._into[-1]} {data}".split())
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +58,7 @@ def test_the_table(page: Page, made: FinishedRun) -> None:
 def test_the_best_and_the_worst_samples(page: Page, made: FinishedRun) -> None:
     order = [int(one["index"]) for one in sorted(made.scores(), key=lambda one: (one["mse"], one["index"]))]
     expected = [*order[:3], *order[:-4:-1]]
-    assert len(page.figures) == 6 and page.headings[1:3] == ["Best samples by MSE", "Worst samples by MSE"]
+    assert len(page.figures) == 6 and page.headings[2:4] == ["Best samples by MSE", "Worst samples by MSE"]
     for figure, caption, index in zip(page.figures, page.captions, expected, strict=True):
         assert f"Edit <i>{index}</i> & naïve #{index} ·" in caption
         sample = made.samples()[index]
