@@ -45,7 +45,7 @@ def add_quantize(group: Any) -> None:
     group.add_argument(
         "--quantize",
         choices=QUANTIZATIONS,
-        help="quantise FLUX.1 as it is loaded, to need a half (int8, fp8) or 30 %% (nf4) of its memory in bfloat16",
+        help="quantise FLUX.1 as it is loaded, to need a half (int8, fp8) or a quarter (nf4) of its memory in bfloat16",
     )
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from relation_core.errors import RelationAdapterError
+from relation_core.files.json_file import read_json
 
 from .settings import Quantization
 
@@ -38,23 +39,33 @@ def library(name: str) -> Any:
         ) from error
 
 
-def check_quantization(kind: Quantization | None, model: Path, device: torch.device | str) -> None:
+def is_stored_quantised(model: Path) -> bool:
+    """Whether a transformer is quantised in its file or folder; errors are left to the code that opens it."""
+    if model.suffix.lower() == ".gguf":
+        return True
+    folder = model / "transformer" if (model / "transformer" / "config.json").is_file() else model
+    try:
+        return "quantization_config" in read_json(folder / "config.json")
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def check_quantization(kind: Quantization | None, model: Path | None, device: torch.device | str) -> None:
     """Refuse what cannot be quantised or read quantised, before anything is loaded.
 
     Args:
         kind: what the transformer is to be quantised to; None leaves it as it is in its file.
-        model: the transformer's file or folder.
+        model: the transformer's file or folder; None for a new one.
         device: where it computes.
 
     Raises:
         RelationAdapterError: a library is missing, the file is quantised already, or the device cannot compute it.
     """
-    gguf = model.suffix.lower() == ".gguf"
-    if gguf:
+    if model is not None and model.suffix.lower() == ".gguf":
         library("gguf")
     if kind is None:
         return
-    if gguf:
+    if model is not None and is_stored_quantised(model):
         raise RelationAdapterError(
             f"{model} is quantised already; expected a model in bfloat16, float16, float32 or float8 to quantise to "
             f"{kind}. Leave the quantisation out, or name the file that is not quantised."

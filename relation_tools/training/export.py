@@ -10,6 +10,7 @@ import torch
 
 from ..weights.conversion import FORMAT, VERSION
 from .flow import RelationFlow
+from .settings import WITH_LORA
 from .sharding import whole
 from .weights_file import write_weights
 
@@ -18,7 +19,7 @@ ADAPTER, LORA, TRANSFORMER = "relation_adapter.safetensors", "lora.safetensors",
 
 
 def export(flow: RelationFlow, folder: Path, trained: str, dtype: torch.dtype, main: bool = True) -> None:
-    """Write the adapter, and the LoRA or the whole transformer if it was trained.
+    """Write the adapter unless the LoRA alone was trained, and the LoRA or the whole transformer if that was trained.
 
     The transformer has diffusers' names, which ComfyUI's loader reads too. Where the models are divided, all processes
     call it.
@@ -38,8 +39,9 @@ def export(flow: RelationFlow, folder: Path, trained: str, dtype: torch.dtype, m
             write_weights(folder / name, gathered, dtype, metadata)
 
     metadata = {"format": FORMAT, "version": VERSION, "head_dim": str(flow.adapter.config.head_dim)}
-    write(ADAPTER, flow.adapter.state_dict(), metadata)
-    if trained == "adapter and lora":
+    if trained != "lora":
+        write(ADAPTER, flow.adapter.state_dict(), metadata)
+    if trained in WITH_LORA:
         layers = _PEFT.get_peft_model_state_dict(flow.transformer)
         write(LORA, {f"transformer.{name}": tensor for name, tensor in layers.items()}, {"format": "pt"})
     if trained == "everything":

@@ -18,14 +18,15 @@ LORA_LAYERS = ["to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"]
 """The projections to queries, keys and values. The authors' file has 717 MB: rank 128 in float32 on just these."""
 
 
-def add_lora(transformer: Any, rank: int, start: Path | None) -> None:
-    """Put a LoRA on a frozen transformer; its weights are trained, in float32.
+def add_lora(transformer: Any, rank: int, start: Path | None, dtype: torch.dtype = torch.float32) -> None:
+    """Put a LoRA on a frozen transformer, which may be quantised; its weights are trained.
 
     Args:
         transformer: a ``FluxTransformer2DModel``.
         rank: of every matrix.
         start: a file to go on from, which also says what layers there are; random weights on :data:`LORA_LAYERS`
             without it.
+        dtype: of its weights.
 
     Raises:
         CheckpointError: the file is no plain LoRA.
@@ -38,7 +39,7 @@ def add_lora(transformer: Any, rank: int, start: Path | None) -> None:
     transformer.add_adapter(config)
     for parameter in transformer.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(dtype)
     for name, (down, up) in weights.items():
         layer = transformer.get_submodule(name)
         with torch.no_grad():

@@ -17,21 +17,24 @@ from relation_core.weights.checkpoint import read_checkpoint
 
 from ..diffusers_host.attention import add_relation_attention
 from ..diffusers_host.autoencoder import Autoencoder, decode, encode, load_autoencoder
-from ..diffusers_host.lora_file import fuse_lora, read_lora
+from ..diffusers_host.lora_file import LoraFile, fuse_lora, read_lora
+from ..diffusers_host.quantisation import is_quantised, quantise
 from ..diffusers_host.transformer_file import load_transformer
+from ..diffusers_host.unfused_lora import add_unfused
 from ..diffusers_host.vision_model import load_vision_model
 from ..fingerprints import contents_fingerprint
 from .adapter_module import AdapterModule
 from .flow import RelationFlow
 from .lora import add_lora
-from .settings import NewTransformer, RunSettings
+from .settings import WITH_LORA, NewTransformer, RunSettings, TrainingSettings
 from .thin_autoencoder import ThinAutoencoder, thin_autoencoder
 
 
 def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     """Make or load the transformer and the adapter, and set which of their weights are trained.
 
-    Trained weights are float32; frozen ones are bfloat16 where the run computes in that.
+    Trained weights are in the settings' dtype; frozen ones are bfloat16 where the run computes in that, or quantised.
+    All of them are on the CPU, so that a card has room for the text encoders first.
 
     Raises:
         CheckpointError: a file is not what it should be.
@@ -45,10 +48,28 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     else:
         assert models.transformer is not None  # noqa: S101 - the settings have one or the other
         transformer = load_transformer(models.transformer, low)
-    transformer.to(low).train().requires_grad_(whole)
+    if not is_quantised(transformer):
+        transformer.to(low)
+    transformer.train().requires_grad_(whole)
     if training.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
-    config = RelationConfig(
+    adapter = AdapterModule(adapter_config(settings, transformer, vision_dim), silent=not whole)
+    if models.adapter is not None:
+        adapter.load(open_adapter(models.adapter))
+    choose_trained(adapter, training, low)
+    if models.lora is not None and training.trained not in WITH_LORA:
+        _make_part(transformer, read_lora(models.lora))
+    if models.quantize is not None:
+        quantise(transformer, models.quantize, "cpu")
+    if training.trained in WITH_LORA:
+        add_lora(transformer, training.lora_rank, models.lora, getattr(torch, training.weights))
+    add_relation_attention(transformer)
+    return RelationFlow(transformer, adapter, training.guidance)
+
+
+def adapter_config(settings: RunSettings, transformer: Any, vision_dim: int) -> RelationConfig:
+    """The sizes of a run's adapter, for a transformer and a vision model."""
+    return RelationConfig(
         blocks=transformer.config["num_layers"] + transformer.config["num_single_layers"],
         heads=transformer.config["num_attention_heads"],
         head_dim=transformer.config["attention_head_dim"],
@@ -57,15 +78,22 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
         vision_dim=vision_dim,
         projection_dim=settings.adapter.projection_dim,
     )
-    adapter = AdapterModule(config, silent=not whole)
-    if models.adapter is not None:
-        adapter.load(open_adapter(models.adapter))
-    if training.trained == "adapter and lora":
-        add_lora(transformer, training.lora_rank, models.lora)
-    elif models.lora is not None:
-        fuse_lora(transformer, read_lora(models.lora), 1.0)
-    add_relation_attention(transformer)
-    return RelationFlow(transformer, adapter, training.guidance)
+
+
+def choose_trained(adapter: AdapterModule, training: TrainingSettings, low: torch.dtype) -> None:
+    """Set which of an adapter's weights are trained, and the dtypes of these and of the others."""
+    adapter.image_proj.requires_grad_(training.trained not in ("lora", "keys and values"))
+    adapter.ip_adapter.requires_grad_(training.trained not in ("lora", "projection"))
+    for parameter in adapter.parameters():
+        parameter.data = parameter.data.to(getattr(torch, training.weights) if parameter.requires_grad else low)
+
+
+def _make_part(transformer: Any, lora: LoraFile) -> None:
+    """Make a LoRA a part of a frozen transformer."""
+    if is_quantised(transformer):
+        add_unfused(transformer, [lora], 1.0)
+    else:
+        fuse_lora(transformer, lora, 1.0)
 
 
 def new_transformer(sizes: NewTransformer) -> FluxTransformer2DModel:

@@ -24,6 +24,8 @@ _FREE = (
     "training.gradient_checkpointing",
 )
 """Settings that may change when a run resumes: its length, its output, and how it computes the same."""
+_SINCE: dict[str, object] = {"models.quantize": None, "training.optimizer": "adamw", "training.weights": "float32"}
+"""Settings that older states do not name, and their values there: they are named where they have others."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Pat
 
 
 def _settings(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    if name in _FREE:
+    if name in _FREE or (name in _SINCE and value == _SINCE[name]):
         return
     if isinstance(value, Path):
         if not name.startswith("data."):  # its samples are named by their contents

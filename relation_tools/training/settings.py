@@ -19,6 +19,7 @@ from relation_core.settings.bounds import (
     Bounds,
 )
 
+from ..diffusers_host.settings import Quantization
 from .settings_file import SettingsError
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -46,6 +47,8 @@ Rate = Annotated[float, _within(LEARNING_RATE)]
 Guidance = Annotated[float, _within(GUIDANCE)]
 Positive = Annotated[float, _within(Bounds(0.0, above=True))]
 NotNegative = Annotated[float, _within(Bounds(0.0))]
+Trained = Literal["adapter", "adapter and lora", "lora", "keys and values", "projection", "everything"]
+WITH_LORA: tuple[Trained, ...] = ("adapter and lora", "lora")
 Share = Annotated[float, Field(strict=True, ge=0.0, lt=1.0)]
 
 
@@ -90,7 +93,9 @@ class ModelSettings:
     adapter: File | None = None
     """An adapter's file to start from; without it, its weights are random."""
     lora: File | None = None
-    """A LoRA to go on from; where the adapter alone is trained, it is a part of the frozen transformer."""
+    """A LoRA to go on from; where no LoRA is trained, it is a part of the frozen transformer."""
+    quantize: Quantization | None = None
+    """What the matrices of the frozen transformer are quantised to, to need less memory."""
     text: File | None = None
     """A folder with FLUX.1's text encoders and tokenizers in diffusers' layout. Without it, all text is zeros."""
     text_tokens: Count = 512
@@ -118,7 +123,7 @@ class AdapterSettings:
 class TrainingSettings:
     """How weights are trained."""
 
-    trained: Literal["adapter", "adapter and lora", "everything"] = "adapter and lora"
+    trained: Trained = "adapter and lora"
     steps: Count = 100_000
     batch_size: Count = 4
     """Samples a step, of all processes and accumulated parts together; the paper's 4 lie on 4 GPUs."""
@@ -126,6 +131,10 @@ class TrainingSettings:
     """Parts that each process computes its share of a batch in, one after another, to need less memory."""
     learning_rate: Rate = 1e-4
     weight_decay: NotNegative = 0.01
+    optimizer: Literal["adamw", "adamw 8-bit"] = "adamw"
+    """AdamW with its two moments in float32, or in 8 bits, by bitsandbytes."""
+    weights: Literal["float32", "bfloat16"] = "float32"
+    """What trained weights are held in. In bfloat16 a change below 0.4 % of a weight is lost."""
     warmup: CountOrNone = 0
     """First steps, in which the learning rate grows."""
     decay: CountOrNone = 0
@@ -184,7 +193,24 @@ class RunSettings:
     """``cpu`` to train on the processor; empty for what accelerate chooses."""
 
     def __post_init__(self) -> None:
-        if self.models.lora is not None and self.training.trained == "everything":
+        models, training = self.models, self.training
+        if training.trained == "everything" and models.quantize is not None:
+            raise SettingsError(
+                f"models.quantize is '{models.quantize}', and training.trained is 'everything'; expected a frozen "
+                "transformer to quantise. Leave models.quantize out, or train an adapter or a LoRA."
+            )
+        if training.trained in ("lora", "keys and values", "projection") and models.adapter is None:
+            raise SettingsError(
+                f"training.trained is '{training.trained}', and models.adapter is not given; expected the adapter "
+                "whose other weights stay as they are. Name its file, or train all of the adapter."
+            )
+        if training.weights == "bfloat16" and (training.precision != "bf16" or training.ema):
+            raise SettingsError(
+                f"training.weights is 'bfloat16', with precision = '{training.precision}' and ema = {training.ema}; "
+                "expected precision = 'bf16', and no moving average, all of whose changes bfloat16 would round away. "
+                "Set ema = 0, or weights = 'float32'."
+            )
+        if models.lora is not None and training.trained == "everything":
             raise SettingsError(
                 "models.lora is given, and training.trained is 'everything'; expected 'adapter and lora' to go on from "
                 "the LoRA, or 'adapter' to train on top of it. To train every weight, merge the LoRA into the model."

@@ -17,6 +17,7 @@ from relation_core.errors import CheckpointError
 from relation_core.tuning.moments import check_moments
 
 from .moving_average import MovingAverage
+from .optimizer import take_eight_bit
 from .run_state import check_weights, load_state
 from .sharding import give, outline, whole
 
@@ -29,7 +30,7 @@ class TrainedState:
     Args:
         parameters: by name, whole or divided.
         average: of them.
-        optimizer: AdamW of them, in their order.
+        optimizer: AdamW of them, in their order; in 8 bits where it is not PyTorch's.
     """
 
     def __init__(
@@ -54,10 +55,15 @@ class TrainedState:
         """
         trained, moments = state["trained"], state["optimizer"]
         check_weights(self._parameters, trained)
-        check_moments(self._optimizer, moments)
+        eight_bit = not isinstance(self._optimizer, torch.optim.AdamW)
+        if not eight_bit:
+            check_moments(self._optimizer, moments)
         for name, parameter in self._parameters.items():
             give(parameter, trained[name])
         self._average.load(state["average"])
+        if eight_bit:
+            take_eight_bit(self._optimizer, moments)
+            return
         held = list(self._parameters.values())
         taken = {
             number: {name: _taken(value, held[number]) for name, value in known.items()}

@@ -27,6 +27,7 @@ from .flow_sampling import edit_with
 from .learning_rate import learning_rate_factor
 from .models import build_flow, load_encoders
 from .moving_average import MovingAverage
+from .optimizer import make_optimizer
 from .picture_cache import PictureCache, open_cache
 from .processes import samples_at_once, start_processes
 from .run_identity import MADE_WITH, check_identity, run_identity, samples_fingerprint
@@ -34,6 +35,7 @@ from .run_state import going_on, save_state
 from .settings import RunSettings
 from .sharding import divide, usable_in_parts, weights_here
 from .sheets import draw_results, one_of_each_task
+from .small_cards import check_small
 from .stopping import StopRequest
 from .texts import EmptyTexts, Texts, open_texts
 from .trained_state import TrainedState, read_state
@@ -72,6 +74,7 @@ class Trainer:
         processes = start_processes(settings.device == "cpu", training.precision)
         self.accelerator, self.divided = processes.accelerator, processes.divided
         self.main = bool(self.accelerator.is_main_process)
+        check_small(settings, processes)
         self.at_once = samples_at_once(training.batch_size, self.accelerator.num_processes, training.accumulate)
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
@@ -83,9 +86,7 @@ class Trainer:
         self.texts = self._texts(samples)
         self.prepared = self._prepared()
         self.parameters = self.flow.trained()
-        optimizer = torch.optim.AdamW(
-            self.parameters.values(), training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
+        optimizer = make_optimizer(self.parameters.values(), training)
         self.average = MovingAverage(self.parameters, training.ema)
         self.state = TrainedState(self.parameters, self.average, optimizer)
         self.step = self._resume()
