@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .bar import progress_bar
 from .extras import TRAINING, require
 
 EXTRA = "training"
@@ -23,4 +24,4 @@ def _train(options: argparse.Namespace) -> None:
     from ..training.settings_file import read_settings  # noqa: PLC0415
     from ..training.trainer import train  # noqa: PLC0415
 
-    train(read_settings(options.settings, RunSettings))
+    train(read_settings(options.settings, RunSettings), lambda what: progress_bar(what, EXTRA))

@@ -5,38 +5,34 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 
 from relation_core.errors import DatasetError, PictureError
-from relation_core.files.json_file import read_json
-from relation_core.flux.sizes import LATENT_CHANNELS
 from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.tensors import from_pil
 from relation_core.progress import Progress
 from relation_core.samples.samples import Sample
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
-from relation_core.weights.atomic import write_whole
 from relation_core.weights.lock import alone_in
 
 from ..fingerprints import picture_digest
-from .cache_arrays import RowArray, allocate, open_rows
+from .cache_arrays import RowArray, allocate
+from .cache_sets import name_rows
+from .picture_plan import DONE, POOLED, Plan, latents_of, sizes_in
+from .picture_reuse import KnownSet, copy_known, known_sets
 
 _BATCH = 32
 _FORMAT = "1"
 """Increased when the same pictures give other arrays."""
-_INDEX, _DONE, _POOLED = "sizes.json", "done", "pooled"
-_SIZE = re.compile("[1-9][0-9]*x[1-9][0-9]*")
 _LOG = logging.getLogger(__name__)
 
 
@@ -65,32 +61,6 @@ class Encoders(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The plan of a cache: one row per distinct picture."""
-
-    rows: dict[str, int]
-    """Of every picture's name."""
-    places: list[tuple[str, int]]
-    """Of every row: the name of its array of latents, and its place in it."""
-    files: list[str]
-    """Of every row: a picture that it is made of."""
-    digests: list[str]
-    """Of every row: the hash of that picture's file."""
-    vision_dim: int
-
-    def arrays(self) -> dict[str, tuple[tuple[int, ...], Any]]:
-        """Shape and dtype of every array, by its name."""
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            _DONE: ((len(self.files),), np.uint8),
-            _POOLED: ((len(self.files), self.vision_dim), np.float32),
-        }
-        for size, count in Counter(size for size, _ in self.places).items():
-            width, height = (int(side) // 8 for side in size.split("x"))
-            shapes[f"latents_{size}"] = ((count, LATENT_CHANNELS, height, width), np.float16)
-        return shapes
-
-
 class PictureCache:
     """The pictures of a run-ready file, as rows.
 
@@ -98,22 +68,23 @@ class PictureCache:
         folder: of the arrays.
         root: what the pictures' names are relative to.
         plan: what lies in it.
+        rows: of every picture's name.
     """
 
-    def __init__(self, folder: Path, root: Path, plan: _Plan) -> None:
+    def __init__(self, folder: Path, root: Path, plan: Plan, rows: dict[str, int]) -> None:
         self._root = root
-        self._plan = plan
-        self.rows = plan.rows
+        self.rows = rows
+        self._files = {row: name for name, row in rows.items()}
         self.fingerprint = folder.name
         """Names the pictures' contents, and what they were encoded by."""
-        arrays = _open_arrays(folder, plan)
+        arrays = plan.open_arrays(folder)
         if arrays is None:
             raise DatasetError(f"The cache '{folder}' was changed while it was read. Run again to rebuild it.")
-        names = sorted({name for name, _ in plan.places})
-        self._latents = {name: arrays[f"latents_{name}"] for name in names}
-        self._pooled = arrays[_POOLED]
-        self._bucket = np.array([names.index(name) for name, _ in plan.places])
-        self._place = np.array([place for _, place in plan.places])
+        names = sorted(set(plan.sizes))
+        self._latents = {name: arrays[latents_of(name)] for name in names}
+        self._pooled = arrays[POOLED]
+        self._bucket = np.array([names.index(name) for name in plan.sizes])
+        self._place = np.array(plan.places)
         self._names = names
 
     def sizes(self, rows: np.ndarray) -> np.ndarray:
@@ -131,7 +102,7 @@ class PictureCache:
 
     def picture(self, row: int) -> Image.Image:
         """The picture of a row, as it is on disk."""
-        return read_picture(self._root / self._plan.files[row])
+        return read_picture(self._root / self._files[row])
 
 
 def open_cache(
@@ -140,7 +111,8 @@ def open_cache(
     """Encode the pictures of some samples that are not encoded yet. After a kill, the same call resumes.
 
     Pictures of the same bytes are encoded once. What lies in the cache is found by the pictures' bytes, the models and
-    the size, never by names; each such set has a folder, so that several processes can share a cache.
+    the size, never by names; each such set has a folder, so that several processes can share a cache. A set takes over
+    what others have encoded alike.
 
     Args:
         folder: where the cache lies; made if need be.
@@ -154,53 +126,33 @@ def open_cache(
         DatasetError: a picture cannot be read, or the cache cannot be written.
     """
     digests = {name: _digest(root / name) for name in sorted({name for one in samples for name in one.pictures})}
-    contents = "\n".join((_FORMAT, encoders.fingerprint, str(long_side), *sorted(set(digests.values()))))
-    own = folder / blake2b(contents.encode(), digest_size=16).hexdigest()
+    files = {digest: root / name for name, digest in digests.items()}
+    order = sorted(files)
+    contents = "\n".join((_FORMAT, encoders.fingerprint, str(long_side), *order))
+    own = folder / _hashed(contents)
+    made_by = _hashed(json.dumps([_FORMAT, encoders.fingerprint, long_side, encoders.vision_dim]))
+    others = cache(lambda: known_sets(own, made_by, encoders.vision_dim))
+
+    def size_of(digest: str) -> str:
+        known = next((one for one in others() if digest in one.rows), None)
+        return _latent_size(files[digest], long_side) if known is None else known.size_of(digest)
+
     try:
         with alone_in(own, "encoding pictures", wait=True):
-            plan = _plan(own, root, digests, long_side, encoders.vision_dim)
-            _fill(own, root, plan, encoders, progress)
+            plan = Plan(order, sizes_in(own, order, size_of), encoders.vision_dim)
+            name_rows(own, made_by, order)
+            _fill(own, plan, others, [files[digest] for digest in order], encoders, progress)
     except OSError as error:
         raise DatasetError(
             f"The cache '{folder}' could not be made: {error.strerror or error}. Free some disk space, or name "
             "another folder."
         ) from error
-    return PictureCache(own, root, plan)
-
-
-def _plan(folder: Path, root: Path, digests: dict[str, str], long_side: int, vision_dim: int) -> _Plan:
-    """Give every distinct picture a row. They are decoded once for their sizes."""
-    files: dict[str, str] = {}
-    for name, digest in digests.items():
-        files.setdefault(digest, name)
-    order = sorted(files)
-    sizes = _stored_sizes(folder, order)
-    if sizes is None:
-        sizes = [_latent_size(root / files[digest], long_side) for digest in order]
-        write_whole(folder / _INDEX, json.dumps(sizes).encode())
-    counts: Counter[str] = Counter()
-    places: list[tuple[str, int]] = []
-    for size in sizes:
-        places.append((size, counts[size]))
-        counts[size] += 1
     row_of = {digest: row for row, digest in enumerate(order)}
-    rows = {name: row_of[digest] for name, digest in digests.items()}
-    return _Plan(rows, places, [files[digest] for digest in order], order, vision_dim)
+    return PictureCache(own, root, plan, {name: row_of[digest] for name, digest in digests.items()})
 
 
-def _stored_sizes(folder: Path, order: Sequence[str]) -> list[str] | None:
-    try:
-        stored: Any = read_json(folder / _INDEX, 1 << 30)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        stored = None
-    if isinstance(stored, list) and len(cast("list[object]", stored)) == len(order):
-        sizes = cast("list[object]", stored)
-        if all(isinstance(size, str) and _SIZE.fullmatch(size) for size in sizes):
-            return cast("list[str]", sizes)
-    _LOG.warning("'%s' is damaged; the pictures' sizes are read again.", folder / _INDEX)
-    return None
+def _hashed(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _latent_size(path: Path, long_side: int) -> str:
@@ -208,59 +160,57 @@ def _latent_size(path: Path, long_side: int) -> str:
     return f"{width}x{height}"
 
 
-def _open_arrays(folder: Path, plan: _Plan, writable: bool = False) -> dict[str, RowArray] | None:
-    """Open all arrays; None where one is missing or damaged."""
-    found: dict[str, RowArray] = {}
-    for name, (shape, dtype) in plan.arrays().items():
-        array = open_rows(folder / f"{name}.npy", shape, dtype, writable)
-        if array is None:
-            return None
-        found[name] = array
-    return found
-
-
-def _writable_arrays(folder: Path, plan: _Plan) -> dict[str, RowArray]:
-    arrays = _open_arrays(folder, plan, writable=True)
+def _writable_arrays(folder: Path, plan: Plan) -> dict[str, RowArray]:
+    arrays = plan.open_arrays(folder, writable=True)
     if arrays is not None:
         return arrays
-    if (folder / f"{_DONE}.npy").exists():
+    if (folder / f"{DONE}.npy").exists():
         _LOG.warning("The cache '%s' is damaged; its pictures are encoded again.", folder)
-        (folder / f"{_DONE}.npy").unlink()
+        (folder / f"{DONE}.npy").unlink()
     for name, (shape, dtype) in reversed(plan.arrays().items()):  # the record that others are done comes last
         allocate(folder / f"{name}.npy", shape, dtype)
-    arrays = _open_arrays(folder, plan, writable=True)
+    arrays = plan.open_arrays(folder, writable=True)
     if arrays is None:
         raise OSError(errno.EIO, "What was written cannot be read back")
     return arrays
 
 
-def _fill(folder: Path, root: Path, plan: _Plan, encoders: Encoders, progress: Progress) -> None:
+def _fill(
+    folder: Path,
+    plan: Plan,
+    others: Callable[[], list[KnownSet]],
+    files: Sequence[Path],
+    encoders: Encoders,
+    progress: Progress,
+) -> None:
     arrays = _writable_arrays(folder, plan)
-    pooled = arrays[_POOLED]
-    done = arrays[_DONE].read(np.arange(len(arrays[_DONE])))
+    every = np.arange(len(files))
+    if (arrays[DONE].read(every) != 1).any():
+        copy_known(plan, arrays, others())
+    done = arrays[DONE].read(every)
     progress.start(int((done != 1).sum()))
     for size, rows in _batches(plan, done):
-        latents = arrays[f"latents_{size}"]
-        pictures = [_read(root / plan.files[row]) for row in rows]
-        changed = [row for row in rows if _digest(root / plan.files[row]) != plan.digests[row]]
+        latents, pooled = arrays[latents_of(size)], arrays[POOLED]
+        pictures = [_read(files[row]) for row in rows]
+        changed = [row for row in rows if _digest(files[row]) != plan.digests[row]]
         if changed:
-            raise DatasetError(f"'{root / plan.files[changed[0]]}' was changed while it was encoded. Run again.")
+            raise DatasetError(f"'{files[changed[0]]}' was changed while it was encoded. Run again.")
         width, height = map(int, size.split("x"))
         image = torch.cat([resize_source(from_pil(picture), (width, height)) for picture in pictures])
-        latents.write([plan.places[row][1] for row in rows], encoders.latents(image).numpy().astype(np.float16))
+        latents.write([plan.places[row] for row in rows], encoders.latents(image).numpy().astype(np.float16))
         pixels = vision_pixels([resize_exemplar(picture) for picture in pictures], encoders.image_size)
         pooled.write(rows, encoders.pooled(pixels).numpy())
         latents.sync()
         pooled.sync()
-        arrays[_DONE].write(rows, np.ones(len(rows), np.uint8))
+        arrays[DONE].write(rows, np.ones(len(rows), np.uint8))
         for _ in rows:
             progress.step()
 
 
-def _batches(plan: _Plan, done: np.ndarray) -> Iterator[tuple[str, list[int]]]:
+def _batches(plan: Plan, done: np.ndarray) -> Iterator[tuple[str, list[int]]]:
     """Rows that are not done, some of one size at a time."""
     waiting: dict[str, list[int]] = {}
-    for row, (size, _) in enumerate(plan.places):
+    for row, size in enumerate(plan.sizes):
         if done[row] != 1:
             waiting.setdefault(size, []).append(row)
     for size, rows in waiting.items():

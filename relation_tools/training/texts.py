@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from relation_core.weights.lock import alone_in
 from ..diffusers_host.text_encoders import open_text_encoders
 from ..fingerprints import contents_fingerprint
 from .cache_arrays import RowArray, allocate, open_rows
+from .cache_sets import name_rows, sets_beside
 
 _INDEX, _ARRAYS = "texts.json", ("text.npy", "pooled_text.npy")
 _ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
@@ -66,13 +68,18 @@ class TextCache:
         rows = np.array([self._rows[text] for text in texts])
         return torch.from_numpy(self._text.read(rows)).float(), torch.from_numpy(self._pooled.read(rows)).float()
 
+    def stored(self, text: str) -> list[np.ndarray]:
+        """Read one as it is kept: the text (L, D) and the pooled text (C,), float16."""
+        row = np.array(self._rows[text])
+        return [self._text.read(row), self._pooled.read(row)]
+
 
 def open_texts(
     folder: Path, texts: Iterable[str], encoders: Path, tokens: int, device: torch.device | str, progress: Progress
 ) -> TextCache:
     """Encode every text that is not encoded yet, by FLUX.1's text encoders. After a kill, the same call resumes.
 
-    They are kept in float16: 4 MB a text of 512 tokens.
+    They are kept in float16: 4 MB a text of 512 tokens. A set of texts takes over what others have encoded alike.
 
     Args:
         folder: where the cache lies; made if need be.
@@ -91,12 +98,15 @@ def open_texts(
     if not encoders.is_dir():
         _pipeline(encoders, device)  # which raises the error
     try:
-        key = json.dumps([contents_fingerprint(encoders, _ENCODERS), tokens, names])
-        own = folder / blake2b(key.encode(), digest_size=16).hexdigest()
+        fingerprint = contents_fingerprint(encoders, _ENCODERS)
+        own = folder / _hashed([fingerprint, tokens, names])
+        made_by = _hashed([fingerprint, tokens])
         with alone_in(own, "encoding texts", wait=True):
+            name_rows(own, made_by, names)
             done = _done(own, len(names))
             if done < len(names):
-                _encode(own, names, done, _pipeline(encoders, device), tokens, progress)
+                pipeline = cache(lambda: _pipeline(encoders, device))
+                _fill(own, names, done, _known(own, made_by), lambda text: _encoded(pipeline(), text, tokens), progress)
     except OSError as error:
         raise DatasetError(
             f"The cache '{folder}' could not be made: {error.strerror or error}. Free some disk space, or name "
@@ -124,24 +134,52 @@ def _done(folder: Path, count: int) -> int:
     return 0
 
 
-def _encode(folder: Path, names: list[str], start: int, pipeline: Any, tokens: int, progress: Progress) -> None:
+def _hashed(value: list[Any]) -> str:
+    return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _known(folder: Path, made_by: str) -> dict[str, TextCache]:
+    """The texts that the sets beside one have encoded alike."""
+    found: dict[str, TextCache] = {}
+    for other, names in sets_beside(folder, made_by):
+        done = _done(other, len(names))
+        if done:
+            known = TextCache(other, {name: row for row, name in enumerate(names)})
+            found.update(dict.fromkeys(names[:done], known))
+    return found
+
+
+def _encoded(pipeline: Any, text: str, tokens: int) -> list[np.ndarray]:
+    with torch.no_grad():
+        whole, pooled, _ = pipeline.encode_prompt(prompt=text, prompt_2=None, max_sequence_length=tokens)
+    return [value[0].float().cpu().numpy().astype(np.float16) for value in (whole, pooled)]
+
+
+def _fill(
+    folder: Path,
+    names: list[str],
+    start: int,
+    known: dict[str, TextCache],
+    encode: Callable[[str], list[np.ndarray]],
+    progress: Progress,
+) -> None:
     arrays: list[RowArray] = []
-    progress.start(len(names) - start)
+    progress.start(sum(name not in known for name in names[start:]))
     shapes: list[tuple[int, ...]] = []
     for row in range(start, len(names)):
-        with torch.no_grad():
-            text, pooled, _ = pipeline.encode_prompt(prompt=names[row], prompt_2=None, max_sequence_length=tokens)
-        values = (text[0], pooled[0])
+        name = names[row]
+        values = known[name].stored(name) if name in known else encode(name)
         if not arrays:
             shapes = [(len(names), *value.shape) for value in values]
-            arrays = [_array(folder / name, shape, start == 0) for name, shape in zip(_ARRAYS, shapes, strict=True)]
+            arrays = [_array(folder / file, shape, start == 0) for file, shape in zip(_ARRAYS, shapes, strict=True)]
         for array, value in zip(arrays, values, strict=True):
-            array.write([row], value.float().cpu().numpy().astype(np.float16)[None])
+            array.write([row], value[None])
         if (row + 1) % 64 == 0 or row + 1 == len(names):
             for array in arrays:
                 array.sync()
             write_whole(folder / _INDEX, json.dumps({"done": row + 1, "shapes": shapes}).encode())
-        progress.step()
+        if name not in known:
+            progress.step()
 
 
 def _array(path: Path, shape: tuple[int, ...], new: bool) -> RowArray:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 
-from relation_core.progress import Silent
+from relation_core.progress import Progress
 from relation_core.randomness import generator_of
 from relation_core.samples.samples import Sample, read_samples
 from relation_core.weights.atomic import appearing
@@ -21,6 +21,7 @@ from relation_core.weights.lock import alone_in
 from .accuracy import Question, make_questions, measure
 from .curve import Curve
 from .curve_picture import draw_curve
+from .encoding import Watched, encoded_once, unwatched
 from .export import export
 from .flow import RelationFlow, draw_times
 from .flow_sampling import edit_with
@@ -47,8 +48,12 @@ CurveRow = dict[str, str]
 _LOG = logging.getLogger(__name__)
 
 
-def train(settings: RunSettings) -> None:
+def train(settings: RunSettings, watched: Watched = unwatched) -> None:
     """Train to the last step, resuming from the newest state in the output folder.
+
+    Args:
+        settings: the run's.
+        watched: shows the progress of encoding.
 
     Raises:
         BusyError: another process trains into that folder.
@@ -58,7 +63,7 @@ def train(settings: RunSettings) -> None:
     """
     main = os.environ.get("RANK", "0") == "0"  # of accelerate's processes
     with alone_in(settings.output, "training in") if main else nullcontext():
-        Trainer(settings).run()
+        Trainer(settings, watched).run()
 
 
 class Trainer:
@@ -66,10 +71,11 @@ class Trainer:
 
     Args:
         settings: the run's.
+        watched: shows the progress of encoding.
     """
 
-    def __init__(self, settings: RunSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: RunSettings, watched: Watched = unwatched) -> None:
+        self.settings, self._watched = settings, watched
         training = settings.training
         processes = start_processes(settings.device == "cpu", training.precision)
         self.accelerator, self.divided = processes.accelerator, processes.divided
@@ -94,10 +100,12 @@ class Trainer:
         self.questions, self.tests = self._test_questions()
 
     def _cache(self, file: Path, samples: list[Sample]) -> PictureCache:
-        """Encode pictures, on the first process; the others wait and read."""
-        folder = self.settings.data.cache / file.stem
-        with self.accelerator.main_process_first():
-            return open_cache(folder, file.parent, samples, self.settings.data.long_side, self.encoders, Silent())
+        folder, long_side = self.settings.data.cache / file.stem, self.settings.data.long_side
+
+        def opening(progress: Progress) -> PictureCache:
+            return open_cache(folder, file.parent, samples, long_side, self.encoders, progress)
+
+        return encoded_once(opening, folder, self.accelerator, self._watched, f"encode the pictures of {file.name}")
 
     def _texts(self, samples: list[Sample]) -> Texts:
         models, config = self.settings.models, self.flow.transformer.config
@@ -107,8 +115,12 @@ class Trainer:
         if self.settings.data.test is not None:
             texts |= {sample.text for sample in read_samples(self.settings.data.test)}
         folder, device = self.settings.data.cache / "texts", self.accelerator.device
-        with self.accelerator.main_process_first():
-            return open_texts(folder, texts, models.text, models.text_tokens, device, Silent())
+        encoders, tokens = models.text, models.text_tokens
+
+        def opening(progress: Progress) -> Texts:
+            return open_texts(folder, texts, encoders, tokens, device, progress)
+
+        return encoded_once(opening, folder, self.accelerator, self._watched, "encode the texts")
 
     def _test_questions(self) -> tuple[list[Question], PictureCache | None]:
         file, records = self.settings.data.test, self.settings.records

@@ -15,6 +15,7 @@ from PIL import Image
 from small_run import SmallRun
 
 from relation_core.errors import DatasetError
+from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.tensors import from_pil
 from relation_core.progress import Silent
 from relation_core.samples.samples import Sample, read_samples
@@ -123,6 +124,8 @@ def test_other_settings_are_encoded_anew(
     cache = open_cache(tmp_path, root, samples, 32, encoders, counting)
     assert counting.taken == 16
     assert cache.latents(np.arange(2)).shape == (2, 16, 4, 4)
+    open_cache(tmp_path, root, samples, 0, replace(encoders, fingerprint="others"), counting)
+    assert counting.taken == 16
 
 
 def test_a_picture_that_cannot_be_read_is_named(small_run: SmallRun, encoders: FrozenEncoders, tmp_path: Path) -> None:
@@ -145,8 +148,13 @@ def values(cache: PictureCache, name: str) -> list[torch.Tensor]:
 
 
 def test_a_picture_that_was_repaired_under_its_name_is_encoded_anew(
-    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
+    small_run: SmallRun,
+    encoders: FrozenEncoders,
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("relation_tools.training.picture_cache._BATCH", 1)  # pictures beside it change its rounding
     root = dataset_of(small_run, tmp_path)
     name = samples[0].target
     broken = values(open_cache(tmp_path / "cache", root, samples, 0, encoders, Silent()), name)
@@ -186,6 +194,47 @@ def test_two_datasets_share_a_cache_without_harm(
             assert torch.equal(found, right)
 
 
+def test_a_sample_that_is_added_is_encoded_alone(
+    small_run: SmallRun,
+    encoders: FrozenEncoders,
+    samples: list[Sample],
+    encoded: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = small_run.settings.data.train.parent
+    monkeypatch.setattr("relation_tools.training.picture_reuse._ROWS", 3)
+    monkeypatch.setattr("relation_tools.training.picture_cache._BATCH", 1)
+    first = open_cache(tmp_path, root, samples[:5], 0, encoders, Silent())
+    known = len(set(first.rows.values()))
+    with pytest.raises(KeyboardInterrupt):  # of a set whose encoding was killed, what is done counts
+        open_cache(tmp_path, root, samples[-3:], 0, encoders, Counting(stop_after=1))
+    read: list[Path] = []
+    monkeypatch.setattr(
+        "relation_tools.training.picture_cache.read_picture", lambda path: read.append(path) or read_picture(path)
+    )
+    counting = Counting()
+    grown = open_cache(tmp_path, root, samples, 0, encoders, counting)
+    assert len(list(tmp_path.iterdir())) == 3, "sets of other pictures"
+    new = len(set(grown.rows.values())) - known - 1
+    assert counting.taken == counting.total == len(set(read)) == new > 0
+    whole = open_cache(encoded, root, samples, 0, encoders, Silent())
+    for name in grown.rows:
+        for found, right in zip(values(grown, name), values(whole, name), strict=True):
+            torch.testing.assert_close(found, right, rtol=2e-3, atol=2e-3)
+
+
+def test_a_damaged_set_is_not_taken_over(
+    small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], encoded: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(encoded, tmp_path, dirs_exist_ok=True)
+    (pooled,) = tmp_path.rglob("pooled.npy")
+    pooled.write_bytes(pooled.read_bytes()[:-1])
+    counting = Counting()
+    open_cache(tmp_path, small_run.settings.data.train.parent, samples[:2], 0, encoders, counting)
+    assert counting.taken == counting.total > 0
+
+
 def test_processes_that_share_a_cache_encode_each_picture_once(
     small_run: SmallRun, encoders: FrozenEncoders, samples: list[Sample], tmp_path: Path
 ) -> None:
@@ -197,7 +246,7 @@ def test_processes_that_share_a_cache_encode_each_picture_once(
     assert not list(tmp_path.rglob(".relation-adapter*")), "no lock is left"
 
 
-@pytest.mark.parametrize("name", ["done", "pooled", "latents_64x64", "sizes"])
+@pytest.mark.parametrize("name", ["done", "pooled", "latents_64x64", "sizes", "rows"])
 @pytest.mark.parametrize("data", [None, b"", b"\0" * 300, "half"])
 def test_damage_is_found_and_made_anew(
     small_run: SmallRun,
@@ -219,7 +268,7 @@ def test_damage_is_found_and_made_anew(
         path.write_bytes(data if isinstance(data, bytes) else kept[: len(kept) // 2])
     counting = Counting()
     again = open_cache(tmp_path, root, samples, 0, encoders, counting)
-    assert counting.taken > 0 or name == "sizes"  # which the pictures tell again
+    assert counting.taken > 0 or name in ("sizes", "rows")  # which the pictures tell again
     for one, right in expected.items():
         assert all(torch.equal(a, b) for a, b in zip(values(again, one), right, strict=True))
 

@@ -73,6 +73,19 @@ def test_encoding_goes_on_after_a_kill(pipeline: Path, tmp_path: Path) -> None:
     assert other.taken == 100
 
 
+def test_a_text_that_is_added_is_encoded_alone(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_texts(tmp_path, TEXTS, pipeline, 8, "cpu", Silent()).encoded(TEXTS)
+    counting = CountedProgress()
+    grown = open_texts(tmp_path, (*TEXTS, "add a hat"), pipeline, 8, "cpu", counting)
+    assert counting.taken == counting.total == 1
+    assert all(torch.equal(one, right) for one, right in zip(grown.encoded(TEXTS), before, strict=True))
+    assert grown.encoded(["add a hat"])[0].any()
+    monkeypatch.delattr("relation_tools.training.texts.open_text_encoders")  # which nothing needs any more
+    fewer = open_texts(tmp_path, TEXTS[:2], pipeline, 8, "cpu", counting)
+    assert counting.total == 0
+    assert all(torch.equal(one, right[:2]) for one, right in zip(fewer.encoded(TEXTS[:2]), before, strict=True))
+
+
 def test_other_encoders_under_the_same_path_are_found(pipeline: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pipeline"
     shutil.copytree(pipeline, folder)
