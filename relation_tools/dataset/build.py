@@ -46,32 +46,24 @@ def build(
     """
     _prepare(pairs, out)
     with alone_in(out, "building a dataset in"):
-        dataset = open_dataset(pairs, out, out / UNPACKED)
-        return _build(pairs, dataset, Folders(dataset.root, out), options, categories, processes, progress)
+        return _build(pairs, out, options, categories, processes, progress)
 
 
 def _build(
-    pairs: Path,
-    dataset: OpenedDataset,
-    folders: Folders,
-    options: BuildOptions,
-    categories: dict[str, str],
-    processes: int,
-    progress: Progress,
+    pairs: Path, out: Path, options: BuildOptions, categories: dict[str, str], processes: int, progress: Progress
 ) -> BuildSummary:
-    (folders.out / SUMMARY).unlink(missing_ok=True)
-    entries, problems = _collect(dataset)
+    root, entries, problems = _read(pairs, out)
     counts = Counter(entry.task for entry in entries)
     choose_tasks(counts, options.hold_out_tasks, options.test_pairs, options.seed)  # a wrong name is told at once
-    jobs = _jobs(entries)
-    outcomes = split_all(jobs, folders, processes, progress)
+    (out / SUMMARY).unlink(missing_ok=True)
+    outcomes = split_all(_jobs(entries), Folders(root, out), processes, progress)
     kept = list(_usable(entries, outcomes, problems))
     if not kept:
         raise DatasetError(
             f"None of the {len(entries) + len(problems)} entries of '{pairs}' can be used. "
             + (f"The first problem: {problems[0].where}: {problems[0].reason}." if problems else "")
         )
-    return publish(kept, problems, folders.out, options, categories)
+    return publish(kept, problems, out, options, categories)
 
 
 def _prepare(pairs: Path, out: Path) -> None:
@@ -82,6 +74,12 @@ def _prepare(pairs: Path, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"Cannot write to '{out}': {error}. Choose a writable folder.") from error
+
+
+def _read(pairs: Path, out: Path) -> tuple[Path, list[PairEntry], list[Problem]]:
+    """Give what pictures' paths are relative to, and the entries; the lists of all files are not kept for longer."""
+    dataset = open_dataset(pairs, out, out / UNPACKED)
+    return dataset.root, *_collect(dataset)
 
 
 def _collect(dataset: OpenedDataset) -> tuple[list[PairEntry], list[Problem]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from .tree import Tree, look_through
 from .unlisted import unlisted
 from .unpacking import Packed, unpack
 
+_LOG = logging.getLogger(__name__)
 _LEVELS = 2
 """How often something is unpacked: an archive, and the tables and shards in it."""
 
@@ -91,6 +93,8 @@ def open_dataset(pairs: Path, out: Path, work: Path) -> OpenedDataset:
     for level in range(_LEVELS):
         packed = [part for part in parts if part.layout.packed]
         parts = [part for part in parts if not part.layout.packed]
+        if packed:
+            _LOG.info("Unpacking %d files.", sum(len(part.layout.packed) for part in packed))
         for part in packed:
             for file in part.layout.packed:
                 found = _unpacked(part, file, work, level)

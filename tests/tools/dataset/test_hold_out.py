@@ -58,6 +58,17 @@ def test_small_tasks_keep_enough_to_train_on() -> None:
         assert len(hold_out(pictures, 5, 0)) == expected, size
 
 
+def test_a_task_that_is_not_trained_on_keeps_nothing_and_comes_first() -> None:
+    for size, expected in ((1, 0), (2, 2), (3, 3), (9, 5)):
+        numbers = count()
+        pictures = [picture(numbers, "x", ("b", i), ("a", i)) for i in range(size)]
+        assert len(hold_out(pictures, 5, 0, {"x"})) == expected, size
+    numbers = count()
+    pictures = [picture(numbers, task, ("photo", i), (task, i)) for task in "xyz" for i in range(4)]
+    held = Counter(pictures[number].task for number in hold_out(pictures, 2, 0, {"z"}))
+    assert held == {"x": 2, "y": 2, "z": 2}
+
+
 def test_pictures_that_cannot_be_told_apart_are_trained_on() -> None:
     numbers = count()
     pictures = [picture(numbers, "x", "black", i) for i in range(30)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ import people
 import pytest
 from built import problems, run, samples, tree
 from people import PICTURES, TASKS
+
+from relation_tools.dataset.opened import open_dataset
+from relation_tools.dataset.pair_entry import PairEntry, task_of_packed
 
 LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "before and after": people.folders_in_tasks,
@@ -102,6 +106,25 @@ def test_a_layout_is_told_by_looking(tmp_path: Path, layout: str) -> None:
     assert problems(out) == []
     assert "No problems." in run("dataset", "validate", out).stdout
     assert tree(tmp_path / "pairs") == before
+
+
+@pytest.mark.parametrize(
+    ("stem", "task"),
+    [
+        *(("train-00000-of-00004", "all"), ("train-00003-of-00051-0123456789abcdef", "all"), ("000012", "all")),
+        *(("shard_00012", "all"), ("part1", "all"), ("images", "all"), ("Group1", "all"), ("before", "all")),
+        *(("depth", "depth"), ("style-000001", "style"), ("style-2", "style-2"), ("1-Depth", "1-Depth")),
+    ],
+)
+def test_a_task_is_named_after_what_it_lies_in(stem: str, task: str) -> None:
+    assert task_of_packed(stem, "all") == task
+
+
+def test_a_task_is_named_after_the_folders_of_both_pictures(tmp_path: Path) -> None:
+    rows = [{"source": f"a/x/train/{n}.png", "target": f"b/x/train/{n}.png", "text": "do"} for n in range(2)]
+    people.put(tmp_path / "list.jsonl", "\n".join(map(json.dumps, rows)))
+    found = list(open_dataset(tmp_path, tmp_path / "out", tmp_path / "work").entries())
+    assert [one.task for one in found if isinstance(one, PairEntry)] == ["x", "x"]
 
 
 @pytest.mark.slow

@@ -63,6 +63,9 @@ def test_a_number_of_tasks(pairs: Path, tmp_path: Path) -> None:
 def test_tasks_by_their_names(pairs: Path, tmp_path: Path) -> None:
     build(pairs, tmp_path / "out", "--hold-out-tasks", f"{task_name(3)}, {task_name(0)}")
     assert tasks_of(tmp_path / "out" / "unseen.jsonl").keys() == {task_name(0), task_name(3)}
+    build(pairs, tmp_path / "out", "--hold-out-tasks", task_name(3), "--test-pairs", 9)
+    assert tasks_of(tmp_path / "out" / "unseen.jsonl") == {task_name(3): 7 * 6}  # none is kept to train on
+    assert set(tasks_of(tmp_path / "out" / "test.jsonl").values()) == {5 * 4}
     said = run("dataset", "build", pairs, tmp_path / "new", "--hold-out-tasks", "3-Task_02", status=1).stderr
     assert f"no task '3-Task_02' to hold out; expected names of tasks, such as '{task_name(2)}'" in said
     assert not (tmp_path / "new" / "pictures").exists()
