@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from relation_core.errors import PictureError
 from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
+
+_AT_ONCE = 4096
+"""Pictures that wait for a thread: a waiting one takes more memory than what is found in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,14 @@ class Content:
 def look_into(folder: Path, names: Collection[str], progress: Progress) -> dict[str, Content]:
     """Decode pictures given by their paths relative to ``folder``."""
     progress.start(len(names))
+    found: dict[str, Content] = {}
+    left = iter(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(_look, (folder / name for name in names))
-        return dict(_reported(zip(names, found, strict=True), progress))
-
-
-def _reported(found: Iterator[tuple[str, Content]], progress: Progress) -> Iterator[tuple[str, Content]]:
-    for item in found:
-        progress.step()
-        yield item
+        while some := list(islice(left, _AT_ONCE)):
+            for name, content in zip(some, pool.map(_look, (folder / name for name in some)), strict=True):
+                found[name] = content
+                progress.step()
+    return found
 
 
 def _look(path: Path) -> Content:
