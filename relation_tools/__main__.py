@@ -63,6 +63,11 @@ class _Parser(argparse.ArgumentParser):
         """Print it, and fail where it cannot be written: argparse says nothing then."""
         (sys.stdout if file is None else file).write(self.format_help())
 
+    def format_help(self) -> str:
+        """Format it, with what a command adds to it."""
+        more = self.get_default("more_help")
+        return super().format_help() + (f"\n{more()}" if more else "")
+
 
 def build_parser(chosen: Container[str]) -> argparse.ArgumentParser:
     """Describe the command line, with the commands of the chosen groups alone: of others nothing is imported.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -39,7 +40,7 @@ class Processes:
     """Whether each holds a part of the model (FSDP2), not all of it."""
 
 
-def start_processes(cpu: bool, precision: str) -> Processes:
+def start_processes(cpu: bool, precision: str, trackers: Sequence[str] = (), output: Path | None = None) -> Processes:
     """Join the other processes of the run, if there are any.
 
     A launch by FSDP2 is not passed on to accelerate, which knows it on GPUs alone and averages gradients in bfloat16:
@@ -49,6 +50,8 @@ def start_processes(cpu: bool, precision: str) -> Processes:
     Args:
         cpu: train on the processor.
         precision: accelerate's name of what the model computes in.
+        trackers: accelerate's names of those that follow the run.
+        output: where they write.
 
     Raises:
         ProcessesError: they were started to divide the model in another way. The optimizer and the exports would then
@@ -59,6 +62,8 @@ def start_processes(cpu: bool, precision: str) -> Processes:
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=precision,
+        log_with=list(trackers),
+        project_dir=output,
         # The trainer accumulates by itself. Left out, accelerate takes a number from its configuration.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[

@@ -57,15 +57,15 @@ class DataSettings:
     """Where samples come from."""
 
     train: File
-    """A run-ready ``.jsonl``."""
+    """A run-ready `.jsonl` file."""
     cache: File
-    """A folder for latents, vision features and text, computed once; it may be shared by runs."""
+    """A folder for latents, vision features and text, which are computed once. Runs may share it."""
     test: File | None = None
-    """A run-ready file for sample sheets and for the accuracy as training goes on."""
+    """A run-ready file for sample sheets and the accuracy."""
     long_side: LongSide = 512
-    """Pixels that sources and targets are brought to; 0 keeps their sizes."""
+    """Longer side of sources and targets in pixels; 0 keeps their sizes. A batch holds one size."""
     exemplars: Literal["sample", "task"] = "sample"
-    """Whose pair is the exemplar: the sample's own, or any other sample's of the same task, drawn anew each time."""
+    """`sample` uses the sample's own exemplar; `task` draws another pair of the same task each time."""
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -73,10 +73,15 @@ class NewTransformer:
     """Sizes of a Flux that is made for the run, with heads of 128 as every FLUX.1 has."""
 
     heads: Count
+    """Attention heads of a new Flux, which is trained from random weights in place of `models.transformer`."""
     double_blocks: Count
+    """Its double blocks."""
     single_blocks: Count
+    """Its single blocks."""
     text_dim: Count
+    """Width of its text tokens."""
     pooled_text_dim: Count = 768
+    """Width of its pooled text."""
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -88,18 +93,19 @@ class ModelSettings:
     vision: File
     """A SigLIP vision model with its pooling head."""
     transformer: File | None = None
-    """A FLUX.1: a folder in diffusers' layout, or one file. Left out where one is made (``new_transformer``)."""
+    """A FLUX.1: a folder in diffusers' layout, or one file. Give it, or the sizes of a new one."""
     new_transformer: NewTransformer | None = None
     adapter: File | None = None
-    """An adapter's file to start from; without it, its weights are random."""
+    """An adapter file to start from; without it, its weights are random."""
     lora: File | None = None
-    """A LoRA to go on from; where no LoRA is trained, it is a part of the frozen transformer."""
+    """A LoRA file to go on from, of `training.lora_rank`; its layers are those of the file. Where no LoRA is trained,
+    it is a part of the frozen Flux."""
     quantize: Quantization | None = None
-    """What the matrices of the frozen transformer are quantised to, to need less memory."""
+    """What the matrices of the frozen Flux are quantised to, to need less memory."""
     text: File | None = None
     """A folder with FLUX.1's text encoders and tokenizers in diffusers' layout. Without it, all text is zeros."""
     text_tokens: Count = 512
-    """Length of encoded text, in tokens; text of zeros has one."""
+    """Length of an encoded text, in tokens."""
 
     def __post_init__(self) -> None:
         if (self.transformer is None) == (self.new_transformer is None):
@@ -114,7 +120,7 @@ class AdapterSettings:
     """Sizes of the adapter, beyond what the models say."""
 
     tokens: Count = 128
-    """Exemplar tokens a picture."""
+    """Exemplar tokens per picture."""
     projection_dim: Count = 2304
     """Hidden width of the projection; the released adapter has twice SigLIP's width."""
 
@@ -124,36 +130,47 @@ class TrainingSettings:
     """How weights are trained."""
 
     trained: Trained = "adapter and lora"
+    """The weights that are trained. `everything` is all of the Flux and the adapter; `lora`, `keys and values`
+    and `projection` are a part alone, beside `models.adapter`."""
     steps: Count = 100_000
+    """Length of the run; it may be made longer later."""
     batch_size: Count = 4
-    """Samples a step, of all processes and accumulated parts together; the paper's 4 lie on 4 GPUs."""
+    """Samples of a step, on all GPUs together: 4 GPUs take one each, as in the paper."""
     accumulate: Count = 1
-    """Parts that each process computes its share of a batch in, one after another, to need less memory."""
+    """Parts in which each GPU computes its share of a batch, one after another, to save memory."""
     learning_rate: Rate = 1e-4
+    """Of AdamW."""
     weight_decay: NotNegative = 0.01
+    """Of AdamW."""
     optimizer: Literal["adamw", "adamw 8-bit"] = "adamw"
-    """AdamW with its two moments in float32, or in 8 bits, by bitsandbytes."""
+    """`adamw 8-bit` keeps the two moments of each weight in 8 bits, by bitsandbytes."""
     weights: Literal["float32", "bfloat16"] = "float32"
-    """What trained weights are held in. In bfloat16 a change below 0.4 % of a weight is lost."""
+    """What trained weights are held in. `bfloat16` halves weights and gradients, but loses changes below 0.4 % of a
+    weight; it needs `ema = 0`."""
     warmup: CountOrNone = 0
-    """First steps, in which the learning rate grows."""
+    """Number of first steps, in which the learning rate rises."""
     decay: CountOrNone = 0
-    """Last steps, in which it falls to 0."""
+    """Number of last steps, in which it falls to 0."""
     max_gradient: Positive = 1.0
     """Norm that gradients are cut to."""
     precision: Literal["bf16", "no"] = "bf16"
+    """What is computed in; `no` is float32. With `bf16`, frozen weights are bfloat16."""
     gradient_checkpointing: Flag = True
+    """Compute activations again in the backward pass, to save memory."""
     compile: Flag = False
-    """Compile the model before the first step, with torch.compile."""
+    """Compile the model first with `torch.compile`, which needs a C++ compiler. It takes a minute; the small model then
+    trains 1.6 times as fast on a CPU."""
     lora_rank: Count = 128
+    """Of the LoRA on the projections to queries, keys and values, as in the authors' file: 19 x 6 + 38 x 3 matrices of
+    3072 x 3072 in float32 are its 717 MB."""
     ema: Share = 0.0
-    """Decay of the moving average of the weights; 0 for none. The average is what is exported."""
+    """Decay of the weights' moving average, which is then sampled and exported; 0 for none."""
     exemplar_dropout: Share = 0.05
-    """Share of the samples that are trained with empty exemplar features."""
+    """Share of samples whose exemplar features are set to zero."""
     guidance: Guidance = 3.5
     """What the model's guidance input is given."""
     times: Literal["logit-normal", "power"] = "logit-normal"
-    """How noise levels t are drawn: as for FLUX.1 and SD3, or 1 - 0.95 u^2.5, most of them near pure noise."""
+    """How noise levels t are drawn: as for FLUX.1 and SD3, or t = 1 - 0.95 u^2.5, most of them near pure noise."""
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -165,17 +182,23 @@ class RecordSettings:
     save_every: Count = 500
     """Steps between two states."""
     keep: Count = 2
-    """States that are kept."""
+    """States that are kept; each has the size of three or four times the trained weights."""
     sheet_every: Count = 2500
     """Steps between two sample sheets."""
     sheet_samples: Count = 12
+    """Samples on a sheet."""
     sheet_steps: SamplingSteps = 24
     """Sampling steps of sheets and of the accuracy."""
     measured_samples: CountOrNone = 0
-    """Samples of the test file that the accuracy is measured on with each sheet; 0 for none."""
+    """Samples of the test file that the accuracy is measured on with each sheet; 0 for none. Every source must then
+    appear under several tasks."""
     export_every: Count = 10_000
     """Steps between two exports."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Of these, what follows the run beside `curve.csv`; TensorBoard's files are in `output`. Needs
+    `pip install '.[trackers]'`."""
     export_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """Of the exported weights."""
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -183,14 +206,16 @@ class RunSettings:
     """A whole settings file."""
 
     output: File
+    """A folder for the curve, states, sheets and exports."""
     data: DataSettings
     models: ModelSettings
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     records: RecordSettings = field(default_factory=RecordSettings)
     seed: Seed = 0
+    """Of everything random: new weights, samples, noise, noise levels and dropout."""
     device: Literal["", "cpu"] = ""
-    """``cpu`` to train on the processor; empty for what accelerate chooses."""
+    """Trains on the processor; left out, accelerate chooses."""
 
     def __post_init__(self) -> None:
         models, training = self.models, self.training

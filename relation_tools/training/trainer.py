@@ -39,6 +39,7 @@ from .sheets import draw_results, one_of_each_task
 from .small_cards import check_small
 from .stopping import StopRequest
 from .texts import EmptyTexts, Texts, open_texts
+from .trackers import track, tracked
 from .trained_state import TrainedState, read_state
 from .training_data import TrainingData, labelled_samples
 
@@ -77,7 +78,8 @@ class Trainer:
     def __init__(self, settings: RunSettings, watched: Watched = unwatched) -> None:
         self.settings, self._watched = settings, watched
         training = settings.training
-        processes = start_processes(settings.device == "cpu", training.precision)
+        on_cpu, trackers = settings.device == "cpu", settings.records.trackers
+        processes = start_processes(on_cpu, training.precision, trackers, settings.output)
         self.accelerator, self.divided = processes.accelerator, processes.divided
         self.main = bool(self.accelerator.is_main_process)
         check_small(settings, processes)
@@ -169,7 +171,7 @@ class Trainer:
         curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.main else None
         losses, seconds, taken = torch.zeros((), device=self.accelerator.device), 0.0, 0
         stop = StopRequest()
-        with stop.listening():
+        with stop.listening(), tracked(self.accelerator, self.settings, self.step):
             while self.step < training.steps:
                 started = time.monotonic()
                 losses += self._take_step()
@@ -210,6 +212,7 @@ class Trainer:
             return
         if row:
             curve.add({"step": self.step, **row})
+            track(self.accelerator, row, self.step)
             _LOG.info("step %d: %s", self.step, ", ".join(f"{name} {value}" for name, value in row.items()))
         if self._due(records.sheet_every):
             draw_curve(output / CURVE, output / "curve.png")
