@@ -67,7 +67,7 @@ def plan_jobs(source: Path, out: Path, overwrite: bool) -> list[EditJob]:
         JobError: there are no sources, a result's name is not a picture's or is shared, or the only one exists.
     """
     if source.is_dir():
-        jobs = _named(_pictures(source), out)
+        jobs = name_results(_pictures(source), out)
         if out.is_file() or out.suffix.lower() in readable_suffixes():
             raise JobError(f"{source} is a folder, and {out} names a file; expected a folder for the results.")
     elif source.is_file():
@@ -161,7 +161,7 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
     return found.pictures
 
 
-def _named(sources: Sequence[Path], out: Path) -> list[EditJob]:
+def name_results(sources: Sequence[Path], out: Path) -> list[EditJob]:
     """Name results as their sources; those that would be written to one file keep their sources' endings too.
 
     Not every disk tells names apart that differ in case alone.

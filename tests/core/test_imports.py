@@ -42,7 +42,7 @@ import_all(core)
 loaded = sorted(sys.modules)
 import relation_tools
 tools = modules(relation_tools)
-diffusers = ("relation_tools.diffusers_host.", "relation_tools.training.", "relation_tools.tuning.")
+diffusers = tuple(f"relation_tools.{name}." for name in ("diffusers_host", "spread", "training", "tuning"))
 with_diffusers = [name for name in tools if name.startswith(diffusers)]
 import_all(sorted(set(tools) - set(with_diffusers)))
 from relation_tools.__main__ import main

@@ -17,6 +17,7 @@ import pytest
 from relation_core.errors import RelationAdapterError
 from relation_core.settings.bounds import COUNT, MAX_FLOAT, SHARE, WEIGHT, Bounds, bounds_of, check_number
 from relation_tools.__main__ import GROUPS, build_parser, main
+from relation_tools.address import read_place
 from relation_tools.commands.number_option import NumberOption
 from relation_tools.diffusers_host.shard import read_shard
 
@@ -62,7 +63,7 @@ def within(bounds: Bounds) -> list[float]:
 def test_every_number_on_the_command_line_has_bounds() -> None:
     for path, action in every_option():
         name = (*path, *action.option_strings, action.dest)
-        assert action.type in (None, Path, read_shard) or isinstance(action.type, NumberOption), name
+        assert action.type in (None, Path, read_place, read_shard) or isinstance(action.type, NumberOption), name
         if action.type is None and action.nargs != 0:  # not a switch
             assert not isinstance(action.default, (int, float)), name
     assert {path[0] for path, _ in NUMBERS} == set(GROUPS) - {"train", "weights"}
@@ -76,7 +77,10 @@ def test_no_other_command_reads_numbers_on_its_own() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
                 kinds = [ast.unparse(one.value) for one in node.keywords if one.arg == "type"]
-                assert all(kind in ("Path", "read_shard") or kind.startswith("NumberOption(") for kind in kinds), (
+                known = all(
+                    kind in ("Path", "read_place", "read_shard") or kind.startswith("NumberOption(") for kind in kinds
+                )
+                assert known, (
                     path,
                     kinds,
                 )

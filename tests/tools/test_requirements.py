@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from relation_tools.__main__ import GROUPS, IMPORTED
-from relation_tools.commands.extras import LEAST, PACKAGES, MissingLibraryError, require
+from relation_tools.commands.extras import HEADLESS, LEAST, PACKAGES, MissingLibraryError, require
 
 ROOT = Path(__file__).resolve().parents[2]
-WITH_OTHERS = {"pydantic_core": "pydantic", "urllib3": "requests", "filelock": "huggingface_hub", "tomli": "pydantic"}
+WITH_OTHERS = {"pydantic_core": "pydantic", "urllib3": "requests", "filelock": "huggingface_hub", "tomli": "pydantic",
+               "fsspec": "torch"}  # fmt: skip
 """Modules that come with another library."""
 MODELS = [f"--{name}=x" for name in ("model", "adapter", "vision", "vae")]
 PAIR = ["--before=x", "--after=x"]
@@ -39,6 +40,12 @@ COMMANDS: dict[str, list[list[str]]] = {
 OWN = {("evaluate", "run"): ["aiohttp"], ("evaluate", "score"): ["skimage"], ("evaluate", "report"): ["jinja2"],
        ("weights", "download"): ["huggingface_hub", "requests"]}  # fmt: skip
 """What a command asks for beyond its group's."""
+BY_OPTIONS: dict[str, dict[str, str]] = {
+    "dataset": {"ray": "ray", "pyarrow": "ray"},
+    "edit": {"ray": "ray", "pyarrow": "ray"},
+    "evaluate": {"ray": "ray", "pyarrow": "ray", **dict.fromkeys(set(HEADLESS) - {"numpy", "PIL", "tqdm"}, "headless")},
+}
+"""Modules that a group asks for where an option needs them, with the extras that have them."""
 BLOCKED = """
 import importlib, importlib.metadata, json, logging, sys
 
@@ -194,9 +201,22 @@ def test_a_group_asks_for_all_that_it_imports(group: str) -> None:
     at_once = set(IMPORTED[group][1:]) if group in IMPORTED else set[str]()
     assert reached(group, lazy=False) <= at_once
     with_models = {"torch", "torchvision", "transformers", "lpips"} if group == "evaluate" else set[str]()
-    assert reached(group, lazy=True) - {"__future__"} <= asked | with_models
+    by_options = BY_OPTIONS.get(group, {})
+    assert reached(group, lazy=True) - {"__future__"} <= asked | with_models | by_options.keys()
     in_extra = extras()[extra_of(group)].keys()
     assert {PACKAGES.get(module, module) for module in asked | with_models} <= in_extra
+    assert all(PACKAGES.get(module, module) in extras()[extra] for module, extra in by_options.items())
+
+
+def test_what_an_option_needs_is_named_with_that_options_extra() -> None:
+    spread = ["edit", *COMMANDS["edit"][0], "--ray"]
+    headless = ["evaluate", "run", "x", "y", "--headless", *MODELS]
+    build = ["dataset", "build", "x", "y", "--ray"]
+    cases = [(spread, "ray"), (build, "ray"), (headless, "diffusers"), ([*headless, "--ray"], "ray")]
+    for (_, module), (status, lines) in zip(cases, run_blocked([(*case, {}) for case in cases]), strict=True):
+        extra = "headless" if module == "diffusers" else "ray"
+        assert status == 1 and len(lines) == 1, (module, status, lines)
+        assert f"This needs {module}, which is not installed." in lines[0] and f"`pip install '.[{extra}]'`" in lines[0]
 
 
 def test_the_oldest_versions_are_those_of_the_project() -> None:

@@ -21,7 +21,7 @@ from relation_core.pictures.comparison import comparison_sheet
 from relation_core.pictures.tensors import from_pil
 from relation_tools.__main__ import main
 from relation_tools.commands.edit import add_commands, fill_in
-from relation_tools.diffusers_host import command
+from relation_tools.diffusers_host import editing
 from relation_tools.diffusers_host.jobs import EditJob, JobError, plan_jobs, save_picture
 from relation_tools.diffusers_host.models import load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
@@ -308,7 +308,7 @@ def test_an_interrupted_folder_goes_on_where_it_was(vae: Path, tmp_path: Path, m
         written.append(path.name)
         save_picture(picture, path, identity)
 
-    monkeypatch.setattr(command, "save_picture", interrupted)
+    monkeypatch.setattr(editing, "save_picture", interrupted)
     assert edit(vae, tmp_path / "sources", tmp_path / "out") == 130
     assert written == ["a.comparison.png", "a.png", "b.comparison.png"]
     monkeypatch.undo()

@@ -9,29 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_case import GoldenCase
+from folder_edit import CASE, edit, golden_models
 from PIL import Image, ImageOps
-from small_pipeline import tiny_autoencoder
 
 from relation_core.pictures.picture_file import readable_suffixes
-from relation_tools.__main__ import main
-from relation_tools.diffusers_host import command
+from relation_tools.diffusers_host import editing
 from relation_tools.diffusers_host.jobs import EditJob, claimed
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 
-CASE = GoldenCase.load("one_head")
 SOURCE = CASE.folder / "source.png"
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Copies, which a test may replace."""
-    folder = tmp_path_factory.mktemp("models")
-    names = {"model": "transformer.safetensors", "adapter": "ip_adapter.bin", "before": "before.png"}
-    names |= {"after": "after.png", "lora": "pytorch_lora_weights.safetensors"}
-    found = {option: Path(shutil.copy(CASE.folder / name, folder / name)) for option, name in names.items()}
-    vision = Path(shutil.copytree(CASE.folder / "vision", folder / "vision")) / "model.safetensors"
-    return {**found, "vision": vision, "vae": tiny_autoencoder(folder / "ae.safetensors")}
+    return golden_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -40,12 +31,6 @@ def sources(tmp_path: Path) -> Path:
     for name in ("a.png", "b.png"):
         Image.open(SOURCE).save(tmp_path / "sources" / name)
     return tmp_path / "sources"
-
-
-def edit(models: dict[str, Path], source: Path, out: Path, *options: str) -> int:
-    named = [f"--{name}={path}" for name, path in models.items()]
-    quick = ("--steps=1", "--long-side=48", "--device=cpu", "--no-comparison")
-    return main(["edit", *named, f"--source={source}", f"--out={out}", *quick, *options])
 
 
 def names_in(folder: Path) -> list[str]:
@@ -81,10 +66,7 @@ def test_names_that_the_disk_does_not_take_fail_alone(
     assert edit(models, sources, tmp_path / "out") == 0
     assert len(names_in(tmp_path / "out")) == 5
     caplog.clear()
-    named = [option for option in models if option not in ("before", "after")]
-    shown = [f"--{name}={models[name]}" for name in (*named, "before", "after")]
-    quick = ("--steps=1", "--long-side=48", "--device=cpu")  # whose sheets have longer names than the disk takes
-    assert main(["edit", *shown, f"--source={sources}", f"--out={tmp_path / 'sheets'}", *quick]) == 1
+    assert edit(models, sources, tmp_path / "sheets", sheets=True) == 1  # whose names are too long for the disk
     assert len(names_in(tmp_path / "sheets")) == 6
     assert "3 of 5 pictures edited" in caplog.text and "2 of 5 pictures failed" in caplog.text
     assert caplog.text.count("File name too long") == 2
@@ -172,13 +154,13 @@ def test_two_runs_edit_no_picture_twice(
     for number in range(4):
         Image.open(SOURCE).save(sources / f"{number}.png")
     written: list[str] = []
-    save = command.save_picture
+    save = editing.save_picture
 
     def recorded(picture: Image.Image, path: Path, identity: str = "") -> None:
         written.append(path.name)
         save(picture, path, identity)
 
-    monkeypatch.setattr(command, "save_picture", recorded)
+    monkeypatch.setattr(editing, "save_picture", recorded)
     ended: list[int] = []
     runs = [threading.Thread(target=lambda: ended.append(edit(models, sources, tmp_path / "out"))) for _ in range(2)]
     for one in runs:

@@ -1,0 +1,1 @@
+"""Work that is divided among processes and machines, by Ray."""

@@ -1,0 +1,28 @@
+"""Work for Ray's workers that is done, refused, or kills them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from relation_core.errors import RelationAdapterError
+
+
+def makes_a_worker(folder: Path) -> Callable[[list[str]], list[str]]:
+    """Work that records each try, and dies over an item called ``deadly``."""
+
+    def work(items: list[str]) -> list[str]:
+        for item in items:
+            with (folder / item).open("a") as file:
+                file.write("x")
+            if item == "deadly":
+                os.kill(os.getpid(), signal.SIGKILL)
+        return [f"{item} of {len(items)}" for item in items]
+
+    return work
+
+
+def makes_none() -> Callable[[list[str]], list[str]]:
+    raise RelationAdapterError("There are no models.")

@@ -1,0 +1,44 @@
+"""Items that Ray divides among workers, some of which die."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from relation_core.errors import RelationAdapterError
+from relation_tools.commands.ray_options import LOCAL
+from relation_tools.spread.cluster import cluster
+from relation_tools.spread.spreading import LOSSES, Lost, spread
+from tests.deadly_work import makes_a_worker, makes_none
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_item_that_kills_workers_is_given_up_and_all_others_are_done_once(tmp_path: Path) -> None:
+    items = [*(f"item{number}" for number in range(10)), "deadly", *(f"item{number}" for number in range(10, 20))]
+    with cluster(LOCAL, 2) as where:
+        assert (where.workers, where.cards) == (2, 0)
+        outcomes = list(spread(where, items, partial(makes_a_worker, tmp_path), together=3))
+    assert sorted(item for item, _ in outcomes) == sorted(items)
+    found = dict(outcomes)
+    assert found.pop("deadly") == Lost(LOSSES)
+    assert len((tmp_path / "deadly").read_text()) == LOSSES
+    tries = {item: len((tmp_path / item).read_text()) for item in found}
+    assert sorted(tries.values())[-3:] in ([1, 1, 1], [1, 1, 2], [1, 2, 2])  # those that were sent with it, once more
+    assert all(found[item].startswith(f"{item} of ") for item in found)
+    assert sum(str(outcome).endswith(" of 3") for outcome in found.values()) >= 15
+
+
+def test_a_worker_that_cannot_start_ends_the_run_with_its_reason() -> None:
+    with cluster(LOCAL, 1) as where, pytest.raises(RelationAdapterError, match=r"There are no models\."):
+        list(spread(where, ["a", "b"], makes_none))
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    with (
+        pytest.raises(RelationAdapterError, match=r"Cannot join a Ray cluster at '127\.0\.0\.1:9' \(.*refused"),
+        cluster("127.0.0.1:9", 1),
+    ):
+        pass
