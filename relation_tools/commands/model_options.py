@@ -11,9 +11,9 @@ from ..diffusers_host.settings import QUANTIZATIONS
 from .number_option import NumberOption
 
 
-def add_models(group: Any) -> None:
-    """Add the options for an edit's models, their device and their dtype."""
-    for name, required, what in (
+def add_models(group: Any, required: bool = True) -> None:
+    """Add the options for an edit's models, their device and their dtype; ``required``: the command needs models."""
+    for name, needed, what in (
         ("model", True, "FLUX.1: a .safetensors or .gguf file, or a folder as diffusers saves it"),
         ("adapter", True, "the RelationAdapter, such as ip_adapter-100000.bin"),
         (
@@ -24,7 +24,7 @@ def add_models(group: Any) -> None:
         ("vae", False, "the autoencoder, such as ae.safetensors (that of --model, if it is a whole pipeline)"),
         ("text", False, "a pipeline's folder with text encoders (those of --model, if it has any; else no text)"),
     ):
-        group.add_argument(f"--{name}", required=required, type=Path, metavar="PATH", help=what)
+        group.add_argument(f"--{name}", required=required and needed, type=Path, metavar="PATH", help=what)
     add_quantize(group)
     group.add_argument("--lora", action="append", default=[], type=Path, metavar="FILE", help="a LoRA; repeatable")
     group.add_argument(

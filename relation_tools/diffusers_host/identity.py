@@ -53,6 +53,12 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings, keep: Kee
     return _digest(made if keep is None else (*made, keep))
 
 
+def samples_identity(options: argparse.Namespace, settings: EditSettings) -> str:
+    """Fingerprint everything that samples' edits depend on except the samples."""
+    told = (settings, options.no_texts, options.fit, options.lora_strength, options.dtype)
+    return _digest((told, models_identity(options, sees_pairs=True)))
+
+
 def result_identity(edit: str, source: Path) -> str:
     """Fingerprint a result's inputs: the edit and the source's bytes.
 

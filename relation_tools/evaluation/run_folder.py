@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -33,12 +33,24 @@ class RunFolder:
         return self.folder / "results" / f"{index:06d}.png"
 
     def open(self, file: Path, workflow: Path, seed: int) -> None:
-        """Make the folder, or check that it belongs to this evaluation.
+        """Make the folder, or check that it belongs to this evaluation by servers.
 
         Raises:
             EvaluationError: it belongs to another one.
         """
-        made_with = {"samples": _digest(file), "workflow": _digest(workflow), "seed": seed}
+        self.open_for(file, {"workflow": _digest(workflow), "seed": seed})
+
+    def open_for(self, file: Path, made_by: Mapping[str, object]) -> None:
+        """Make the folder, or check that it belongs to this evaluation.
+
+        Args:
+            file: of the samples.
+            made_by: what results depend on, by names for messages.
+
+        Raises:
+            EvaluationError: it belongs to another one.
+        """
+        made_with = {"samples": _digest(file), **made_by}
         record = self.folder / "run.json"
         found = _record(record)
         if found is not None:

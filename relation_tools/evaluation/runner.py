@@ -139,24 +139,17 @@ class Runner:
         work = _Work(folder, deque(), {server.shown: deque() for server in servers}, 0)
         for sample in samples:
             entry = last.get(sample.index)
-            if self._run.result(sample.index).exists() and self._is_current(sample, entry, folder):
+            if self._run.result(sample.index).exists() and is_current(sample, entry, folder):
                 work.done += 1
                 self._progress.step()
                 continue
             work.unfinished += 1
-            current = entry is not None and entry.made_of in ("", _made_of(sample, folder))
+            current = entry is not None and entry.made_of in ("", contents_of(sample, folder))
             if entry is not None and entry.event == "submitted" and current and entry.server in work.returning:
                 work.returning[entry.server].append((sample, entry.prompt))
             else:
                 work.waiting.append(sample)
         return work
-
-    def _is_current(self, sample: Sample, entry: Entry | None, folder: Path) -> bool:
-        """Whether a result belongs to the current pictures; one without a record counts as current."""
-        if entry is None or not entry.made_of or entry.made_of == _made_of(sample, folder):
-            return True
-        _LOG.warning("Sample %d has a picture that was replaced since; it is run again.", sample.index)
-        return False
 
     async def _serve(self, server: Server, work: _Work) -> None:
         """Send samples to one server until none is left or the server is gone."""
@@ -199,7 +192,7 @@ class Runner:
             ServerDownError: the server stays away.
         """
         failures, drops = 0, 0
-        made_of = _made_of(sample, work.folder)  # before they are sent, so that a later replacement is noticed
+        made_of = contents_of(sample, work.folder)  # before they are sent, so that a later replacement is noticed
         while True:
             try:
                 if prompt is None:
@@ -263,5 +256,14 @@ class Runner:
             pause = min(2 * pause, 30.0)
 
 
-def _made_of(sample: Sample, folder: Path) -> str:
+def is_current(sample: Sample, entry: Entry | None, folder: Path) -> bool:
+    """Whether a result belongs to the current pictures; one without a record counts as current."""
+    if entry is None or not entry.made_of or entry.made_of == contents_of(sample, folder):
+        return True
+    _LOG.warning("Sample %d has a picture that was replaced since; it is run again.", sample.index)
+    return False
+
+
+def contents_of(sample: Sample, folder: Path) -> str:
+    """Name the contents of the pictures that a sample is made of."""
     return pictures_digest(folder / name for name in sample.pictures[:3])
