@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from PIL import Image
 
@@ -21,12 +23,14 @@ from ..dataset.build import build
 from ..dataset.landscapes import PAIRS, LandscapeOptions, write_landscapes
 from ..dataset.options import BuildOptions
 from ..dataset.sheet import choose_samples, draw_sheet
+from ..dataset.splitting import Chunk, Divide, Outcome
 from ..dataset.statistics import Statistics, statistics
 from ..dataset.synthesis import write_dataset
 from ..dataset.unseen_tasks import HeldOutTasks
 from ..dataset.validation import run_ready_files, validate
 from .bar import progress_bar
 from .number_option import NumberOption
+from .ray_options import add_ray, check_ray
 from .shown import print_lines
 
 EXTRA = "dataset"
@@ -82,6 +86,7 @@ def _add_build(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--processes", type=NumberOption(PROCESSES), default=os.cpu_count() or 1, help="(all processors)"
     )
+    add_ray(command, "one a processor core")
     command.set_defaults(run=_build)
 
 
@@ -132,8 +137,9 @@ def _build(options: argparse.Namespace) -> None:
     unseen = parse_tasks(options.hold_out_tasks)
     drawing = BuildOptions(options.per_task, options.test_pairs, options.seed, unseen)
     categories = read_categories(options.categories) if options.categories else {}
-    with progress_bar("pictures", EXTRA) as progress:
-        summary = build(options.pairs, options.out, drawing, categories, options.processes, progress)
+    check_ray(options)
+    with progress_bar("pictures", EXTRA) as progress, _divider(options) as divide:
+        summary = build(options.pairs, options.out, drawing, categories, options.processes, progress, divide)
     _LOG.info(
         "%d tasks, %d pictures: %d samples to train on, %d to test with.",
         *(summary.tasks, summary.pictures, summary.train_samples, summary.test_samples),
@@ -152,6 +158,29 @@ def parse_tasks(text: str) -> HeldOutTasks:
     if text.strip().isascii() and text.strip().isdigit():
         return int(text)
     return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+@contextmanager
+def _divider(options: argparse.Namespace) -> Generator[Divide | None]:
+    """Ray's workers, where they are wanted."""
+    if options.ray is None:
+        yield None
+        return
+    from ..spread.cluster import cluster  # noqa: PLC0415 - Ray's libraries, which only this needs
+    from ..spread.spreading import Lost, spread  # noqa: PLC0415
+
+    with cluster(options.ray, options.workers, on_cards=False, on_cores=True) as where:
+
+        def divide(chunks: Sequence[Chunk], make: Callable[[], Any]) -> Iterator[tuple[Chunk, list[Outcome]]]:
+            for chunk, outcomes in spread(where, chunks, make):
+                if isinstance(outcomes, Lost):
+                    raise DatasetError(
+                        f"{outcomes.times} workers died over the pictures from '{chunk[1][0].picture}' on, perhaps for "
+                        "want of memory. Run again with fewer --workers; what is done stays done."
+                    )
+                yield chunk, outcomes
+
+        yield divide
 
 
 def _synthesize(options: argparse.Namespace) -> None:

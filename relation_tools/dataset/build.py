@@ -17,7 +17,7 @@ from .options import BuildOptions, BuildSummary
 from .pair_entry import PairEntry
 from .problems import Problem
 from .publishing import SUMMARY, publish
-from .splitting import Folders, Outcome, SplitJob, split_all
+from .splitting import Divide, Folders, Outcome, SplitJob, split_all
 from .unseen_tasks import choose_tasks
 
 PICTURES = "pictures"
@@ -25,7 +25,13 @@ UNPACKED = Path(".build", "unpacked")
 
 
 def build(
-    pairs: Path, out: Path, options: BuildOptions, categories: dict[str, str], processes: int, progress: Progress
+    pairs: Path,
+    out: Path,
+    options: BuildOptions,
+    categories: dict[str, str],
+    processes: int,
+    progress: Progress,
+    divide: Divide | None = None,
 ) -> BuildSummary:
     """Make ``out`` a run-ready dataset of the paired dataset ``pairs``.
 
@@ -39,6 +45,7 @@ def build(
         categories: of tasks, by their name; written to ``tasks.json`` for the evaluation's tables.
         processes: how many split pictures at the same time.
         progress: told of every picture.
+        divide: has pictures split by other machines, in place of ``processes``.
 
     Raises:
         DatasetError: nothing in ``pairs`` can be used, or ``out`` cannot be written.
@@ -46,17 +53,23 @@ def build(
     """
     _prepare(pairs, out)
     with alone_in(out, "building a dataset in"):
-        return _build(pairs, out, options, categories, processes, progress)
+        return _build(pairs, out, options, categories, processes, progress, divide)
 
 
 def _build(
-    pairs: Path, out: Path, options: BuildOptions, categories: dict[str, str], processes: int, progress: Progress
+    pairs: Path,
+    out: Path,
+    options: BuildOptions,
+    categories: dict[str, str],
+    processes: int,
+    progress: Progress,
+    divide: Divide | None,
 ) -> BuildSummary:
     root, entries, problems = _read(pairs, out)
     counts = Counter(entry.task for entry in entries)
     choose_tasks(counts, options.hold_out_tasks, options.test_pairs, options.seed)  # a wrong name is told at once
     (out / SUMMARY).unlink(missing_ok=True)
-    outcomes = split_all(_jobs(entries), Folders(root, out), processes, progress)
+    outcomes = split_all(_jobs(entries), Folders(root, out), processes, progress, divide)
     kept = list(_usable(entries, outcomes, problems))
     if not kept:
         raise DatasetError(

@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -30,8 +31,18 @@ SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 CHUNK = 64
 """Pictures whose outcomes are recorded together: the most that each process repeats after a kill."""
 
+Chunk = tuple[int, Sequence[SplitJob]]
+"""Pictures that are split together, with their number."""
+Divide = Callable[
+    [Sequence[Chunk], Callable[[], Callable[[list[Chunk]], list[list[Outcome]]]]],
+    Iterator[tuple[Chunk, list[Outcome]]],
+]
+"""Has chunks split by other machines: takes the chunks, and what makes a machine ready for some."""
 
-def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progress: Progress) -> list[Outcome]:
+
+def split_all(
+    jobs: Sequence[SplitJob], folders: Folders, processes: int, progress: Progress, divide: Divide | None = None
+) -> list[Outcome]:
     """Split every picture and return the outcomes in the order of the jobs.
 
     Args:
@@ -39,6 +50,7 @@ def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progre
         folders: where from and where to.
         processes: how many to work in; with 1 it is this one.
         progress: told of every picture.
+        divide: has the work done by other machines, in place of ``processes``.
 
     Raises:
         DatasetError: the results cannot be written, or a process was killed. Finished work is kept.
@@ -55,7 +67,9 @@ def split_all(jobs: Sequence[SplitJob], folders: Folders, processes: int, progre
             done[index] = recorded
             _step(progress, len(chunk))
     try:
-        for index, outcomes in _split_chunks(chunks, waiting, folders, processes):
+        some = [(index, chunks[index]) for index in waiting]
+        found = _split_chunks(some, folders, processes) if divide is None else divide(some, partial(_splitter, folders))
+        for (index, _), outcomes in found:
             done[index] = outcomes
             _step(progress, len(outcomes))
     except OSError as error:
@@ -75,17 +89,33 @@ def _step(progress: Progress, count: int) -> None:
         progress.step()
 
 
-def _split_chunks(
-    chunks: list[Sequence[SplitJob]], waiting: list[int], folders: Folders, processes: int
-) -> Iterator[tuple[int, list[Outcome]]]:
+def _split_chunks(waiting: Sequence[Chunk], folders: Folders, processes: int) -> Iterator[tuple[Chunk, list[Outcome]]]:
     if processes == 1 or len(waiting) < 2:
-        for index in waiting:
-            yield index, split_chunk(chunks[index], index, folders)
+        for one in waiting:
+            yield one, split_chunk(one, folders)
         return
     with _pool(min(processes, len(waiting))) as pool:
-        futures = {pool.submit(split_chunk, chunks[index], index, folders): index for index in waiting}
+        futures = {pool.submit(split_chunk, one, folders): one for one in waiting}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
+
+
+def _splitter(folders: Folders) -> Callable[[list[Chunk]], list[list[Outcome]]]:
+    """Make another machine ready to split chunks.
+
+    Raises:
+        DatasetError: the results cannot be written.
+    """
+
+    def split(chunks: list[Chunk]) -> list[list[Outcome]]:
+        try:
+            return [split_chunk(one, folders) for one in chunks]
+        except OSError as error:
+            raise DatasetError(
+                f"A worker cannot write to '{folders.out}': {error}. Expected a folder that all machines share."
+            ) from error
+
+    return split
 
 
 @contextmanager
@@ -111,8 +141,9 @@ def _follow_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def split_chunk(chunk: Sequence[SplitJob], index: int, folders: Folders) -> list[Outcome]:
+def split_chunk(one: Chunk, folders: Folders) -> list[Outcome]:
     """Split the pictures of a chunk, then record their outcomes."""
+    index, chunk = one
     outcomes = [_split(job, folders) for job in chunk]
     record_chunk(folders, index, chunk, outcomes)
     return outcomes
