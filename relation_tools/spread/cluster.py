@@ -14,7 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import relation_core
 from relation_core.errors import RelationAdapterError, printable
@@ -156,7 +156,8 @@ def _divided(workers: int | None, on_cards: bool, on_cores: bool) -> Cluster:
     """
     import ray  # noqa: PLC0415
 
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = cast("list[dict[str, Any]]", ray.nodes())
+    machines: list[dict[str, float]] = [node["Resources"] for node in nodes if node["Alive"]]
     cores = sum(int(machine.get("CPU", 0)) for machine in machines)
     cards = sum(int(machine.get("GPU", 0)) for machine in machines) if on_cards else 0
     room, what = (cards, "graphics cards") if cards else (cores, "processor cores")

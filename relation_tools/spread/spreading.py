@@ -70,7 +70,8 @@ class _Worker:
 
         numbers = cast("list[int]", batch["number"].to_pylist())
         items = dict(zip(numbers, batch["item"].to_pylist(), strict=True))
-        known = dict(zip(numbers, ray.get(self._ledger.known.remote(numbers)), strict=True))
+        told = cast("list[tuple[int, bytes | None]]", ray.get(self._ledger.known.remote(numbers)))
+        known = dict(zip(numbers, told, strict=True))
         outcomes = {number: outcome for number, (_, outcome) in known.items() if outcome is not None}
         left = [number for number in numbers if number not in outcomes]
         outcomes |= {number: pickle.dumps(Lost(known[number][0])) for number in left if known[number][0] >= LOSSES}
@@ -83,7 +84,8 @@ class _Worker:
             self._ledger.end.remote(ended)
             outcomes |= ended
         ordered = [outcomes[number] for number in numbers]
-        return pa.table({"number": numbers, "outcome": pa.array(ordered, pa.binary())})
+        tables: Any = pa  # it has no types
+        return tables.table({"number": numbers, "outcome": tables.array(ordered, tables.binary())})
 
     def _tried(self, items: list[Any]) -> list[Any]:
         try:
