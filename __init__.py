@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
 
 WEB_DIRECTORY = "./web"
-"""Holds the help pages."""
+"""Holds the help pages, and what Load Relation shows before a run."""
 
 
 async def comfy_entrypoint() -> RelationAdapterExtension:

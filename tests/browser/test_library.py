@@ -1,4 +1,4 @@
-"""Saved relations in the page's Model Library."""
+"""Saved relations in the page's Model Library, and on the loader before anything is run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from canvas import SCREENSHOTS
+from canvas import SCREENSHOTS, place
 from core_graph import complaints
+from safetensors import safe_open
 
+from comfyui_host.canvas_layout import show_pictures
 from comfyui_host.graph import Graph
 from comfyui_host.page import ComfyPage, open_page
 from comfyui_host.server import ComfyServer
@@ -77,4 +79,59 @@ def test_two_relations_are_shown_with_pair_and_words(page: ComfyPage, of_core: f
         assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == PAIR
     for title, description in RELATIONS.values():
         assert description in shown[title] and "Load Relation" in shown[title]
+    assert complaints(page, of_core) == []
+
+
+CHOOSE = """name => {
+  const widget = app.graph.nodes[0].widgets.find(({name}) => name === 'relation_name');
+  widget.value = name;
+  widget.callback(name);
+}"""
+CONNECT = """() => {
+  const primitive = LiteGraph.createNode('PrimitiveNode');
+  app.graph.add(primitive);
+  primitive.connect(0, app.graph.nodes[0], 'relation_name');
+}"""
+
+
+def thumbnail(path: Path) -> str:
+    """The pair that a relation's header holds, as an address."""
+    with safe_open(path, "pt") as file:
+        return file.metadata()["modelspec.thumbnail"]
+
+
+def test_the_loader_shows_pair_and_words(
+    rendered_page: ComfyPage, saved: list[Path], renderer: str, of_core: frozenset[str]
+) -> None:
+    """Of the relation that a new node names, of each that is chosen, and of the one in a workflow that is opened."""
+    page = rendered_page
+    card = page.page.locator(".relation-card")
+    page.page.evaluate("() => app.refreshComboInNodes()")
+    place(page, "LoadRelation")
+    page.settle()
+    first = page.page.evaluate("() => app.graph.nodes[0].widgets.find(({name}) => name === 'relation_name').value")
+    pairs = {path.name: (thumbnail(path), words) for path, words in zip(saved, RELATIONS.values(), strict=True)}
+    for name in (first, *pairs):
+        page.page.evaluate(CHOOSE, name)
+        for opened in (False, True):
+            if opened:
+                page.load(page.serialised())
+            page.settle()
+            pair, words = pairs[name]
+            assert card.locator("img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == PAIR
+            assert card.locator("img").get_attribute("src") == pair
+            assert card.inner_text().splitlines() == list(words)
+        page.screenshot(SCREENSHOTS / f"loader_{name.split('_')[0]}_{renderer}.png")
+    (inputs,) = (node["inputs"] for node in page.prompt().values())
+    assert inputs == {"relation_name": list(pairs)[-1]}  # the card is no input
+    assert page.serialised()["nodes"][0]["widgets_values"] == [list(pairs)[-1]]
+    show_pictures(page)  # as a run does
+    page.settle()
+    assert not card.is_visible()  # its preview shows the pairs
+    page.page.evaluate(CHOOSE, first)
+    page.settle()
+    assert card.locator("img").get_attribute("src") == pairs[first][0]
+    page.page.evaluate(CONNECT)
+    page.settle()
+    assert not card.is_visible()  # another node names the relation: nothing is known of it
     assert complaints(page, of_core) == []
