@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from relation_core.settings.bounds import COUNT, Bounds
+
 from .bar import progress_bar
 from .extras import TRAINING, MissingLibraryError, require
+from .number_option import NumberOption
+from .shown import print_lines
 
 EXTRA = "training"
 NEEDS = TRAINING
@@ -15,6 +19,19 @@ NEEDS = TRAINING
 def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the command."""
     group.add_argument("settings", type=Path, metavar="CONFIG.toml", help="what to train, by the settings below")
+    group.add_argument(
+        "--plan", action="store_true", help="say what the run would hold where, without loading or training anything"
+    )
+    group.add_argument(
+        "--card",
+        type=NumberOption(Bounds(0.0, above=True)),
+        metavar="GB",
+        help="with --plan: the card's memory in GB (that of the present one)",
+    )
+    group.add_argument(
+        "--processes", type=NumberOption(COUNT), default=1, metavar="N", help="with --plan: GPUs (%(default)s)"
+    )
+    group.add_argument("--fsdp", action="store_true", help="with --plan: FSDP divides the model among them")
     group.set_defaults(run=_train, more_help=_settings_help)
 
 
@@ -25,6 +42,13 @@ def _train(options: argparse.Namespace) -> None:
     from ..training.trainer import train  # noqa: PLC0415
 
     settings = read_settings(options.settings, RunSettings)
+    if options.plan:
+        from ..training.planning.command import plan_lines  # noqa: PLC0415
+        from ..training.planning.plan import Launch  # noqa: PLC0415
+
+        launch = Launch(options.processes, options.fsdp, settings.device == "cpu" and options.card is None)
+        print_lines(plan_lines(settings, launch, options.card))
+        return
     require("trackers", *settings.records.trackers)
     train(settings, lambda what: progress_bar(what, EXTRA))
 

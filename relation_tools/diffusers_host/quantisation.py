@@ -78,30 +78,30 @@ def check_quantization(kind: Quantization | None, model: Path | None, device: to
     library(_LIBRARIES[kind])
 
 
-def quantise(transformer: Any, kind: Quantization, device: torch.device | str) -> None:
-    """Quantise the matrices of a transformer's blocks, one after the other, on the device.
+def quantise(model: nn.Module, kind: Quantization, device: torch.device | str) -> None:
+    """Quantise the matrices of a transformer's blocks, or all of another model, one after the other, on the device.
 
     Args:
-        transformer: a ``FluxTransformer2DModel`` that is not quantised, frozen and without a LoRA of its own.
+        model: one that is not quantised, frozen and without a LoRA of its own.
         kind: to what.
         device: where each matrix is quantised, and stays.
 
     Raises:
         RelationAdapterError: it is quantised already.
     """
-    if is_quantised(transformer):
+    if is_quantised(model):
         raise RelationAdapterError(
-            f"The transformer is quantised already; expected one in floating-point numbers to quantise to {kind}. "
+            f"The model is quantised already; expected one in floating-point numbers to quantise to {kind}. "
             "Leave the quantisation out."
         )
     made: Any = library(_LIBRARIES[kind])
-    for parent, name, linear in list(block_matrices(transformer)):
+    for parent, name, linear in list(matrices(model)):
         linear.to(device)
         if kind == "nf4":
             setattr(parent, name, _nf4(made, linear, device))
         else:
             made.quantize_(linear, made.Int8WeightOnlyConfig() if kind == "int8" else made.Float8WeightOnlyConfig())
-    transformer.requires_grad_(False)
+    model.requires_grad_(False)
 
 
 def is_quantised(transformer: nn.Module) -> bool:
@@ -110,10 +110,11 @@ def is_quantised(transformer: nn.Module) -> bool:
     return any(type(one.weight) is not nn.Parameter or not one.weight.is_floating_point() for one in linears)
 
 
-def block_matrices(transformer: Any) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """The matrices of a transformer's blocks: the module that each is in, its name there, and itself."""
-    for path, module in transformer.named_modules():
-        if path.startswith(_BLOCKS):
+def matrices(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+    """The matrices of a transformer's blocks, or all of another model: their modules, names there, and themselves."""
+    within = _BLOCKS if hasattr(model, "transformer_blocks") else ""
+    for path, module in model.named_modules():
+        if path.startswith(within):
             for name, inner in module.named_children():
                 if isinstance(inner, nn.Linear):
                     yield module, name, inner

@@ -61,6 +61,8 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
         _make_part(transformer, read_lora(models.lora))
     if models.quantize is not None:
         quantise(transformer, models.quantize, "cpu")
+        if training.trained == "lora":  # otherwise the adapter is exported
+            quantise(adapter, models.quantize, "cpu")
     if training.trained in WITH_LORA:
         add_lora(transformer, training.lora_rank, models.lora, getattr(torch, training.weights))
     add_relation_attention(transformer)
@@ -84,8 +86,9 @@ def choose_trained(adapter: AdapterModule, training: TrainingSettings, low: torc
     """Set which of an adapter's weights are trained, and the dtypes of these and of the others."""
     adapter.image_proj.requires_grad_(training.trained not in ("lora", "keys and values"))
     adapter.ip_adapter.requires_grad_(training.trained not in ("lora", "projection"))
-    for parameter in adapter.parameters():
-        parameter.data = parameter.data.to(getattr(torch, training.weights) if parameter.requires_grad else low)
+    for name, parameter in adapter.named_parameters():
+        frozen = torch.float32 if ".norm." in name else low  # a norm may follow a quantised matrix, which gives float32
+        parameter.data = parameter.data.to(getattr(torch, training.weights) if parameter.requires_grad else frozen)
 
 
 def _make_part(transformer: Any, lora: LoraFile) -> None:

@@ -130,7 +130,7 @@ def test_what_is_quantised_already_is_not_quantised_again(tmp_path: Path) -> Non
         load_models(missing, torch.float32)
     transformer = plain()
     quantise(transformer, "int8", "cpu")
-    with pytest.raises(RelationAdapterError, match="The transformer is quantised already"):
+    with pytest.raises(RelationAdapterError, match="The model is quantised already"):
         quantise(transformer, "nf4", "cpu")
 
 

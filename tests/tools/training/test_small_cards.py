@@ -17,7 +17,7 @@ from small_run import SmallRun
 
 from relation_core.adapter.config import RelationConfig
 from relation_core.errors import RelationAdapterError
-from relation_tools.diffusers_host.settings import QUANTIZATIONS
+from relation_tools.diffusers_host.quantisation import matrices
 from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.models import new_transformer
 from relation_tools.training.processes import Processes, ProcessesError
@@ -121,7 +121,7 @@ def test_what_is_trained_and_nothing_else(
         assert {f"adapter.{name}" for name in same} == {name for name in before if "adapter." in name} - expected
 
 
-@pytest.mark.parametrize("kind", QUANTIZATIONS)
+@pytest.mark.parametrize("kind", ["nf4", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("int8", "fp8"))])
 def test_a_quantised_base_teaches_nearly_the_same(small_run: SmallRun, base: Path, tmp_path: Path, kind: str) -> None:
     many: Many = {"trained": "adapter and lora", "steps": 4, "precision": "bf16", "gradient_checkpointing": True}
     plain = made(small_run, tmp_path / "plain", on(base), **many)
@@ -133,6 +133,19 @@ def test_a_quantised_base_teaches_nearly_the_same(small_run: SmallRun, base: Pat
     trainer.run()
     assert losses(quantised) != losses(plain)
     assert losses(quantised) == pytest.approx(losses(plain), rel=0.02)
+
+
+def test_beside_a_lora_the_adapter_is_quantised_too(
+    small_run: SmallRun, base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    many: Many = {"trained": "lora", "steps": 3, "precision": "bf16"}
+    plain = made(small_run, tmp_path / "plain", on(base, adapter=adapter), **many)
+    Trainer(plain).run()
+    quantised = made(small_run, tmp_path / "quantised", on(base, adapter=adapter, quantize="nf4"), **many)
+    trainer = Trainer(quantised)
+    assert not any(linear.weight.is_floating_point() for _, _, linear in matrices(trainer.flow.adapter))
+    trainer.run()
+    assert losses(quantised) == pytest.approx(losses(plain), rel=0.05) and losses(quantised) != losses(plain)
 
 
 def test_a_gguf_is_a_base(small_run: SmallRun, base: Path, tmp_path: Path) -> None:
@@ -157,7 +170,7 @@ def test_a_gguf_is_a_base(small_run: SmallRun, base: Path, tmp_path: Path) -> No
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
-@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weights", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_moments_in_eight_bits(small_run: SmallRun, base: Path, tmp_path: Path, weights: str) -> None:
     """They take a quarter, teach nearly the same, and a run that was stopped ends with the same bits."""
     many: Many = {"precision": "bf16", "steps": 6, "learning_rate": 1e-3}

@@ -1,0 +1,1 @@
+"""What a training run will hold, and where, before anything is loaded."""

@@ -1,0 +1,177 @@
+"""Plans of runs: held to what they take, made from headers, and what they propose fits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_run import ROOT, SmallRun, as_toml
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from relation_tools.__main__ import main
+from relation_tools.diffusers_host.quantisation import quantise
+from relation_tools.diffusers_host.settings import QUANTIZATIONS, Quantization
+from relation_tools.training.models import new_transformer
+from relation_tools.training.planning.base import quantised_bytes
+from relation_tools.training.planning.command import plan_lines
+from relation_tools.training.planning.fitting import changed, nearest
+from relation_tools.training.planning.live_bytes import LiveBytes
+from relation_tools.training.planning.plan import Launch, make_plan
+from relation_tools.training.settings import AdapterSettings, NewTransformer, RunSettings
+
+CPU = Launch(cpu=True)
+WIDE = AdapterSettings(tokens=128, projection_dim=1024)
+"""An adapter of 134 million weights in one matrix, for text of 1024."""
+Many = dict[str, Any]
+
+
+def large(run: SmallRun, folder: Path, models: Many | None = None, **training: Any) -> RunSettings:
+    flux = NewTransformer(2, 2, 2, text_dim=1024, pooled_text_dim=64)
+    settings = run.into(folder, steps=10, **{"trained": "adapter", "ema": 0, "batch_size": 4, **training})
+    return replace(settings, adapter=WIDE, models=replace(settings.models, new_transformer=flux, **(models or {})))
+
+
+CONFIGURATIONS: dict[str, tuple[Many, Many]] = {
+    "float32": ({}, {"precision": "no"}),
+    "averaged, with a LoRA, in parts": (
+        {},
+        {
+            "precision": "bf16",
+            "trained": "adapter and lora",
+            "ema": 0.9,
+            "accumulate": 2,
+            "gradient_checkpointing": True,
+        },
+    ),
+    "8-bit moments, bfloat16, int8": (
+        {"quantize": "int8"},
+        {"precision": "bf16", "optimizer": "adamw 8-bit", "weights": "bfloat16", "batch_size": 2},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's peak is read from /proc")
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_plan_is_within_a_tenth_of_the_measured_peak(small_run: SmallRun, tmp_path: Path, name: str) -> None:
+    models, training = CONFIGURATIONS[name]
+    settings = large(small_run, tmp_path / "large", models, **training)
+    if training.get("weights") == "bfloat16":
+        settings = replace(settings, adapter=AdapterSettings(tokens=256, projection_dim=1024))
+    tiny = replace(settings, output=tmp_path / "tiny", adapter=AdapterSettings(tokens=2, projection_dim=12))
+    files = [tmp_path / "tiny.toml", tmp_path / "large.toml"]
+    for file, which in zip(files, (tiny, settings), strict=True):
+        file.write_text(as_toml(which), encoding="utf-8")
+    plan = make_plan(settings, CPU)
+    trained = next(row.nbytes for row in plan.rows if row.name == "trained weights")
+    assert trained >= 500e6
+    code = [sys.executable, str(Path(__file__).with_name("measured_peak.py")), *map(str, files)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(code, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    measured = int(done.stdout.split()[-1])
+    planned = plan.total("card")
+    print(f"\n{name}: planned {planned / 1e9:.3f} GB, measured {measured / 1e9:.3f} GB ({planned / measured - 1:+.1%})")
+    for row in plan.rows:
+        print(f"  {row.place} {row.name} {row.nbytes / 1e9:.3f}")
+    assert planned == pytest.approx(measured, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", QUANTIZATIONS)
+def test_what_a_quantised_transformer_takes(kind: Quantization) -> None:
+    """All that its tensors hold, packed or not."""
+    model = new_transformer(NewTransformer(2, 1, 2, text_dim=64, pooled_text_dim=8)).to(torch.bfloat16)
+    planned = quantised_bytes(model, kind, 2)
+    quantise(model, kind, "cpu")
+    assert planned == pytest.approx(sum(held_bytes(parameter) for parameter in model.parameters()), rel=0.01)
+
+
+def held_bytes(parameter: Any) -> int:
+    if hasattr(parameter, "quant_state"):
+        state = parameter.quant_state
+        return parameter.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes
+    if hasattr(parameter, "__tensor_flatten__"):
+        return sum(getattr(parameter, name).nbytes for name in parameter.__tensor_flatten__()[0])
+    return parameter.nbytes
+
+
+def test_live_bytes() -> None:
+    with LiveBytes() as live:
+        first = torch.zeros(1000)
+        assert live.now == 4000
+        view = first[10:].view(-1, 10)
+        second = view + 1
+        assert live.now == 4000 + second.nbytes
+        first.add_(1)
+        del first, view
+        assert live.now == second.nbytes
+        del second
+    assert (live.now, live.peak) == (0, 4000 + 990 * 4)
+
+
+def test_a_step_without_values_lives_as_a_real_one() -> None:
+    """Of a layer with checkpoints and autocast, forward and backward."""
+
+    def step() -> int:
+        layer = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+        with LiveBytes() as live:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = torch.utils.checkpoint.checkpoint(layer, torch.zeros(8, 32), use_reentrant=False).square().mean()
+            loss.backward()
+        return live.peak
+
+    real = step()
+    with FakeTensorMode():
+        assert step() == real > 0
+
+
+@pytest.mark.slow
+def test_the_nearest_settings_fit_and_none_of_them_is_needless(small_run: SmallRun, tmp_path: Path) -> None:
+    settings = small_run.into(tmp_path, trained="adapter", ema=0, precision="bf16", batch_size=4)
+    wanted = {"training.accumulate": 4, "training.optimizer": "adamw 8-bit"}
+    most = make_plan(changed(settings, wanted), CPU).total("card")
+    assert make_plan(settings, CPU).total("card") > most
+    found = nearest(settings, CPU, most)
+    assert found is not None and make_plan(changed(settings, found), CPU).total("card") <= most
+    for name in found:
+        fewer = {key: value for key, value in found.items() if key != name}
+        assert make_plan(changed(settings, fewer), CPU).total("card") > most
+    assert nearest(settings, CPU, 1000) is None
+    lines = plan_lines(settings, CPU, 1e-5)
+    assert lines[-1].startswith("It does not fit: ") and lines[-1].endswith("none of the smaller settings fits.")
+
+
+def test_the_command_says_what_fits_and_writes_nothing(
+    small_run: SmallRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = small_run.into(tmp_path / "run", trained="adapter")
+    (tmp_path / "run.toml").write_text(as_toml(settings), encoding="utf-8")
+    assert main(["train", str(tmp_path / "run.toml"), "--plan", "--card", "24"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["on", "the", "card", "GB"] and said[-1].startswith("It fits, with 23.")
+    assert "1 process(es), 4 sample(s) at once on each: 0.8 of 24.0 GB." in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_moments_and_averages_are_counted(small_run: SmallRun, tmp_path: Path) -> None:
+    """In the places where they are: an average on the card, and in each state."""
+    rows: list[dict[str, int]] = []
+    for training in ({"ema": 0}, {"ema": 0.9}, {"ema": 0, "optimizer": "adamw 8-bit"}):
+        plan = make_plan(small_run.into(tmp_path, trained="adapter", **training), CPU)
+        rows.append({row.name: row.nbytes for row in plan.rows})
+    plain, averaged, eight = rows
+    trained = plain["trained weights"]
+    assert plain["gradients"] == trained and plain["moments, adamw"] == 2 * trained
+    assert averaged["moving average"] == trained and "moving average" not in plain
+    assert eight["moments, adamw 8-bit"] == pytest.approx(trained / 2, rel=0.02)
+    states = [row["3 states, one of them unfinished"] for row in rows]
+    assert (
+        states[0] == 9 * trained and states[1] == 12 * trained and states[2] == pytest.approx(4.5 * trained, rel=0.02)
+    )

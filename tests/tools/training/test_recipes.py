@@ -1,0 +1,94 @@
+"""The recipes for Relation252K carry the plans that the command makes of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, FluxTransformer2DModel
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from relation_tools.training.planning.command import plan_lines
+from relation_tools.training.planning.plan import Launch
+from relation_tools.training.settings import RunSettings
+from relation_tools.training.settings_file import read_settings
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+RECIPES = sorted(CONFIGS.glob("relation252k_*.toml"))
+COMMAND = re.compile(r"# relation-adapter train --plan configs/(\S+) (.+)")
+
+
+def hollow(path: Path, model: Any, size: int) -> Path:
+    """A weights file of a model's full size, which takes no room on the disk: it has a header and a hole."""
+    header: dict[str, Any] = {}
+    place = 0
+    for name, tensor in model.state_dict().items():
+        end = place + tensor.numel() * size
+        kind = "BF16" if size == 2 else "F32"
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + place)
+    return path
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """FLUX.1-dev, its autoencoder and SigLIP so400m, by their sizes."""
+    folder = tmp_path_factory.mktemp("full")
+    vision = SiglipVisionConfig(
+        hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, image_size=384,
+        patch_size=14,
+    )  # fmt: skip
+    with torch.device("meta"):
+        flux = FluxTransformer2DModel(guidance_embeds=True)
+        autoencoder = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+            latent_channels=16,
+        )
+        tower = SiglipVisionModel(vision)
+    assert math.isclose(sum(tensor.numel() for tensor in flux.state_dict().values()), 11.9e9, rel_tol=0.01)
+    return {
+        "transformer": hollow(folder / "flux.safetensors", flux, 2),
+        "vae": hollow(folder / "ae.safetensors", autoencoder, 4),
+        "vision": hollow(folder / "siglip.safetensors", tower, 2),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES, ids=[path.stem for path in RECIPES])
+def test_a_recipe_fits_as_it_says(recipe: Path, full_size: dict[str, Path]) -> None:
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    number, command = next((n, found) for n, line in enumerate(lines) if (found := COMMAND.fullmatch(line)))
+    assert command[1] == recipe.name
+    options = command[2].split()
+    said: list[str] = []
+    for line in lines[number + 2 :]:
+        if not line.startswith("#"):
+            break
+        said.append(line.removeprefix("#").removeprefix(" "))
+    settings = read_settings(recipe, RunSettings)
+    settings = replace(settings, models=replace(settings.models, **full_size))
+    processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
+    found = plan_lines(settings, Launch(processes, "--fsdp" in options), float(options[options.index("--card") + 1]))
+    print("\n" + "\n".join(f"# {line}".rstrip() for line in found))
+    assert said == [line.rstrip() for line in found]
+    assert found[-1].startswith("It fits, with ")
+
+
+def test_there_are_recipes_for_three_sizes() -> None:
+    assert [path.stem.removeprefix("relation252k_") for path in RECIPES] == ["16gb", "24gb", "8x80gb"]
+    for recipe in RECIPES:
+        assert read_settings(recipe, RunSettings).data.long_side == 512
