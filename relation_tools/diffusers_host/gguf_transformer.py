@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
-from diffusers.quantizers import DiffusersAutoQuantizer
+from diffusers.quantizers.auto import DiffusersAutoQuantizer
 from diffusers.quantizers.quantization_config import GGUFQuantizationConfig
 
 from .gguf_file import GgufTensor

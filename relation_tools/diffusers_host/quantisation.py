@@ -112,7 +112,7 @@ def is_quantised(transformer: nn.Module) -> bool:
 
 def matrices(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
     """The matrices of a transformer's blocks, or all of another model: their modules, names there, and themselves."""
-    within = _BLOCKS if hasattr(model, "transformer_blocks") else ""
+    within = "" if getattr(model, "transformer_blocks", None) is None else _BLOCKS
     for path, module in model.named_modules():
         if path.startswith(within):
             for name, inner in module.named_children():
@@ -120,7 +120,7 @@ def matrices(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
                     yield module, name, inner
 
 
-def _nf4(made: Any, linear: nn.Linear, device: torch.device | str) -> nn.Module:
+def _nf4(made: Any, linear: Any, device: torch.device | str) -> nn.Module:
     with torch.device("meta"):
         new = made.nn.Linear4bit(
             linear.in_features,

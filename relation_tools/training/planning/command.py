@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,7 +63,8 @@ def _gb(size: int) -> str:
 
 def _memory(cpu: bool) -> int:
     if not cpu and torch.cuda.is_available():
-        return torch.cuda.get_device_properties(0).total_memory
+        card: Any = torch.cuda.get_device_properties(0)
+        return int(card.total_memory)
     meminfo = Path("/proc/meminfo")
     if cpu and meminfo.is_file():
         return int(meminfo.read_text(encoding="utf-8").split(maxsplit=2)[1]) * 1024

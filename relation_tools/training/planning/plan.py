@@ -7,11 +7,11 @@ from itertools import chain
 from typing import Literal
 
 import torch
-from PIL import Image
 
 from relation_core.errors import DatasetError
 from relation_core.flux.sizes import LATENT_CHANNELS
 from relation_core.flux.source import source_size
+from relation_core.pictures.picture_file import read_picture
 from relation_core.samples.samples import read_samples
 
 from ..processes import samples_at_once
@@ -167,6 +167,6 @@ def _largest(settings: RunSettings) -> tuple[int, int]:
         )
     sizes: set[tuple[int, int]] = set()
     for _, sample in zip(range(_SIZED), read_samples(settings.data.train), strict=False):
-        with Image.open(settings.data.train.parent / sample.pictures[-1]) as picture:
-            sizes.add(source_size(*picture.size, 0))
+        picture = read_picture(settings.data.train.parent / sample.pictures[-1])
+        sizes.add(source_size(picture.width, picture.height, 0))
     return max(sizes, key=lambda size: size[0] * size[1])
