@@ -110,7 +110,7 @@ def is_quantised(transformer: nn.Module) -> bool:
     return any(type(one.weight) is not nn.Parameter or not one.weight.is_floating_point() for one in linears)
 
 
-def matrices(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+def matrices(model: Any) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
     """The matrices of a transformer's blocks, or all of another model: their modules, names there, and themselves."""
     within = "" if getattr(model, "transformer_blocks", None) is None else _BLOCKS
     for path, module in model.named_modules():

@@ -63,8 +63,8 @@ def _gb(size: int) -> str:
 
 def _memory(cpu: bool) -> int:
     if not cpu and torch.cuda.is_available():
-        card: Any = torch.cuda.get_device_properties(0)
-        return int(card.total_memory)
+        cards: Any = torch.cuda
+        return int(cards.get_device_properties(0).total_memory)
     meminfo = Path("/proc/meminfo")
     if cpu and meminfo.is_file():
         return int(meminfo.read_text(encoding="utf-8").split(maxsplit=2)[1]) * 1024

@@ -103,7 +103,9 @@ def held_bytes(parameter: Any) -> int:
 
 
 def test_live_bytes() -> None:
+    outside = torch.zeros(30, 40)
     with LiveBytes() as live:
+        assert outside.t().add_(1) is not None and live.now == 0  # what was there before
         first = torch.zeros(1000)
         assert live.now == 4000
         view = first[10:].view(-1, 10)
