@@ -71,17 +71,21 @@ def _write_picture(value: Any, target: Path, name: str, budget: Budget) -> str |
 
 
 def _rows(path: Path) -> Iterator[tuple[dict[str, Any], Columns]]:
-    arrow: Any = imported("pyarrow", "dataset")
+    imported("pyarrow", "dataset")
     columns: Columns | None = None
     try:
         for batch in _parquet_batches(path) if path.name.lower().endswith(PARQUET) else _arrow_batches(path):
+            batch.validate(full=True)  # of a damaged file, offsets may lead out of memory
             columns = columns or _columns(batch.schema)
             for row in batch.select([name for name in vars(columns).values() if name]).to_pylist():
                 yield row, columns
     except UnclearColumnsError as error:
         raise TableError(str(error)) from error
-    except (arrow.ArrowException, OSError) as error:
-        raise TableError(f"it cannot be read as a table: {str(error).splitlines()[0].rstrip('.')}") from error
+    except TableError:
+        raise
+    except Exception as error:  # a reader that meets damaged data raises whatever it runs into
+        said = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise TableError(f"it cannot be read as a table: {said}") from error
     if columns is None:
         raise TableError("it has no rows")
 
