@@ -57,7 +57,7 @@ class ClipScorer:
     def score(self, prepared: Sequence[_Prepared]) -> list[Values]:
         """Score samples."""
         seen = self._embed_pixels(torch.cat([one.pixels for one in prepared]))
-        before, after, source, result, target = seen.unflatten(0, (-1, 5)).unbind(1)
+        before, after, source, result, target = (seen[place::5] for place in range(5))
         similar, along = cosines(result, target), directions(after - before, result - source)
         found: list[Values] = []
         for index, one in enumerate(prepared):
@@ -95,9 +95,12 @@ class ClipScorer:
 
 def directions(wanted: torch.Tensor, made: torch.Tensor) -> list[float | None]:
     """Give the cosine of two changes (B, D); 0 where none was made, None where none is wanted."""
-    is_wanted, is_made = (change.norm(dim=-1) > _LEAST_CHANGE for change in (wanted, made))
-    along = zip(is_wanted.tolist(), is_made.tolist(), cosines(wanted, made), strict=True)
+    along = zip(_changes(wanted), _changes(made), cosines(wanted, made), strict=True)
     return [(cosine if changed else 0.0) if asked else None for asked, changed, cosine in along]
+
+
+def _changes(differences: torch.Tensor) -> list[bool]:
+    return [float(difference.square().sum()) > _LEAST_CHANGE**2 for difference in differences]
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -49,14 +49,14 @@ class DinoScorer:
     def score(self, prepared: Sequence[torch.Tensor]) -> list[Values]:
         """Score samples."""
         seen = self._model(pixel_values=torch.cat(list(prepared)).to(self._device)).last_hidden_state[:, 0]
-        result, target = seen.float().cpu().unflatten(0, (-1, 2)).unbind(1)
-        return [{"dino": cosine} for cosine in cosines(result, target)]
+        seen = seen.float().cpu()
+        return [{"dino": cosine} for cosine in cosines(seen[::2], seen[1::2])]
 
 
 def _kind(folder: Path) -> Any:
     """Find a model's class; a ViT without the pooler, which DINO's weights lack."""
     config: Any = read_json(folder / "config.json")
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    kind = str(cast("dict[str, Any]", config).get("model_type")) if isinstance(config, dict) else ""
     if kind not in _KINDS:
         raise EvaluationError(f"its config.json says model_type = {kind!r}; expected one of {', '.join(_KINDS)}.")
     transformers: Any = importlib.import_module("transformers")

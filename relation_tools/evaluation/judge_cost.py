@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from PIL import Image
 
@@ -87,10 +87,11 @@ def estimate(options: Prices) -> Tokens:
 
 def counted(reply: dict[str, Any], estimated: Tokens) -> Tokens:
     """Read the tokens that a judge says it counted; those estimated where it does not."""
-    usage = reply.get("usage")
-    found = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
-    if all(type(count) is int and count >= 0 for count in found):
-        return Tokens(*found)
+    usage: Any = reply.get("usage")
+    counts = cast("dict[str, Any]", usage) if isinstance(usage, dict) else {}
+    asked, replied = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if type(asked) is int and type(replied) is int and min(asked, replied) >= 0:
+        return Tokens(asked, replied)
     return estimated
 
 
@@ -123,10 +124,9 @@ class Meter:
             self._pending += 1
             return True
 
-    async def settle(self, reply: dict[str, Any] | None) -> None:
-        """Count an admitted request; one without a reply is counted as estimated."""
-        expected = estimate(self.options)
-        found = expected if reply is None else counted(reply, expected)
+    async def settle(self, reply: dict[str, Any]) -> None:
+        """Count an admitted request; one without a reply, which is empty then, is counted as estimated."""
+        found = counted(reply, estimate(self.options))
         self.spent = Tokens(self.spent.asked + found.asked, self.spent.replied + found.replied)
         if self.options.budget is None:
             return

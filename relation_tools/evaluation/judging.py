@@ -85,7 +85,8 @@ async def _judge(
     patience: JudgePatience,
     meter: Meter,
 ) -> str:
-    made_of, reply = _made_of(run, sample, folder), None
+    made_of = _made_of(run, sample, folder)
+    reply: dict[str, Any] = {}
     try:
         before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
         body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))

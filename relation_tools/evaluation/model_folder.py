@@ -59,4 +59,4 @@ def maker_of(folder: Path) -> Maker:
 
 def cosines(first: torch.Tensor, second: torch.Tensor) -> list[float]:
     """Give the cosine of each row of one with that of the other, (B, D) each."""
-    return torch.nn.functional.cosine_similarity(first, second, dim=-1).tolist()
+    return [float(cosine) for cosine in torch.nn.functional.cosine_similarity(first, second, dim=-1)]

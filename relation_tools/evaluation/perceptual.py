@@ -34,7 +34,7 @@ _LEAST_SIDE = 32
 """Pixels that the trunks' poolings leave something of."""
 _MOST_PIXELS = 1 << 24
 """That are compared at a time."""
-_FIRST = {(64, 3, 11, 11): "alex", (64, 3, 3, 3): "vgg"}
+_FIRST: dict[tuple[int, ...], str] = {(64, 3, 11, 11): "alex", (64, 3, 3, 3): "vgg"}
 """The trunk, by the shape of its first layer."""
 
 

@@ -100,12 +100,32 @@ def test_requests_that_failed_count_as_estimated() -> None:
     async def admitted(prices: Prices) -> int:
         meter, count = Meter(prices), 0
         while await meter.admit(count) and count < 99:
-            await meter.settle(None)
+            await meter.settle({})
             count += 1
         return count
 
     one = Prices(price=1).cost(estimate(Prices()))
     assert asyncio.run(admitted(Prices(price=1, budget=3.5 * one))) == 3
+
+
+def test_a_request_waits_for_those_that_may_leave_it_room() -> None:
+    """The second and third cost less than the first did, so that there is room for the fourth."""
+
+    async def admitted() -> tuple[bool, bool, bool]:
+        meter = Meter(Prices(price=1e6, budget=35))
+        dear, cheap = ({"usage": {"prompt_tokens": count, "completion_tokens": 0}} for count in (10, 1))
+        meter._dearest = Tokens(10, 0)
+        assert await meter.admit(0)
+        await meter.settle(dear)
+        assert await meter.admit(1) and await meter.admit(2)
+        fourth = asyncio.create_task(meter.admit(3))
+        await asyncio.sleep(0.01)
+        waited = not fourth.done()
+        await meter.settle(cheap)
+        await meter.settle(cheap)
+        return waited, await fourth, meter.refused == []
+
+    assert asyncio.run(admitted()) == (True, True, True)
 
 
 def test_a_budget_needs_a_price_and_a_judge(made: FinishedRun, judge: Judge) -> None:
