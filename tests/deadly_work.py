@@ -26,3 +26,7 @@ def makes_a_worker(folder: Path) -> Callable[[list[str]], list[str]]:
 
 def makes_none() -> Callable[[list[str]], list[str]]:
     raise RelationAdapterError("There are no models.")
+
+
+def makes_a_faulty_one() -> Callable[[list[str]], list[str]]:
+    raise ZeroDivisionError("faulty")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
-from relation_core.errors import RelationAdapterError
+from relation_core.errors import RelationAdapterError, printable
 
 from .cluster import Cluster
 
@@ -110,7 +110,7 @@ def spread(
         together: items that a worker gets at a time.
 
     Raises:
-        RelationAdapterError: a worker raised it: it cannot be made ready, or all items would fail.
+        RelationAdapterError: a worker raised it: it cannot be made ready, or all items would fail; or it failed.
     """
     if not items:
         return
@@ -130,8 +130,30 @@ def spread(
         num_cpus=where.cores,
         num_gpus=where.cards,
     )
-    for row in done.iter_rows():
-        outcome = pickle.loads(row["outcome"])  # noqa: S301
+    for number, outcome in _rows(done):
         if isinstance(outcome, _Refused):
             raise RelationAdapterError(outcome.message)
-        yield items[row["number"]], outcome
+        yield items[number], outcome
+
+
+def _rows(done: Any) -> Generator[tuple[int, Any]]:
+    """Give outcomes with their items' numbers.
+
+    Raises:
+        RelationAdapterError: a worker failed in a way that nobody foresaw.
+    """
+    import ray.exceptions  # noqa: PLC0415 - takes a second
+
+    rows = done.iter_rows()
+    while True:
+        try:
+            row = next(rows, None)
+        except ray.exceptions.RayError as error:
+            reason = printable(str(error).strip().rpartition("\n")[2])[:300]
+            raise RelationAdapterError(
+                f"A worker of Ray failed ({reason}). Expected this project's libraries and the same files on every "
+                "machine: check the worker's."
+            ) from error
+        if row is None:
+            return
+        yield row["number"], pickle.loads(row["outcome"])  # noqa: S301

@@ -11,7 +11,7 @@ from relation_core.errors import RelationAdapterError
 from relation_tools.commands.ray_options import LOCAL
 from relation_tools.spread.cluster import cluster
 from relation_tools.spread.spreading import LOSSES, Lost, spread
-from tests.deadly_work import makes_a_worker, makes_none
+from tests.deadly_work import makes_a_faulty_one, makes_a_worker, makes_none
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,11 @@ def test_an_item_that_kills_workers_is_given_up_and_all_others_are_done_once(tmp
 def test_a_worker_that_cannot_start_ends_the_run_with_its_reason() -> None:
     with cluster(LOCAL, 1) as where, pytest.raises(RelationAdapterError, match=r"There are no models\."):
         list(spread(where, ["a", "b"], makes_none))
+
+
+def test_a_worker_that_fails_as_nobody_foresaw_ends_the_run_with_the_reason() -> None:
+    with cluster(LOCAL, 1) as where, pytest.raises(RelationAdapterError, match=r"A worker of Ray failed \(.*faulty"):
+        list(spread(where, ["a", "b"], makes_a_faulty_one))
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
