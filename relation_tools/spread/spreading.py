@@ -144,7 +144,7 @@ def _rows(done: Any) -> Generator[tuple[int, Any]]:
     """
     import ray.exceptions  # noqa: PLC0415 - takes a second
 
-    rows = done.iter_rows()
+    rows = iter(done.iter_rows())
     while True:
         try:
             row = next(rows, None)
