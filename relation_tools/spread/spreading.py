@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle  # only between the processes of one cluster, which run each other's code anyway
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -149,7 +150,8 @@ def _rows(done: Any) -> Generator[tuple[int, Any]]:
         try:
             row = next(rows, None)
         except ray.exceptions.RayError as error:
-            reason = printable(str(error).strip().rpartition("\n")[2])[:300]
+            told = re.findall(r"^\s*(\w+(?:Error|Exception): .+)$", str(error), re.MULTILINE)
+            reason = printable(told[-1] if told else str(error).strip().partition("\n")[0])[:300]
             raise RelationAdapterError(
                 f"A worker of Ray failed ({reason}). Expected this project's libraries and the same files on every "
                 "machine: check the worker's."
