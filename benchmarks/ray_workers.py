@@ -46,7 +46,7 @@ def main() -> None:
         different = sum(_contents(one) != _contents(other) for one, other in pairwise(made))
     _say("all runs made the same files" if not different else f"{different} runs differ")
     least = min(speeds)
-    for workers in sorted(speeds):
+    for workers in sorted(set(speeds) - {least}):
         ratio = median(speeds[workers]) / median(speeds[least])
         _say(f"{workers} workers against {least}: {ratio:.2f} times as many pictures a second (medians)")
 
