@@ -66,7 +66,7 @@ def test_every_number_on_the_command_line_has_bounds() -> None:
         assert action.type in (None, Path, read_place, read_shard) or isinstance(action.type, NumberOption), name
         if action.type is None and action.nargs != 0:  # not a switch
             assert not isinstance(action.default, (int, float)), name
-    assert {path[0] for path, _ in NUMBERS} == set(GROUPS) - {"train", "weights"}
+    assert {path[0] for path, _ in NUMBERS} == set(GROUPS) - {"weights"}
 
 
 def test_no_other_command_reads_numbers_on_its_own() -> None:
