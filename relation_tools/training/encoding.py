@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from accelerate.utils import broadcast_object_list
+import accelerate.utils
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Progress, Silent
@@ -16,6 +16,7 @@ from relation_core.progress import Progress, Silent
 Watched = Callable[[str], AbstractContextManager[Progress]]
 """Shows the progress of work with a name, in a block."""
 Opened = TypeVar("Opened")
+_ACCELERATE: Any = accelerate.utils  # partly untyped
 
 
 def unwatched(_: str) -> AbstractContextManager[Progress]:
@@ -51,7 +52,7 @@ def _encodes(folder: Path, accelerator: Any) -> bool:
     """Whether this process is the one of its disk: the first of all, or the first of a machine that sees another."""
     if accelerator.num_processes == 1:
         return True
-    (name,) = broadcast_object_list([f".relation-adapter-{secrets.token_hex(8)}"])
+    (name,) = _ACCELERATE.broadcast_object_list([f".relation-adapter-{secrets.token_hex(8)}"])
     mark = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)

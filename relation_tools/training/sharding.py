@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import distributed, nn
@@ -74,11 +74,12 @@ def whole(values: Any, main: bool) -> Any:
         main: whether this process wants them; the others get None for each that is divided.
     """
     if isinstance(values, dict):
-        return {key: whole(value, main) for key, value in values.items()}
+        return {key: whole(value, main) for key, value in cast("dict[Any, Any]", values).items()}
     if isinstance(values, list):
-        return [whole(value, main) for value in values]
+        return [whole(value, main) for value in cast("list[Any]", values)]
     if isinstance(values, DTensor):
-        gathered = values.detach().full_tensor()
+        with torch.no_grad():
+            gathered = values.full_tensor()
         return gathered.cpu() if main else None
     return values
 
@@ -86,9 +87,9 @@ def whole(values: Any, main: bool) -> Any:
 def outline(values: Any) -> Any:
     """Nested dictionaries and lists with tensors that have shapes and dtypes, and no values."""
     if isinstance(values, dict):
-        return {key: outline(value) for key, value in values.items()}
+        return {key: outline(value) for key, value in cast("dict[Any, Any]", values).items()}
     if isinstance(values, list):
-        return [outline(value) for value in values]
+        return [outline(value) for value in cast("list[Any]", values)]
     return values.to("meta") if isinstance(values, torch.Tensor) else values
 
 

@@ -13,10 +13,16 @@ def check_small(settings: RunSettings, processes: Processes) -> None:
     """Refuse what cannot be trained in few bits, before anything is loaded.
 
     Raises:
-        ProcessesError: a quantised transformer was to be copied to several processes, or divided among them.
+        ProcessesError: a quantised transformer was to be copied to several processes, or divided among them, or a
+            divided model was to be compiled.
         RelationAdapterError: a library is missing, or the device cannot compute it.
     """
     models, accelerator = settings.models, processes.accelerator
+    if settings.training.compile and processes.divided:
+        raise ProcessesError(
+            "training.compile is on, and FSDP divides the model; expected one of them: they have not been seen to "
+            "work together. Set compile = false, or start without FSDP."
+        )
     check_quantization(models.quantize, models.transformer, accelerator.device)
     if settings.training.optimizer == "adamw 8-bit":
         library("bitsandbytes")

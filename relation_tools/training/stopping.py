@@ -7,6 +7,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import distributed
@@ -20,7 +21,8 @@ class StopRequest:
     def __init__(self) -> None:
         self._told = False
         # On processors, so that asking does not wait for GPUs.
-        self._group = distributed.new_group(backend="gloo", timeout=PATIENCE) if distributed.is_initialized() else None
+        alone = not distributed.is_initialized()
+        self._group: Any = None if alone else distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     @contextmanager
     def listening(self) -> Generator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -13,7 +13,7 @@ PROJECT = "relation-adapter"
 
 
 @contextmanager
-def tracked(accelerator: Any, settings: RunSettings, step: int) -> Iterator[None]:
+def tracked(accelerator: Any, settings: RunSettings, step: int) -> Generator[None]:
     """Begin the trackers that the accelerator was made with, and end them after the block.
 
     Args:

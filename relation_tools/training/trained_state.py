@@ -64,7 +64,7 @@ class TrainedState:
         if eight_bit:
             take_eight_bit(self._optimizer, moments)
             return
-        held = list(self._parameters.values())
+        held: list[nn.Parameter] = list(self._parameters.values())
         taken = {
             number: {name: _taken(value, held[number]) for name, value in known.items()}
             for number, known in moments["state"].items()

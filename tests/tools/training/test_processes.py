@@ -24,6 +24,7 @@ from relation_tools.training.models import new_transformer
 from relation_tools.training.processes import ProcessesError, check_kind, check_launch, start_processes
 from relation_tools.training.run_state import load_state, saved_states
 from relation_tools.training.settings import RunSettings
+from relation_tools.training.small_cards import check_small
 from relation_tools.training.trainer import Trainer
 from relation_tools.training.weights_file import write_weights
 
@@ -130,6 +131,14 @@ def test_a_trainer_looks_at_the_launch_before_it_loads_anything(
     models = replace(small_run.settings.models, vae=tmp_path / "missing.safetensors")
     with pytest.raises(ProcessesError, match="DeepSpeed"):
         Trainer(replace(small_run.into(tmp_path), models=models))
+
+
+def test_a_divided_model_is_not_compiled(small_run: SmallRun, tmp_path: Path) -> None:
+    processes = start_processes(True, "no")
+    for compiled, divided in ((True, False), (False, True)):
+        check_small(small_run.into(tmp_path, compile=compiled), replace(processes, divided=divided))
+    with pytest.raises(ProcessesError, match="Set compile = false, or start without FSDP"):
+        check_small(small_run.into(tmp_path, compile=True), replace(processes, divided=True))
 
 
 @pytest.mark.slow
