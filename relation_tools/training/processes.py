@@ -62,7 +62,7 @@ def start_processes(cpu: bool, precision: str, trackers: Sequence[str] = (), out
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision=precision,
-        log_with=list(trackers),
+        log_with=list(trackers) or None,
         project_dir=output,
         # The trainer accumulates by itself. Left out, accelerate takes a number from its configuration.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
