@@ -66,7 +66,7 @@ class TrainedState:
             return
         held: list[nn.Parameter] = list(self._parameters.values())
         taken = {
-            number: {name: _taken(value, held[number]) for name, value in known.items()}
+            number: {name: _taken(value, held[cast("int", number)]) for name, value in known.items()}
             for number, known in moments["state"].items()
         }
         groups = self._optimizer.state_dict()["param_groups"]
