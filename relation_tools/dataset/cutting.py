@@ -40,7 +40,8 @@ def cut_halves(picture: Image.Image, words: Words) -> Halves:
     """Cut at the separator, or else in the middle.
 
     Where a separator is uncertain, it is dropped only if the halves are shifted against each other with it and fit
-    without it.
+    without it. What is certain and exactly in the middle is dropped whatever the halves look like: if they are shifted
+    against each other, that is the edit.
 
     Raises:
         ExemplarError: the picture is too small, its halves differ in width by more than a quarter, or are shifted
@@ -56,7 +57,8 @@ def cut_halves(picture: Image.Image, words: Words) -> Halves:
     for one in tries:
         before, after = _crop(picture, one)
         shifts.append(abs(find_shift(before, after)))
-        if not shifts[-1]:
+        settled = one is not None and one.certain and one.balanced(picture.width)
+        if settled or not shifts[-1]:
             return _equal(before, after, words, _notes(picture, one, words), separated=one is not None)
     raise ExemplarError(
         f"{words.columns} of one colour reach the middle, and its halves are shifted against each other by {shifts[0]} "

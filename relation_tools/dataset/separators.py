@@ -40,6 +40,10 @@ class Separator:
         """Tell whether it lies in the middle of a picture, but for what JPEG blurs."""
         return abs(self.start + self.end - width) <= max(4, width // 100)
 
+    def balanced(self, width: int) -> bool:
+        """Tell whether it takes as much of one half as of the other, but for the 2 columns that JPEG blurs."""
+        return abs(self.start + self.end - width) <= 2
+
     def between_frames(self, width: int) -> bool:
         """Tell whether it is what lies in the middle of a band, apart from the frames of the halves."""
         return abs(self.start + self.end - width) <= max(1, (self.end - self.start) // 4) and self.start < self.end

@@ -240,6 +240,14 @@ def test_halves_that_come_out_shifted_are_refused(dark: str) -> None:
         split_halves(joined(before, line(16, 200, BLACK), after))
 
 
+@pytest.mark.parametrize("wide", [4, 16])
+def test_an_edit_that_shifts_stays_one_beside_a_separator_in_the_middle(wide: int) -> None:
+    before = pair(256, 200)[0]
+    after = np.roll(before, 9, axis=1)
+    halves = split_halves(joined(before, line(wide, 200, RED), after))
+    assert np.array_equal(halves.before, before) and np.array_equal(halves.after, after)
+
+
 @pytest.mark.parametrize("by", [-20, -3, 0, 2, 17])
 def test_a_shift_is_found(by: int) -> None:
     wide = Image.fromarray(pair(300, 200)[0])
