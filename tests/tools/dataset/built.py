@@ -136,3 +136,16 @@ def assert_no_leak(out: Path) -> None:
 
 def summary(out: Path) -> dict[str, Any]:
     return json.loads((out / "build.json").read_text())
+
+
+def build_told(pairs: Path, out: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Build; give the problems by their kind, as where, picture and reason."""
+    run("dataset", "build", pairs, out, "--test-pairs", 0, "--processes", 1)
+    found: dict[str, list[tuple[str, str, str]]] = {"broken": [], "note": [], "duplicate": []}
+    for one in problems(out):
+        found[one["kind"]].append((one["where"], one["picture"], one["reason"]))
+    return found
+
+
+def used(out: Path) -> set[str]:
+    return {sample["text"] for sample in samples(out / "train.jsonl")}

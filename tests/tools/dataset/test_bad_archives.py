@@ -11,9 +11,8 @@ from pathlib import Path
 
 import people
 import pytest
-from built import run, tree
+from built import build_told, run, tree, used
 from people import PICTURES, TASKS, add, both, encoded
-from test_bad_layouts import build, used
 
 from relation_tools.dataset import budget
 
@@ -49,7 +48,7 @@ def test_a_zip_that_leads_out(good: Path, tmp_path: Path) -> None:
         archive.writestr("notes.pdf", "x")
         archive.writestr("__MACOSX/depth/._0_before.png", "x")
     before = outside(tmp_path)
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert outside(tmp_path) == before
     reasons = {picture: reason for _, picture, reason in found["broken"]}
     assert reasons.pop("depth/link_before.png") == "it is a link or a device, which are not unpacked"
@@ -74,7 +73,7 @@ def test_a_tar_that_leads_out(good: Path, tmp_path: Path) -> None:
             add(archive, name, encoded(both("depth", 0)[0]))
         archive.add(good, ".")
     before = outside(tmp_path)
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert outside(tmp_path) == before and not (tmp_path / "under.png").exists()
     reasons = [reason for *_, reason in found["broken"]]
     assert reasons.count("it is a link or a device, which are not unpacked") == 4
@@ -97,7 +96,7 @@ def test_archives_that_are_damaged(good: Path, tmp_path: Path) -> None:
     spoiled = bytearray(packed)
     spoiled[-6] ^= 1  # of the checksum
     (folder / "spoiled.tgz").write_bytes(spoiled)
-    found = build(folder, tmp_path / "out")
+    found = build_told(folder, tmp_path / "out")
     reasons = {where: reason for where, _, reason in found["broken"]}
     assert "makes no pair" in reasons.pop("cut.tgz/rain")  # its counterpart is what was cut off
     assert "it is no whole zip" in reasons.pop("cut.zip")
@@ -115,7 +114,7 @@ def test_one_damaged_picture_of_a_zip(good: Path, tmp_path: Path) -> None:
     place = data.index((good / "depth" / "2_after.png").read_bytes())
     data[place + 60] ^= 1
     (tmp_path / "a.zip").write_bytes(data)
-    found = build(tmp_path / "a.zip", tmp_path / "out")
+    found = build_told(tmp_path / "a.zip", tmp_path / "out")
     assert [(picture, reason.split(":")[0]) for _, picture, reason in found["broken"]] == [
         ("depth/2_after.png", "it is damaged"),
         ("a.zip/depth/2_before.png", "'2_before.png' makes no pair; expected one picture before and one after"),
@@ -131,7 +130,7 @@ def test_a_tar_that_is_cut_short(good: Path, tmp_path: Path, place: str) -> None
         last = [info for info in archive if info.isfile()][-1]
     cut = last.offset_data + 100 if place == "inside a file" else last.offset
     (tmp_path / "a.tar").write_bytes(data[:cut])
-    found = build(tmp_path / "a.tar", tmp_path / "out")
+    found = build_told(tmp_path / "a.tar", tmp_path / "out")
     said = [reason for where, _, reason in found["broken"] if where == "a.tar"]
     expected = "cut short after '" if place == "inside a file" else "it has no end mark, so that files after '"
     assert any(expected in reason for reason in said), found
@@ -166,20 +165,20 @@ def test_archives_in_archives_share_what_they_may_unpack_to(tmp_path: Path, monk
 
 def test_what_is_unpacked_stays_until_the_archive_changes(good: Path, tmp_path: Path) -> None:
     pairs = people.zipped(good, tmp_path / "a.zip")
-    build(pairs, tmp_path / "out")
+    build_told(pairs, tmp_path / "out")
     unpacked = tmp_path / "out" / ".build" / "unpacked"
     first = {path: path.stat().st_ino for path in unpacked.rglob("*.png")}
     assert len(first) == 2 * len(TASKS) * PICTURES
     expected = tree(tmp_path / "out")
-    build(pairs, tmp_path / "out")
+    build_told(pairs, tmp_path / "out")
     assert {path: path.stat().st_ino for path in unpacked.rglob("*.png")} == first and tree(
         tmp_path / "out"
     ) == expected
     next((unpacked / "records").iterdir()).unlink()  # it was killed while it unpacked
     next(iter(first)).write_bytes(b"half")
-    build(pairs, tmp_path / "out")
+    build_told(pairs, tmp_path / "out")
     assert tree(tmp_path / "out") == expected
     shutil.rmtree(good / "rain")
     people.zipped(good, pairs)
-    build(pairs, tmp_path / "out")
+    build_told(pairs, tmp_path / "out")
     assert len(used(tmp_path / "out")) == PICTURES

@@ -9,22 +9,9 @@ from pathlib import Path
 
 import people
 import pytest
-from built import problems, run, samples, tree
+from built import build_told, run, samples, tree, used
 from people import PICTURES, TASKS, both, put, said
 from PIL import Image
-
-
-def build(pairs: Path, out: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """Build; give the problems by their kind, as where, picture and reason."""
-    run("dataset", "build", pairs, out, "--test-pairs", 0, "--processes", 1)
-    found: dict[str, list[tuple[str, str, str]]] = {"broken": [], "note": [], "duplicate": []}
-    for one in problems(out):
-        found[one["kind"]].append((one["where"], one["picture"], one["reason"]))
-    return found
-
-
-def used(out: Path) -> set[str]:
-    return {sample["text"] for sample in samples(out / "train.jsonl")}
 
 
 def depth(root: Path, texts: bool = True) -> Path:
@@ -47,7 +34,7 @@ def test_pictures_without_a_counterpart_or_with_two(tmp_path: Path) -> None:
     put(pairs / "after" / "Alone.png", Image.new("RGB", (24, 24)))
     put(pairs / "after" / "2.webp", Image.new("RGB", (24, 24)))
     put(pairs / "other" / "x.png", Image.new("RGB", (24, 24)))
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert found["broken"] == [
         (".", "after/2.png", "'after/2.png', 'after/2.webp' have one name: nothing tells which is meant"),
         (".", "after/Alone.png", "no picture of this name, with any ending, is in 'before'"),
@@ -61,7 +48,7 @@ def test_names_of_a_folder_without_a_counterpart(tmp_path: Path) -> None:
     pairs = people.names_in_a_folder(tmp_path / "pairs")
     put(pairs / "depth" / "9_after.png", Image.new("RGB", (24, 24)))
     put(pairs / "depth" / "9_mask.png", Image.new("RGB", (24, 24)))
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert found["broken"] == [
         ("depth", "depth/9_after.png", "'9_after.png' makes no pair; expected one picture before and one after")
     ]
@@ -75,7 +62,7 @@ def test_two_sizes_of_one_shape_are_made_one_and_others_are_refused(tmp_path: Pa
     put(pairs / "after" / "0.png", after.resize((48, 48), Image.Resampling.NEAREST))
     put(pairs / "before" / "1.png", both("depth", 1)[0].resize((24, 40)))
     put(pairs / "before" / "2.png", Image.new("RGB", (7, 7)))
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert [(picture, reason.split("; ")[0]) for _, picture, reason in found["broken"]] == [
         ("before/1.png", "the picture cannot be split: the pictures are 24x40 and 24x24 pixels, which are two shapes"),
         ("before/2.png", "the picture cannot be split: the picture before is 7x7 pixels"),
@@ -92,17 +79,17 @@ def test_texts_that_are_missing_empty_or_none_at_all(tmp_path: Path) -> None:
     pairs = depth(tmp_path / "some")
     (pairs / "after" / "1.txt").unlink()
     put(pairs / "after" / "2.txt", " \n")
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert found["broken"] == [
         (".", "before/1.png", "no text of this name lies beside it, as with other pictures"),
         (".", "before/2.png", "'after/2.txt' holds no instruction"),
     ]
     assert used(tmp_path / "out") == EVERY - {said("depth", 1), said("depth", 2)}
-    found = build(depth(tmp_path / "none", texts=False), tmp_path / "without")
+    found = build_told(depth(tmp_path / "none", texts=False), tmp_path / "without")
     assert len(found["note"]) == 1 and "no texts lie beside its pictures" in found["note"][0][2]
     assert used(tmp_path / "without") == {""} and found["broken"] == []
     put(tmp_path / "none" / "prompt.txt", "One for all.\n")
-    assert build(tmp_path / "none", tmp_path / "shared") == {"broken": [], "note": [], "duplicate": []}
+    assert build_told(tmp_path / "none", tmp_path / "shared") == {"broken": [], "note": [], "duplicate": []}
     assert used(tmp_path / "shared") == {"One for all."}
 
 
@@ -139,7 +126,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
     lines = [json.dumps({**rows[0], **change}) for change, _ in wrong]
     with (pairs / "list.jsonl").open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     reasons = {where: reason for where, _, reason in found["broken"]}
     for number, (_, reason) in enumerate(wrong, len(rows) + 1):
         assert reason in reasons.pop(f"list.jsonl:{number}")
@@ -150,7 +137,7 @@ def test_rows_of_a_csv_that_cannot_be_used(tmp_path: Path) -> None:
     pairs = people.listed(tmp_path / "pairs", "metadata.csv", "source", "target", "text")
     with (pairs / "metadata.csv").open("a", encoding="utf-8") as file:
         file.write("a.png,b.png,do,1,2,3\na.png\n")
-    found = build(pairs, tmp_path / "out")
+    found = build_told(pairs, tmp_path / "out")
     assert [reason for *_, reason in found["broken"]] == [
         "the row has more fields than the first one names: 2 too many",
         "it has no 'target'",
@@ -164,7 +151,7 @@ def test_the_result_is_no_part_of_the_dataset(tmp_path: Path) -> None:
     shutil.copytree(pairs / "depth", elsewhere / "depth")
     (pairs / "linked").symlink_to(elsewhere)
     for _ in range(2):
-        found = build(pairs, pairs / "out")
+        found = build_told(pairs, pairs / "out")
         assert found["note"] == [
             ("linked", "", "it is a link to a folder, which is not followed; give the folder itself")
         ]
@@ -210,7 +197,7 @@ def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
     texts = pa.array(["do", None, "do"])
     few = pa.table({"source": pa.array(outside, image), "target": pa.array(others, image), "text": texts})
     people.write_parquet(few, folder / "few.parquet")
-    found = build(folder, tmp_path / "out")
+    found = build_told(folder, tmp_path / "out")
     said_of = {where: reason for where, _, reason in found["broken"]}
     expected = {
         "cut.parquet": "it cannot be read as a table",
