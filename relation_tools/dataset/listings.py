@@ -16,6 +16,7 @@ from .columns import UnclearColumnsError, columns_of_rows
 from .pair_entry import PairEntry, task_of_double, task_of_two
 from .problems import Problem
 from .rows import INSTRUCTION, PICTURE, RowReader
+from .tables import ROWS
 
 LISTS = (".jsonl", ".json", ".csv")
 HUB, IMAGE_FOLDER = ("labels.json",), ("metadata.jsonl", "metadata.csv")
@@ -52,7 +53,7 @@ def read_listing(root: Path, file: str, dataset: str) -> Iterator[PairEntry | Pr
         if columns is None and rows and not any(PICTURE in row or "cond1" in row for row in rows):
             yield Problem("broken", file, "", _no_pairs(rows))
             return
-        fallback = dataset if path.name in (*HUB, *IMAGE_FOLDER) else path.stem
+        fallback = dataset if path.name in (*HUB, *IMAGE_FOLDER, ROWS) else path.stem
         fallback = task_of_two([fallback]) or dataset if columns else task_of_double([fallback]) or dataset
         reader = RowReader(root, file, fallback, columns)
         count = 0

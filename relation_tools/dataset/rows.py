@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path, PurePosixPath
@@ -63,8 +64,7 @@ class RowReader:
         if columns.instruction:
             said = {**fields, columns.instruction: first_text(fields.get(columns.instruction))}
             instruction = _text(said, columns.instruction, columns.before)
-        task = fields.get(columns.task) if columns.task else None
-        named = task.strip() if isinstance(task, str) else ""
+        named = _task(fields, columns.task, columns.before) if columns.task else ""
         shared = split_role(PurePosixPath(before).stem)
         if before == after:
             raise BrokenRowError(f"'{columns.before}' and '{columns.after}' are one file", before)
@@ -112,6 +112,18 @@ def _text(fields: dict[str, Any], key: str, picture_key: str) -> str:
     if any(0xD800 <= ord(letter) < 0xE000 for letter in value):
         raise BrokenRowError(f"'{key}' is not valid Unicode text", picture)
     return value.strip()
+
+
+def _task(fields: dict[str, Any], key: str, picture_key: str) -> str:
+    """A row's task, which may be a number; empty where the row has none."""
+    value = fields.get(key)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and not math.isnan(value):
+        return str(int(value) if value.is_integer() else value)
+    if type(value) is int:
+        return str(value)
+    return "" if value is None or isinstance(value, float) else _text(fields, key, picture_key)
 
 
 def _inside(folder: PurePosixPath, name: str, key: str) -> str:

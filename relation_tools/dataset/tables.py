@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from relation_core.files.json_file import json_text
+from relation_core.files.json_file import json_text, parse_json
 from relation_core.files.regular_file import open_regular
 from relation_core.pictures.picture_file import MAX_BYTES, readable_suffixes
 
@@ -51,10 +51,17 @@ def write_rows(path: Path, target: Path, budget: Budget) -> None:
                 budget.take_file()
                 fields[side] = _write_picture(row[name], target, f"{side}/{number:07d}", budget)
             if columns.instruction:
-                fields[INSTRUCTIONS[0]] = first_text(row[columns.instruction])
+                fields[INSTRUCTIONS[0]] = _plain(first_text(row[columns.instruction]))
             if columns.task:
-                fields[TASKS[0]] = row[columns.task]
+                fields[TASKS[0]] = _plain(row[columns.task])
             file.write(json_text(fields) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold in a value's place: dates and the like as text."""
+    if isinstance(value, (list, dict)):
+        return type(cast("Any", value))()  # there is no text in it
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
 def _write_picture(value: Any, target: Path, name: str, budget: Budget) -> str | None:
@@ -77,7 +84,10 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], Columns]]:
         for batch in _parquet_batches(path) if path.name.lower().endswith(PARQUET) else _arrow_batches(path):
             batch.validate(full=True)  # of a damaged file, offsets may lead out of memory
             columns = columns or _columns(batch.schema)
+            labels = _labels(batch.schema, columns.task)
             for row in batch.select([name for name in vars(columns).values() if name]).to_pylist():
+                if labels:
+                    row[columns.task] = labels.get(row[columns.task])
                 yield row, columns
     except UnclearColumnsError as error:
         raise TableError(str(error)) from error
@@ -122,6 +132,15 @@ def _columns(schema: Any) -> Columns:
             f"it has no two columns of pictures that make a pair, such as 'source' and 'target'; found {shown}"
         )
     return found
+
+
+def _labels(schema: Any, column: str | None) -> dict[int, str]:
+    """The names that the ``datasets`` library has for a column of numbers (``ClassLabel``); empty without any."""
+    try:
+        names: Any = parse_json(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return dict(enumerate(map(str, names))) if isinstance(names, list) else {}
 
 
 def _holds_pictures(kind: Any) -> bool:
