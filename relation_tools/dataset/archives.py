@@ -24,7 +24,10 @@ OTHERS = (".rar", ".7z", ".zst", ".gz", ".bz2", ".xz")
 """Endings of archives that are not read."""
 _BLOCK = 512
 _PIECE = 1 << 20
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+"""Compressions in a zip of which Python unpacks a piece at a time; of others, a few bytes may fill the memory."""
 _NO_FILE = "it is a link or a device, which are not unpacked"
+_SPARSE = "it is a sparse file, of which a few bytes may claim any length; pack it without holes"
 
 
 class ArchiveError(Exception):
@@ -77,6 +80,9 @@ def _zip_members(file: BinaryIO, take: Callable[[int], None]) -> Iterator[Member
             if kind not in (0, 0o100000):
                 yield Member(info.filename, 0, None, _NO_FILE)
                 continue
+            if info.compress_type not in _METHODS:
+                yield Member(info.filename, 0, None, f"{_method(info)}; expected deflate, or none")
+                continue
             try:
                 data = archive.open(info)
             except Exception as error:
@@ -84,6 +90,11 @@ def _zip_members(file: BinaryIO, take: Callable[[int], None]) -> Iterator[Member
                 continue
             with data, _Counted(data, take, ()) as counted:
                 yield Member(info.filename, info.file_size, cast("IO[bytes]", counted))
+
+
+def _method(info: zipfile.ZipInfo) -> str:
+    name = "bzip2" if info.compress_type == zipfile.ZIP_BZIP2 else f"method {info.compress_type}"
+    return f"it is compressed by {name}, which is not read in a zip"
 
 
 def _tar_members(file: BinaryIO, take: Callable[[int], None]) -> Iterator[Member]:
@@ -95,8 +106,8 @@ def _tar_members(file: BinaryIO, take: Callable[[int], None]) -> Iterator[Member
                 vars(archive)["members"] = []  # which would hold every entry until the end
                 if info.isdir():
                     continue
-                data = archive.extractfile(info) if info.isreg() else None
-                yield Member(info.name, info.size, data, "" if data else _NO_FILE)
+                data = archive.extractfile(info) if info.isreg() and not info.issparse() else None
+                yield Member(info.name, info.size, data, "" if data else _SPARSE if info.issparse() else _NO_FILE)
                 last = f"'{info.name}'"
             ended = bool(cast("BinaryIO", archive.fileobj).read(_BLOCK))
             while plain.read(_PIECE):

@@ -24,15 +24,18 @@ class UniqueNames:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+        """Of every name that was wanted: the number up to which all are taken."""
 
     def give(self, text: str) -> str:
         """Give ``text`` a name, with ``-2``, ``-3`` and so on after one that is taken."""
         name = wanted = portable_name(text)
-        count = 1
-        while name.casefold() in self._taken:
+        count = self._counts.get(wanted.casefold(), 0)
+        while count == 0 or name.casefold() in self._taken:
             count += 1
-            name = f"{wanted}-{count}"
+            name = wanted if count == 1 else f"{wanted}-{count}"
         self._taken.add(name.casefold())
+        self._counts[wanted.casefold()] = count
         return name
 
 

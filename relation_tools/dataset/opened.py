@@ -25,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 _LEVELS = 2
 """How often something is unpacked: an archive, and the tables and shards in it."""
 
+_WITHIN = ".within"
+"""Where archives in archives are unpacked to; hidden, so that no folder of a dataset has this name."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -134,7 +137,7 @@ def _unpacked(part: Part, file: str, work: Path, level: int) -> list[Part | Prob
     path = part.tree.root / file
     shown = f"{part.shown}/{file}" if part.shown else file
     budget = part.budget or Budget(path.stat().st_size if path.is_file() else 0)
-    inside = f"within/{shown}" if level else shown
+    inside = f"{_WITHIN}/{shown}" if level else shown
     record = work / "records" / f"{blake2b(inside.encode(errors='surrogatepass'), digest_size=16).hexdigest()}.json"
     found: list[Part | Problem] = [*unpack(Packed(path, shown, work / inside, record), budget)]
     tree = look_through(work / inside)

@@ -15,6 +15,9 @@ from built import build_told, run, tree, used
 from people import PICTURES, TASKS, add, both, encoded
 
 from relation_tools.dataset import budget
+from relation_tools.dataset.opened import open_dataset
+from relation_tools.dataset.pair_entry import PairEntry
+from relation_tools.dataset.problems import Problem
 
 HOSTILE = (
     "../outside.png",
@@ -148,6 +151,58 @@ def test_a_bomb(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suf
     assert f"bomb{suffix}: it has 0.0 MB and unpacks to more than" in stderr.replace("0.1 MB", "0.0 MB")
     unpacked = tmp_path / "out" / ".build" / "unpacked"
     assert sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file()) < 10_000
+
+
+def sparse(name: str, size: int) -> bytes:
+    """A member of a tar in GNU's old form, with a hole in place of all its bytes."""
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = f"{size:011o}\0{0:011o}\0".encode()  # the one stretch of data is empty and lies at the end
+    header[483:495] = f"{size:011o}\0".encode()
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header)
+
+
+def test_a_hole_in_a_tar_is_not_filled(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "1_before.png", encoded(both("depth", 0)[0]))
+        add(archive, "1_after.png", encoded(both("depth", 0)[1]))
+    whole = (tmp_path / "a.tar").read_bytes()
+    holes = b"".join(sparse(name, 300 << 20) for name in ("a.csv", "2_before.png"))
+    (tmp_path / "a.tar").write_bytes(holes + whole)
+    found = list(open_dataset(tmp_path / "a.tar", tmp_path / "out", tmp_path / "work").entries())
+    said = {one.picture: one.reason for one in found if isinstance(one, Problem) and one.kind == "broken"}
+    assert said.keys() == {"a.csv", "2_before.png"} and all("it is a sparse file" in reason for reason in said.values())
+    assert [one.picture for one in found if isinstance(one, PairEntry)] == ["a.tar/1_before.png"]
+    assert sum(path.stat().st_size for path in (tmp_path / "work").rglob("*") if path.is_file()) < 1 << 20
+
+
+def test_a_zip_that_unpacks_all_at_once_is_not_unpacked(tmp_path: Path) -> None:
+    """Of bzip2 in a zip, Python unpacks whatever 4 KB hold in one piece."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1_before.png", encoded(both("depth", 0)[0]), zipfile.ZIP_LZMA)
+        archive.writestr("1_after.png", encoded(both("depth", 0)[1]), zipfile.ZIP_DEFLATED)
+        archive.writestr("a.csv", bytes(8 << 20), zipfile.ZIP_BZIP2)
+    found = list(open_dataset(tmp_path / "a.zip", tmp_path / "out", tmp_path / "work").entries())
+    assert [one.reason for one in found if isinstance(one, Problem) and one.kind == "broken"] == [
+        "it is compressed by bzip2, which is not read in a zip; expected deflate, or none"
+    ]
+    assert [one.picture for one in found if isinstance(one, PairEntry)] == ["a.zip/1_before.png"]
+
+
+def test_an_archive_in_an_archive_and_one_in_a_folder_do_not_mix(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs"
+    (pairs / "within").mkdir(parents=True)
+    people.names_in_a_folder(tmp_path / "good")
+    inner = people.zipped(tmp_path / "good" / "rain", tmp_path / "a.zip")
+    with zipfile.ZipFile(pairs / "x.zip", "w") as archive:
+        archive.write(inner, "a.zip")
+    people.zipped(tmp_path / "good" / "depth", pairs / "within" / "x.zip")
+    for _ in range(2):
+        found = list(open_dataset(pairs, tmp_path / "out", tmp_path / "work").entries())
+        assert len(found) == 2 * PICTURES and all(isinstance(one, PairEntry) for one in found)
 
 
 def test_archives_in_archives_share_what_they_may_unpack_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

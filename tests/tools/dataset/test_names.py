@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,13 @@ def test_pictures_and_lists_that_are_passed_over_are_named(tmp_path: Path) -> No
             ("task", "no list names 1 pictures there: d.webp"),
             ("task/Group1", "no list names 1 pictures there: c.jfif"),
         }
+
+
+def test_many_files_of_one_name_are_named_in_time() -> None:
+    names = UniqueNames()
+    assert [names.give(text) for text in ("a-2", "a", "A", "a", "a-2", "a-2-2")] == [
+        *("a-2", "a", "A-3", "a-4", "a-2-2", "a-2-2-2")
+    ]
+    started = time.process_time()
+    assert len({names.give("before") for _ in range(20_000)}) == 20_000  # a file for each pair, in folders of their own
+    assert time.process_time() - started < 2
