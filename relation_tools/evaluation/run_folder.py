@@ -53,27 +53,27 @@ class RunFolder:
         made_with = {"samples": _digest(file), **made_by}
         record = self.folder / "run.json"
         found = _record(record)
-        if found is not None:
-            other = [key for key, value in made_with.items() if found.get(key) != value]
-            if other:
-                raise EvaluationError(
-                    f"The results in '{self.folder}' were made with another {' and '.join(other)}. Give another "
-                    "folder, or remove this one."
-                )
-        if found is None:
-            if any(self._depending()):
-                what = "damaged" if record.exists() else "gone"
-                raise EvaluationError(
-                    f"'{record}' is {what}, so it is not known what the results in '{self.folder}' were made with. "
-                    "Choose another folder, or remove this one."
-                )
+        if not any(self._depending()):  # perhaps a run that could not begin left the record
             write_whole(record, json.dumps(made_with, indent=2).encode())
+            return
+        if found is None:
+            what = "damaged" if record.exists() else "gone"
+            raise EvaluationError(
+                f"'{record}' is {what}, so it is not known what the results in '{self.folder}' were made with. "
+                "Choose another folder, or remove this one."
+            )
+        other = [key for key, value in made_with.items() if found.get(key) != value]
+        if other:
+            raise EvaluationError(
+                f"The results in '{self.folder}' were made with another {' and '.join(other)}. Give another "
+                "folder, or remove this one."
+            )
 
     def _depending(self) -> Iterator[Path]:
         """What was made with the settings that the record names."""
         yield from (self.folder / "results").glob("*.png")
         yield from self.judgements.glob("*.json")
-        yield from (path for path in (self.journal, self.scores) if path.exists())
+        yield from (path for path in (self.journal, self.scores) if path.exists() and path.stat().st_size)
 
     def check_samples(self, file: Path) -> None:
         """Check that the results belong to the samples of a file.

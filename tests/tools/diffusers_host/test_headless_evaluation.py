@@ -81,6 +81,13 @@ def test_it_resumes_and_runs_what_was_replaced(models: list[str], made: Finished
     assert "made with another workflow" in run("evaluate", "run", made.file, made.folder, "--server=x", status=1)
 
 
+def test_a_run_that_could_not_begin_does_not_stand_in_the_way(models: list[str], made: FinishedRun) -> None:
+    mistyped = ["--adapter=/nowhere/adapter.bin" if one.startswith("--adapter") else one for one in models]
+    assert "There is nothing at /nowhere/adapter.bin" in evaluate(made, mistyped, status=1)
+    assert "1 of 1 samples have a result" in evaluate(made, models, "--limit=1")
+    assert "made with another edit" in evaluate(made, mistyped, status=1)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
