@@ -17,6 +17,8 @@ from relation_core.weights.atomic import write_whole
 _WHOLE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")
 """Kinds of stores in which a file appears when it is whole."""
 
+_WEB = ("http", "https")
+
 
 class AddressError(RelationAdapterError):
     """What lies at an address cannot be reached."""
@@ -30,8 +32,9 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The last part."""
-        return PurePosixPath(urlsplit(self.text).path).name
+        """The last part; only on the web does it end at ``?`` or ``#``."""
+        kind, _, place = self.text.partition("://")
+        return PurePosixPath(urlsplit(self.text).path if kind in _WEB else place.partition("/")[2]).name
 
     @property
     def suffix(self) -> str:
@@ -75,11 +78,18 @@ class Address:
         try:
             with _reached(self) as (store, path):
                 size = store.size(path)
-                data = b"" if size > most else store.cat_file(path)
+                if size is None:  # a web server need not say
+                    with store.open(path) as stream:
+                        data = stream.read(most + 1)
+                    size = len(data)
+                else:
+                    data = b"" if size > most else store.cat_file(path)
         except FileNotFoundError:
             return False
         if size > most:
-            raise AddressError(f"'{printable(self.text)}' has {size:,} bytes; expected at most {most:,}. Shrink it.")
+            raise AddressError(
+                f"'{printable(self.text)}' has at least {size:,} bytes; expected at most {most:,}. Shrink it."
+            )
         write_whole(file, data, synced=False)
         return True
 

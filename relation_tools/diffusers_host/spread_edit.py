@@ -43,7 +43,7 @@ def edit_spread(order: Order, jobs: Sequence[Job], found: Findings, progress_bar
             left = busy
             if not left:
                 break
-    if len(times) > 1:
+    if times and times[-1] > times[0]:
         speed = (len(times) - 1) / (times[-1] - times[0])
         _LOG.info("%.3g pictures a second by %d workers, from the first result on.", speed, where.workers)
 

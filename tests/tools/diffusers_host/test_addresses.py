@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -112,3 +114,43 @@ def test_what_is_a_path_and_what_an_address(tmp_path: Path) -> None:
     assert read_place((tmp_path / "a b#c").as_uri()) == tmp_path / "a b#c"
     assert read_place("s3://bucket/a.png") == Address("s3://bucket/a.png")
     assert Address("s3://bucket/photos/").within("a.png") == Address("s3://bucket/photos/a.png")
+
+
+@pytest.fixture
+def web() -> Generator[str]:
+    """The address of a server that does not say how long its files are."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(b"x" * 30)
+
+        do_HEAD = do_GET  # noqa: N815 - the library's name
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/photos/a.png?size=full"
+        server.shutdown()
+
+
+def test_a_picture_of_unknown_length(web: str, tmp_path: Path) -> None:
+    address = Address(web)
+    assert address.name == "a.png" and address.bring(tmp_path / "a.png", 30)
+    assert (tmp_path / "a.png").read_bytes() == b"x" * 30
+    with pytest.raises(AddressError, match="has at least 30 bytes; expected at most 29"):
+        address.bring(tmp_path / "b.png", 29)
+    assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize("name", ["a #1.png", "what?.png", "a%20b.png"])
+def test_names_that_mean_something_on_the_web(
+    models: dict[str, Path], store: fsspec.AbstractFileSystem, name: str
+) -> None:
+    store.pipe_file(f"/bucket/odd/{name}", SOURCE.read_bytes())
+    assert edit(models, "memory://bucket/odd", "memory://bucket/drawn", sheets=True) == 0
+    assert names_in(store, "/bucket/drawn") == sorted([name, f"{name.removesuffix('.png')}.comparison.png"])
