@@ -124,15 +124,16 @@ class Meter:
             self._pending += 1
             return True
 
-    async def settle(self, reply: dict[str, Any]) -> None:
-        """Count an admitted request; one without a reply, which is empty then, is counted as estimated."""
-        found = counted(reply, estimate(self.options))
+    async def settle(self, reply: dict[str, Any] | None) -> None:
+        """Count an admitted request; without a reply, which is empty then, as estimated; None if it was not sent."""
+        found = Tokens(0, 0) if reply is None else counted(reply, estimate(self.options))
         self.spent = Tokens(self.spent.asked + found.asked, self.spent.replied + found.replied)
         if self.options.budget is None:
             return
         async with self._changed:
             self._pending -= 1
-            self._dearest = max(self._dearest or found, found, key=self.options.cost)
+            if reply is not None:
+                self._dearest = max(self._dearest or found, found, key=self.options.cost)
             self._changed.notify_all()
 
     def _has_room(self) -> bool:

@@ -86,10 +86,11 @@ async def _judge(
     meter: Meter,
 ) -> str:
     made_of = _made_of(run, sample, folder)
-    reply: dict[str, Any] = {}
+    reply: dict[str, Any] | None = None
     try:
         before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
         body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
+        reply = {}
         reply = await ask(session, endpoint, body, patience)
     finally:
         await meter.settle(reply)

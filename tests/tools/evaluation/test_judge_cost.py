@@ -91,6 +91,16 @@ def test_a_budget_is_not_exceeded(made: FinishedRun, judge: Judge, budget: float
         assert len(judge.requests) == 11
 
 
+def test_a_sample_that_cannot_be_sent_costs_nothing(made: FinishedRun, judge: Judge) -> None:
+    judge.usage = (1000, 30)
+    for index in (0, 1, 2):
+        made.result(index).write_bytes(b"no picture")
+    costs = ("--price", 10, "--budget", 8 * 0.0103, "--picture-tokens", 2000)  # which is dearer than the judge counts
+    said = score(made, judge, "--judge", *costs, status=1)
+    assert len(judge.requests) == 8 and "The judge was sent 8,000 tokens, and replies of 240, which cost 0.0824" in said
+    assert said.count("has no judgement: Cannot read the picture") == 3 and "were not judged, since" not in said
+
+
 def test_a_budget_that_is_too_small_for_one_request(made: FinishedRun, judge: Judge) -> None:
     said = score(made, judge, "--judge", "--price", 10, "--budget", 0.001, status=1)
     assert judge.requests == [] and "11 samples were not judged" in said
