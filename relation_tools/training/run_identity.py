@@ -26,6 +26,8 @@ _FREE = (
 """Settings that may change when a run resumes: its length, its output, and how it computes the same."""
 _SINCE: dict[str, object] = {"models.quantize": None, "training.optimizer": "adamw", "training.weights": "float32"}
 """Settings that older states do not name, and their values there: they are named where they have others."""
+_TRAINED_ON = ("index", "cond1", "cond2", "source", "target", "text")
+"""Attributes of a sample."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,8 +42,13 @@ def run_identity(settings: Any, contents: Mapping[str, str]) -> dict[str, str]:
 
 
 def samples_fingerprint(samples: list[Any], pictures: str) -> str:
-    """Fingerprint samples: their grouping of pictures, their texts, and the pictures themselves."""
-    return blake2b(f"{pictures} {samples!r}".encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    """Fingerprint samples: their grouping of pictures, their texts, and the pictures themselves.
+
+    What else a sample may have, such as captions, is not trained on. Samples are written as in the first states.
+    """
+    told = (", ".join(f"{name}={getattr(sample, name)!r}" for name in _TRAINED_ON) for sample in samples)
+    listed = ", ".join(f"Sample({fields})" for fields in told)
+    return blake2b(f"{pictures} [{listed}]".encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def check_identity(state: Mapping[str, Any], now: Mapping[str, str], folder: Path) -> None:

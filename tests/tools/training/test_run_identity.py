@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hostile_files"))
 from weights_damage import claim
 
 from relation_core.errors import CheckpointError
+from relation_core.samples.samples import Sample
 from relation_core.weights.lock import BusyError, alone_in
 from relation_tools.training.pretraining import PretrainingOptions, pretrain
+from relation_tools.training.run_identity import samples_fingerprint
 from relation_tools.training.run_state import load_state, save_state, saved_states
 from relation_tools.training.trainer import Trainer, train
 from tests.command_line import run
@@ -52,6 +55,21 @@ def test_what_differs_is_named(small_run: SmallRun, begun: Path) -> None:
     changed = replace(settings.training, steps=4, batch_size=3, ema=0.5)
     said = refused(training=changed)
     assert "training.batch_size was 4, is 3" in said and "training.ema was 0.9, is 0.5" in said
+
+
+def test_samples_are_named_as_in_the_first_states() -> None:
+    """What samples may have beside, and nothing is trained on, belongs to no state."""
+    names = ("a.png", "b.png", "c.png", "d.png")
+    first = (
+        "pictures [Sample(index=0, cond1='a.png', cond2='b.png', source='c.png', target='d.png', text=\"It's.\"), "
+        "Sample(index=1, cond1='a.png', cond2='b.png', source='c.png', target='d.png', text='\\n')]"
+    )
+    samples = [Sample(0, *names, "It's."), Sample(1, *names, "\n")]
+    expected = blake2b(first.encode(), digest_size=8).hexdigest()
+    assert samples_fingerprint(samples, "pictures") == expected
+    described = [replace(sample, source_caption="A cat.", target_caption="A dog.") for sample in samples]
+    assert samples_fingerprint(described, "pictures") == expected
+    assert samples_fingerprint(samples[::-1], "pictures") != expected != samples_fingerprint(samples[:1], "pictures")
 
 
 def test_what_may_differ_is_taken(small_run: SmallRun, begun: Path, tmp_path: Path) -> None:
