@@ -21,6 +21,12 @@ Work = Callable[[list[Item]], list[Outcome]]
 """Does some items, and says how each ended."""
 LOSSES = 4
 """Workers that may die over one item; then it may be what kills them, and is given up."""
+_HOPELESS = 12
+"""Times that items are begun again before any is done; then none can be, as where a model is too large."""
+_DYING = (
+    "Workers die over everything that they are given, and nothing is done. They may need more memory than their "
+    "machines have: lower --workers, or use smaller models or pictures."
+)
 _AT_A_TIME, _ROUNDS = 8, 8
 """Items that a worker is sent at a time, and how often it is at least sent some, so that all end together."""
 
@@ -54,6 +60,10 @@ class _Ledger:
         """Count a beginning of each."""
         self._begun.update(numbers)
 
+    def is_hopeless(self) -> bool:
+        """Tell whether workers died over one item after the other, and none is done."""
+        return not self._outcomes and sum(times - 1 for times in self._begun.values()) >= _HOPELESS
+
     def end(self, outcomes: dict[int, bytes]) -> None:
         """Keep how items ended."""
         self._outcomes.update(outcomes)
@@ -71,9 +81,11 @@ class _Worker:
 
         numbers = cast("list[int]", batch["number"].to_pylist())
         items = dict(zip(numbers, batch["item"].to_pylist(), strict=True))
-        told = cast("list[tuple[int, bytes | None]]", ray.get(self._ledger.known.remote(numbers)))
-        known = dict(zip(numbers, told, strict=True))
+        told, hopeless = ray.get([self._ledger.known.remote(numbers), self._ledger.is_hopeless.remote()])
+        known = dict(zip(numbers, cast("list[tuple[int, bytes | None]]", told), strict=True))
         outcomes = {number: outcome for number, (_, outcome) in known.items() if outcome is not None}
+        if hopeless:
+            outcomes = dict.fromkeys(numbers, pickle.dumps(_Refused(_DYING)))
         left = [number for number in numbers if number not in outcomes]
         outcomes |= {number: pickle.dumps(Lost(known[number][0])) for number in left if known[number][0] >= LOSSES}
         left = [number for number in left if number not in outcomes]
@@ -111,7 +123,8 @@ def spread(
         together: items that a worker gets at a time.
 
     Raises:
-        RelationAdapterError: a worker raised it: it cannot be made ready, or all items would fail; or it failed.
+        RelationAdapterError: a worker raised it: it cannot be made ready, or all items would fail; or it failed, or
+            workers died over each of the first items.
     """
     if not items:
         return

@@ -31,6 +31,12 @@ def test_an_item_that_kills_workers_is_given_up_and_all_others_are_done_once(tmp
     assert sum(str(outcome).endswith(" of 3") for outcome in found.values()) >= 15
 
 
+def test_workers_that_die_over_whatever_they_are_given_end_the_run(tmp_path: Path) -> None:
+    with cluster(LOCAL, 2) as where, pytest.raises(RelationAdapterError, match="Workers die over everything"):
+        list(spread(where, ["deadly"] * 40, partial(makes_a_worker, tmp_path)))
+    assert len((tmp_path / "deadly").read_text()) < 30
+
+
 def test_a_worker_that_cannot_start_ends_the_run_with_its_reason() -> None:
     with cluster(LOCAL, 1) as where, pytest.raises(RelationAdapterError, match=r"There are no models\."):
         list(spread(where, ["a", "b"], makes_none))
