@@ -7,8 +7,12 @@ const JPEG = "data:image/jpeg;base64,"; // what Save Relation writes; an address
 const WORDS = ["modelspec.title", "modelspec.description"];
 
 async function metadataOf(name) {
-  const answer = await api.fetchApi(`/view_metadata/relations?filename=${encodeURIComponent(name)}`);
-  return answer.ok ? await answer.json().catch(() => ({})) : {};
+  try {
+    const answer = await api.fetchApi(`/view_metadata/relations?filename=${encodeURIComponent(name)}`);
+    return (answer.ok && (await answer.json())) || {};
+  } catch {
+    return {}; // the server is gone, or sent no JSON
+  }
 }
 
 function makeCard() {
@@ -24,8 +28,9 @@ function makeCard() {
 }
 
 function fill({ card, picture, words }, metadata) {
-  const pair = metadata["modelspec.thumbnail"] ?? "";
-  words.textContent = WORDS.map(key => metadata[key]).filter(Boolean).join("\n");
+  const text = key => (typeof metadata[key] === "string" ? metadata[key] : ""); // a stranger's file may hold anything
+  const pair = text("modelspec.thumbnail");
+  words.textContent = WORDS.map(text).filter(Boolean).join("\n");
   words.hidden = !words.textContent;
   picture.hidden = !pair.startsWith(JPEG);
   if (picture.hidden) picture.removeAttribute("src");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,26 @@ def test_the_loader_shows_pair_and_words(
     page.settle()
     assert not card.is_visible()  # another node names the relation: nothing is known of it
     assert complaints(page, of_core) == []
+
+
+@pytest.mark.parametrize("metadata", [None, {"modelspec.thumbnail": 5, "modelspec.title": ["x"]}])
+def test_nothing_is_shown_of_a_file_without_pair_and_words(
+    page: ComfyPage, saved: list[Path], of_core: frozenset[str], metadata: object
+) -> None:
+    """Nor what was shown of the file before it."""
+    header = json.dumps({"__metadata__": metadata}).encode()
+    strange = saved[0].with_name("strange.safetensors")
+    strange.write_bytes(len(header).to_bytes(8, "little") + header)
+    try:
+        card = page.page.locator(".relation-card")
+        page.page.evaluate("() => app.refreshComboInNodes()")
+        place(page, "LoadRelation")
+        page.page.evaluate(CHOOSE, saved[0].name)
+        page.settle()
+        assert card.is_visible()
+        page.page.evaluate(CHOOSE, strange.name)
+        page.settle()
+        assert not card.is_visible()
+        assert complaints(page, of_core) == []
+    finally:
+        strange.unlink()
