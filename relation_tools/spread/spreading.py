@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle  # only between the processes of one cluster, which run each other's code anyway
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
@@ -72,8 +74,8 @@ class _Ledger:
 class _Worker:
     """What every actor runs. The models are loaded with the first item."""
 
-    def __init__(self, make: Callable[[], Work[Any, Any]], ledger: Any) -> None:
-        self._make, self._ledger = make, ledger
+    def __init__(self, make: Callable[[], Work[Any, Any]], ledger: Any, folder: str) -> None:
+        self._make, self._ledger, self._folder = make, ledger, folder
         self._work: Work[Any, Any] | None = None
 
     def __call__(self, batch: Any) -> Any:
@@ -103,10 +105,27 @@ class _Worker:
     def _tried(self, items: list[Any]) -> list[Any]:
         try:
             if self._work is None:
+                _enter(self._folder)
                 self._work = self._make()
             return self._work(items)
         except RelationAdapterError as error:
             return [_Refused(str(error)) for _ in items]
+
+
+def _enter(folder: str) -> None:
+    """Go to the folder that the command's relative paths begin in.
+
+    Raises:
+        RelationAdapterError: it is not on this machine.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise RelationAdapterError(
+            f"A worker cannot go to the folder '{printable(folder)}', in which the command runs "
+            f"({error.strerror or error}). Expected the same paths on every machine: run the command in a folder that "
+            "all of them share."
+        ) from error
 
 
 def spread(
@@ -137,7 +156,7 @@ def spread(
     each = max(1, together, min(share, _AT_A_TIME))
     done: Any = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map_batches(
         _Worker,
-        fn_constructor_args=(make, ledger),
+        fn_constructor_args=(make, ledger, str(Path.cwd())),
         batch_size=together,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=where.workers),

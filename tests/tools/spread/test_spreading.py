@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def test_workers_that_die_over_whatever_they_are_given_end_the_run(tmp_path: Pat
     with cluster(LOCAL, 2) as where, pytest.raises(RelationAdapterError, match="Workers die over everything"):
         list(spread(where, ["deadly"] * 40, partial(makes_a_worker, tmp_path)))
     assert len((tmp_path / "deadly").read_text()) < 30
+
+
+def test_relative_paths_begin_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where the cluster was started."""
+    with cluster(LOCAL, 1) as where:
+        monkeypatch.chdir(tmp_path)
+        assert [outcome for _, outcome in spread(where, ["item"], partial(makes_a_worker, Path()))] == ["item of 1"]
+        assert (tmp_path / "item").is_file()
+        monkeypatch.setattr(os, "getcwd", lambda: str(tmp_path / "gone"))
+        with pytest.raises(RelationAdapterError, match=r"cannot go to the folder '.*gone', in which the command runs"):
+            list(spread(where, ["item"], partial(makes_a_worker, Path())))
 
 
 def test_a_worker_that_cannot_start_ends_the_run_with_its_reason() -> None:
