@@ -14,6 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import relation_core
@@ -26,6 +27,10 @@ _STORE = 128 << 20
 
 _PATIENCE = 20.0
 """Seconds to wait for a cluster's answer."""
+
+_SHORT, _LONGEST = "/tmp", 17  # noqa: S108 - a folder of its own is made in it
+"""A place for passing files, and the most bytes of another's path: Ray's sockets there have paths that are 86 longer,
+and systems take 103."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,17 @@ def _token() -> str:
     return secrets.token_hex(32)
 
 
+def _place() -> str:
+    """Where a folder for Ray is made: the usual place for passing files, unless its path is too long."""
+    usual = tempfile.gettempdir()
+    return _SHORT if len(os.fsencode(usual)) > _LONGEST and Path(_SHORT).is_dir() else usual
+
+
 @contextmanager
 def _own_settings() -> Generator[None]:
     """Tell Ray through the environment, which its processes inherit, to leave nothing on the disk and send nothing."""
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="relation-adapter-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="relation-", dir=_place(), ignore_cleanup_errors=True) as folder:
         os.environ.setdefault("RAY_TMPDIR", folder)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -83,7 +83,7 @@ def test_workers_that_are_killed_lose_nothing_and_repeat_nothing(tmp_path: Path)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_ended_command_leaves_no_process_and_is_resumed(some: Path, tmp_path: Path, sent: signal.Signals) -> None:
     out, expected = tmp_path / "out", contents(some.parent / "alone")
-    folders = set(Path(tempfile.gettempdir()).glob("relation-adapter-*"))
+    folders = set(Path(tempfile.gettempdir()).glob("relation-*"))
     run = start(some, out, "--ray", "--workers=2")
     wait_until(lambda: len(results(out)) >= 4, run)
     processes = run.below()
@@ -93,7 +93,7 @@ def test_an_ended_command_leaves_no_process_and_is_resumed(some: Path, tmp_path:
     _, alive = psutil.wait_procs(processes, timeout=90 if sent == signal.SIGKILL else 10)
     assert alive == []
     if sent != signal.SIGKILL:  # else nobody is left who could
-        assert set(Path(tempfile.gettempdir()).glob("relation-adapter-*")) == folders
+        assert set(Path(tempfile.gettempdir()).glob("relation-*")) == folders
     there = results(out)
     assert {name: data for name, data in expected.items() if name in there} == {
         name: data for name, data in contents(out).items() if name in there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def test_workers_that_die_over_whatever_they_are_given_end_the_run(tmp_path: Pat
     with cluster(LOCAL, 2) as where, pytest.raises(RelationAdapterError, match="Workers die over everything"):
         list(spread(where, ["deadly"] * 40, partial(makes_a_worker, tmp_path)))
     assert len((tmp_path / "deadly").read_text()) < 30
+
+
+def test_a_long_path_for_passing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's sockets, whose paths may have some 100 bytes, do not lie there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    there = set(Path("/tmp").glob("relation-*"))
+    with cluster(LOCAL, 1) as where:
+        assert list(spread(where, ["item"], partial(makes_a_worker, tmp_path))) == [("item", "item of 1")]
+    assert set(Path("/tmp").glob("relation-*")) == there
+    assert [path.name for path in tmp_path.iterdir()] == ["item"]
 
 
 def test_relative_paths_begin_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
