@@ -67,6 +67,7 @@ def look_through(root: Path, leave_out: Path | None = None) -> Tree:
     """
     files: list[str] = []
     links: list[str] = []
+    real, left_out = Path(os.path.realpath(root)), leave_out and Path(os.path.realpath(leave_out))
 
     def fail(error: OSError) -> None:
         raise error
@@ -74,7 +75,7 @@ def look_through(root: Path, leave_out: Path | None = None) -> Tree:
     for place, folders, names in os.walk(root, onerror=fail):
         inside = Path(place).relative_to(root).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        kept = sorted(name for name in folders if not is_passed_over(name) and Path(place, name) != leave_out)
+        kept = sorted(name for name in folders if not is_passed_over(name) and real / inside / name != left_out)
         links += [prefix + name for name in kept if Path(place, name).is_symlink()]
         folders[:] = kept
         names += [name for name in kept if name.endswith(_LISTS)]

@@ -159,6 +159,20 @@ def test_the_result_is_no_part_of_the_dataset(tmp_path: Path) -> None:
         assert len(used(pairs / "out")) == len(TASKS) * PICTURES
 
 
+@pytest.mark.parametrize("how", ["relative", "by a link", "with dots"])
+def test_the_result_is_no_part_of_the_dataset_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    pairs = people.names_in_a_folder(tmp_path / "pairs")
+    (tmp_path / "link").symlink_to(pairs)
+    monkeypatch.chdir(tmp_path)
+    out = {"relative": Path("pairs/out"), "by a link": tmp_path / "link/out", "with dots": pairs / "depth/../out"}[how]
+    for _ in range(2):
+        found = build_told(pairs, out)
+        assert found == {"broken": [], "note": [], "duplicate": []}
+        assert json.loads((out / "tasks.json").read_text()).keys() == set(TASKS)
+
+
 def test_what_holds_no_pairs(tmp_path: Path) -> None:
     put(tmp_path / "pairs" / "1.png", both("depth", 1)[0])
     stderr = run("dataset", "build", tmp_path / "pairs", tmp_path / "out", status=1).stderr
