@@ -143,6 +143,8 @@ def _info(header: _Header) -> tuple[str, tuple[int, ...], int, int]:
     if axes > _MOST_AXES:
         raise ValueError(f"{quoted(name)} has {axes} axes")
     shape = tuple(header.number("<Q") for _ in range(axes))[::-1]
+    if 0 in shape:  # beside which the other axes may claim any length
+        raise ValueError(f"{quoted(name)} is {shape}, which holds no values")
     return name, shape, header.number("<I"), header.number("<Q")
 
 

@@ -77,6 +77,8 @@ def test_every_kind_of_entry_is_read_past(tmp_path: Path) -> None:
         (header(tensors=info(shape=(1,) * 9), tensor_count=1), "'a' has 9 axes"),
         (header(tensors=info(), tensor_count=1) + bytes(80), "'a' ends beyond it"),
         (header(tensors=info(shape=(2**40, 2**40)), tensor_count=1) + bytes(90), "'a' ends beyond it"),
+        (header(tensors=info(shape=(2**63, 0)), tensor_count=1) + bytes(90), "'a' is .* which holds no values"),
+        (header(tensors=info(shape=(0,), kind=0), tensor_count=1) + bytes(90), "'a' is .* which holds no values"),
         (header(tensors=info(offset=2**63), tensor_count=1) + bytes(90), "'a' ends beyond it"),
         (header(tensors=info(shape=(33, 2)), tensor_count=1) + bytes(90), r"\(2, 33\) in blocks of 32"),
         (header(tensors=info(kind=16), tensor_count=1) + bytes(90), "'a' in .* is quantised as IQ2_XXS"),
