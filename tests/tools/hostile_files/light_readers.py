@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -164,7 +165,7 @@ def _curve(folder: Path) -> None:
 
 def _read_curve(folder: Path) -> None:
     rows = read_curve(folder / "curve.csv")
-    assert all(float(row["step"]) >= 0 or True for row in rows)
+    assert all(math.isfinite(float(row["step"])) for row in rows)
     Curve(folder / "curve.csv", ("step", "loss"), 20).add({"step": 21, "loss": 1})
 
 
@@ -249,7 +250,7 @@ def _locked(folder: Path) -> None:
 
 
 def _identified(folder: Path) -> None:
-    assert read_identity(folder / "picture.png") is None or True
+    assert isinstance(read_identity(folder / "picture.png"), str | None)
 
 
 def _picture(folder: Path) -> None:
