@@ -14,7 +14,7 @@ from relation_core.errors import DatasetError
 from .archives import ARCHIVES, OTHERS
 from .budget import Budget
 from .layouts import KNOWN, Layout, find_layout, is_packed, layout_of_file, read_layout, tree_of_file
-from .pair_entry import PairEntry, task_of_double, task_of_packed
+from .pair_entry import PairEntry, task_of_double, task_of_packed, task_of_two
 from .problems import Problem
 from .roles import role_of
 from .tree import Tree, look_through
@@ -143,7 +143,8 @@ def _unpacked(part: Part, file: str, work: Path, level: int) -> list[Part | Prob
     tree = look_through(work / inside)
     layout = find_layout(tree)
     if layout is not None:
-        top, dataset = _top_folder(tree, task_of_packed(_stem(path.name), part.dataset))
+        folders = (*PurePosixPath(file).parent.parts, task_of_packed(_stem(path.name), ""))
+        top, dataset = _top_folder(tree, task_of_two(filter(None, folders)) or part.dataset)
         if top:
             tree, inside, shown = look_through(work / inside / top), f"{inside}/{top}", f"{shown}/{top}"
             layout = find_layout(tree) or layout

@@ -79,3 +79,20 @@ def test_tables_without_a_column_of_tasks_are_named_after_their_files(tmp_path: 
         people.write_parquet(people.table([task]).drop_columns(["task"]), tmp_path / "tables" / f"{task}.parquet")
     pairs = people.zipped(tmp_path / "tables", tmp_path / "a.zip") if packed else tmp_path / "tables"
     assert tasks(entries(pairs, tmp_path)) == [task for task in people.TASKS for _ in range(PICTURES)]
+
+
+@pytest.mark.parametrize("name", ["train-00000-of-00001", "pairs-000001", "cats"])
+@pytest.mark.parametrize("kind", [".parquet", ".zip", ".tar"])
+def test_files_of_equal_names_are_named_after_their_folders(tmp_path: Path, name: str, kind: str) -> None:
+    """As the hub has the configurations of a dataset, and others have shards of each task."""
+    for task in people.TASKS:
+        (tmp_path / "all" / task).mkdir(parents=True)
+        file = tmp_path / "all" / task / f"{name}{kind}"
+        if kind == ".parquet":
+            people.write_parquet(people.table([task]).drop_columns(["task"]), file)
+        else:
+            pairs = people.names_in_a_folder(tmp_path / "pairs") / task
+            people.zipped(pairs, file) if kind == ".zip" else people.tarred(pairs, file, "w")
+    after = {"cats": "/cats"}.get(name, "")
+    found = tasks(entries(tmp_path / "all", tmp_path))
+    assert found == [f"{task}{after}" for task in people.TASKS for _ in range(PICTURES)]
