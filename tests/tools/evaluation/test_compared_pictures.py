@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -210,6 +211,20 @@ def test_folders_that_hold_no_dino(scored: FinishedRun, tmp_path: Path) -> None:
     (folder / "config.json").write_text(config)
     said = run("evaluate", "score", scored.file, scored.folder, "--dino", folder, status=1)
     assert "model_type = 'bert'; expected one of dinov2," in said
+
+
+def test_code_in_a_models_folder_is_neither_run_nor_asked_about(
+    scored: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("builtins.input", lambda *question: asked.extend(question) or "y")
+    folder = save_dino(tmp_path / "dino")
+    settings = {"image_processor_type": "Own", "auto_map": {"AutoImageProcessor": "own.Own"}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: pass\n")
+    said = run("evaluate", "score", scored.file, scored.folder, "--dino", folder, status=1)
+    assert "Cannot load DINO" in said and "custom code" in said
+    assert asked == [] and not (tmp_path / "ran").exists()
 
 
 def test_a_result_that_lpips_cannot_see(scored: FinishedRun, models: Models, tmp_path: Path) -> None:
