@@ -30,3 +30,10 @@ def makes_none() -> Callable[[list[str]], list[str]]:
 
 def makes_a_faulty_one() -> Callable[[list[str]], list[str]]:
     raise ZeroDivisionError("faulty")
+
+
+class Holder:
+    """An actor that holds what it was given, and does nothing."""
+
+    def there(self) -> bool:
+        return True

@@ -28,6 +28,7 @@ _STORE = 128 << 20
 _PATIENCE = 20.0
 """Seconds to wait for a cluster's answer."""
 
+_LOG = logging.getLogger(__name__)
 _SHORT, _LONGEST = "/tmp", 17  # noqa: S108 - a folder of its own is made in it
 """A place for passing files, and the most bytes of another's path: Ray's sockets there have paths that are 86 longer,
 and systems take 103."""
@@ -177,6 +178,9 @@ def _divided(workers: int | None, on_cards: bool, on_cores: bool) -> Cluster:
         raise RelationAdapterError(
             f"The Ray cluster has {room} {what} for {count} workers; expected one for each. Lower --workers."
         )
+    free = int(ray.available_resources().get("GPU" if cards else "CPU", 0))
+    if free < count:
+        _LOG.warning("%d of the Ray cluster's %d %s are free for %d workers: some wait.", free, room, what, count)
     if cards:
         return Cluster(count, 1, 1)
     least = min(int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1)

@@ -11,9 +11,9 @@ import pytest
 
 from relation_core.errors import RelationAdapterError
 from relation_tools.commands.ray_options import LOCAL
-from relation_tools.spread.cluster import cluster
+from relation_tools.spread.cluster import _divided, cluster
 from relation_tools.spread.spreading import LOSSES, Lost, spread
-from tests.deadly_work import makes_a_faulty_one, makes_a_worker, makes_none
+from tests.deadly_work import Holder, makes_a_faulty_one, makes_a_worker, makes_none
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +47,19 @@ def test_a_long_path_for_passing_files(tmp_path: Path, monkeypatch: pytest.Monke
         assert list(spread(where, ["item"], partial(makes_a_worker, tmp_path))) == [("item", "item of 1")]
     assert set(Path("/tmp").glob("relation-*")) == there
     assert [path.name for path in tmp_path.iterdir()] == ["item"]
+
+
+def test_a_cluster_whose_cores_others_hold_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Workers wait for them without end, and nobody would know why."""
+    with cluster(LOCAL, 1):
+        import ray  # which reads its settings at once
+
+        assert "are free for" not in caplog.text
+        cores = int(ray.cluster_resources()["CPU"])
+        held = ray.remote(num_cpus=cores)(Holder).remote()
+        assert ray.get(held.there.remote())
+        _divided(1, on_cards=False, on_cores=False)
+        assert f"0 of the Ray cluster's {cores} processor cores are free for 1 workers: some wait." in caplog.text
 
 
 def test_relative_paths_begin_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
