@@ -86,8 +86,8 @@ def test_a_call_replaces_others_about_its_entries() -> None:
 
 def test_the_memory_of_a_released_model() -> None:
     """57 blocks of width 3072 in bfloat16, at 512 and 1024 pixels."""
-    assert kept_bytes(1024, 57, 3072, 2) / 2**30 == pytest.approx(0.67, abs=0.01)
-    assert kept_bytes(4096, 57, 3072, 2) / 2**30 == pytest.approx(2.67, abs=0.01)
+    assert kept_bytes(1024, 57, 3072, 2) / 1e9 == pytest.approx(0.72, abs=0.01)
+    assert kept_bytes(4096, 57, 3072, 2) / 1e9 == pytest.approx(2.87, abs=0.01)
 
 
 def test_an_interval_below_one_is_refused() -> None:
