@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from peft import LoraConfig
 
-from relation_core.errors import CheckpointError, ModelMismatchError
+from relation_core.errors import ModelMismatchError
 from relation_core.weights.kinds import shortened
 
-from ..diffusers_host.lora_file import LoraFile, fits, lora_scale, read_lora
+from ..diffusers_host.lora_file import LoraFile, fits, lora_scale, read_lora, read_parts
 from ..diffusers_host.lora_names import matrix_shapes, places
 
 LORA_LAYERS = ["to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"]
@@ -63,9 +63,7 @@ def _read(lora: LoraFile, transformer: Any, rank: int) -> dict[str, tuple[torch.
                 f"{lora.path} has rank {found_rank} for {name}; expected that of training.lora_rank, {rank}. Set "
                 f"training.lora_rank = {found_rank}, or start from another LoRA."
             )
-        parts = {part: tensor.read().float() for part, tensor in stored.items()}
-        if not all(tensor.isfinite().all() for tensor in parts.values()):
-            raise CheckpointError(f"{lora.path} has a value in {name} that is not a finite number. Download it again.")
+        parts = {part: tensor.float() for part, tensor in read_parts(lora, name, stored).items()}
         found[place[0].weight] = parts["down"], parts["up"] * lora_scale(lora, name, parts)
     if unplaced:
         raise ModelMismatchError(
