@@ -9,9 +9,9 @@ import torch
 from comfy_api.latest import io
 
 from ..relation_core.adapter.adapter import RelationAdapter
-from ..relation_core.flux.source import check_latent, resize_source, source_size
+from ..relation_core.flux.source import check_latent, resize_rgb, source_size
 from ..relation_core.pictures.loss_curve import draw_loss_curve
-from ..relation_core.pictures.tensors import from_pil, to_pil
+from ..relation_core.pictures.tensors import flatten_alpha, from_pil, rgb_to_pil
 from ..relation_core.relation.learned import Learned
 from ..relation_core.relation.pairs import Pair, encode_pairs, pair_up
 from ..relation_core.relation.relation import Relation
@@ -21,6 +21,7 @@ from ..relation_core.tuning.pairs import (
     check_latents,
     check_pairs,
     check_start,
+    in_relations,
     learned_relation,
     showing,
     start_relation,
@@ -132,7 +133,8 @@ class TuneRelation(io.ComfyNode):
     ) -> io.NodeOutput:
         """Check everything, encode the pairs, learn."""
         settings = TuningSettings(steps, learning_rate, batch_size, seed)
-        pairs = pair_up(to_pil(before), to_pil(after))
+        before, after = flatten_alpha(before), flatten_alpha(after)
+        pairs = pair_up(rgb_to_pil(before), rgb_to_pil(after))
         check_pairs(pairs)
         adapter = relation_adapter.adapter
         check_model(model, adapter.config)
@@ -158,12 +160,16 @@ def _start(loaded: LoadedRelationAdapter, pairs: list[Pair], relation: Relation 
     if relation is not None:
         return showing(check_start(relation, adapter), pairs)
     device = comfy.model_management.get_torch_device()
-    return start_relation(encode_pairs(adapter, loaded.vision, pairs, "pad", 1.0, device, dtype, HostProgress()))
+    parts = (
+        encode_pairs(adapter, loaded.vision, part, "pad", 1.0, device, dtype, HostProgress())
+        for part in in_relations(pairs)
+    )
+    return start_relation(*parts)
 
 
 def _latent(model: Any, vae: Any, image: torch.Tensor, long_side: int) -> torch.Tensor:
-    """Encode a picture (1, height, width, C) into the model's latent space: (16, rows, columns) float32 on the CPU."""
+    """Encode a picture (1, height, width, 3) into the model's latent space: (16, rows, columns) float32 on the CPU."""
     size = source_size(image.shape[2], image.shape[1], long_side)
-    latent = vae.encode(resize_source(image, size))
+    latent = vae.encode(resize_rgb(image, size))
     check_latent(latent)
     return model.model.process_latent_in(latent)[0].to("cpu", torch.float32)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ..errors import ExemplarError
 from ..pictures.picture_file import MAX_PIXELS
-from ..pictures.tensors import flatten_alpha, to_pil
+from ..pictures.tensors import flatten_alpha, rgb_to_pil
 from .sizes import LATENT_CHANNELS, TOKEN_SIDE
 
 
@@ -46,10 +46,18 @@ def resize_source(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize a batch of pictures (B, height, width, 1 to 4 channels) to RGB of ``size`` (Lanczos, as the authors).
 
     Pictures of that size keep their exact values.
+
+    Raises:
+        ExemplarError: it is no batch of pictures.
     """
+    return resize_rgb(flatten_alpha(image), size)
+
+
+def resize_rgb(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize as :func:`resize_source` does what :func:`..pictures.tensors.flatten_alpha` made."""
     if (image.shape[2], image.shape[1]) == size:
-        return flatten_alpha(image)
-    resized = [np.asarray(picture.resize(size, Image.Resampling.LANCZOS)) for picture in to_pil(image)]
+        return image
+    resized = [np.asarray(picture.resize(size, Image.Resampling.LANCZOS)) for picture in rgb_to_pil(image)]
     return torch.from_numpy(np.stack(resized)).float().div(255.0)
 
 

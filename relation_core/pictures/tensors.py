@@ -78,7 +78,12 @@ def flatten_alpha(image: torch.Tensor) -> torch.Tensor:
 
 def to_pil(image: torch.Tensor) -> list[Image.Image]:
     """Turn a batch of pictures, as :func:`flatten_alpha` takes it, into 8-bit RGB images."""
-    pixels = flatten_alpha(image).detach().float().mul(255).round()
+    return rgb_to_pil(flatten_alpha(image))
+
+
+def rgb_to_pil(image: torch.Tensor) -> list[Image.Image]:
+    """Turn what :func:`flatten_alpha` made into 8-bit RGB images."""
+    pixels = image.detach().float().mul(255).round()
     return [Image.fromarray(picture) for picture in pixels.to("cpu", torch.uint8).numpy()]
 
 

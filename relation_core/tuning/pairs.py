@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..errors import RelationMismatchError
 from ..pictures.thumbnails import pair_thumbnail
 from ..progress import Progress
 from ..relation.learned import Learned
+from ..relation.limits import MAX_PAIRS
 from ..relation.pairs import Pair
 from ..relation.relation import Relation, relation_of_tokens
 from .flow import LatentPair
@@ -61,10 +62,36 @@ def check_latents(latents: Sequence[LatentPair]) -> None:
             )
 
 
-def start_relation(encoded: Relation) -> Relation:
-    """Make one set of exemplar tokens, the mean of the pairs', with a thumbnail of the first pairs."""
-    mean = encoded.tokens.float().mean(0, keepdim=True).to(encoded.tokens.dtype)
-    return replace(encoded, tokens=mean, pair_weights=(1.0,), thumbnails=first_pairs(encoded.thumbnails, 1))
+def check_held_out(pairs: Sequence[Pair], held_out: Sequence[Pair]) -> None:
+    """Refuse to hold out what is learned from, since the loss on it would say nothing about other pictures.
+
+    Raises:
+        TuningError: a pair that is held out is also among the others.
+    """
+    known = {_pixels(pair): number for number, pair in enumerate(pairs, 1)}
+    for number, pair in enumerate(held_out, len(pairs) + 1):
+        if (same := known.get(_pixels(pair))) is not None:
+            raise TuningError(
+                f"Pair {number}, which is held out, has the pictures of pair {same}, which is learned from; expected "
+                "pictures that learning never sees. Give another pair, or hold out fewer."
+            )
+
+
+def _pixels(pair: Pair) -> tuple[object, ...]:
+    return tuple(part for picture in pair for part in (picture.size, picture.tobytes()))
+
+
+def in_relations(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """Divide pairs into lists that one relation can hold."""
+    for place in range(0, len(pairs), MAX_PAIRS):
+        yield list(pairs[place : place + MAX_PAIRS])
+
+
+def start_relation(*encoded: Relation) -> Relation:
+    """Make one set of exemplar tokens, the mean of all pairs', with a thumbnail of the first ones."""
+    tokens = torch.cat([part.tokens for part in encoded])
+    mean = tokens.float().mean(0, keepdim=True).to(tokens.dtype)
+    return replace(encoded[0], tokens=mean, pair_weights=(1.0,), thumbnails=first_pairs(encoded[0].thumbnails, 1))
 
 
 def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:

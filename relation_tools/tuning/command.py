@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from relation_core.relation.relation import Relation
 from relation_core.tuning.flow import LatentPair, Predict, draw_edit
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import (
+    check_held_out,
     check_latents,
     check_pairs,
     check_start,
+    in_relations,
     learned_relation,
     showing,
     start_relation,
@@ -39,7 +40,7 @@ from .interrupt import asked_to_stop
 from .output import Output
 from .pair_files import find_pairs
 from .records import draw_losses, draw_sheet
-from .resuming import keep, resume
+from .resuming import keep, remove_states, resume
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 LossBar = Callable[[int, int], AbstractContextManager[Callable[[float], None]]]
@@ -72,13 +73,15 @@ def tune_relation(options: argparse.Namespace, bar: ProgressBar, loss_bar: LossB
 
 def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBar, loss_bar: LossBar) -> None:
     output = Output.at(options.out, options.overwrite)
-    if options.overwrite and output.states.is_dir():
-        shutil.rmtree(output.states)
+    output.check_beside(options.overwrite)
+    if options.overwrite:
+        remove_states(output.states)
     files = find_pairs(options.before or [], options.after or [], options.dataset, options.task)
     pairs = [(read_picture(before), read_picture(after)) for before, after in files]
     check_pairs(pairs)
     learned_from = pairs[: len(pairs) - _held_out(options.hold_out, len(pairs))]
     held_out = pairs[len(learned_from) :]
+    check_held_out(learned_from, held_out)
     pipeline = open_pipeline(options, sees_pairs=options.start is None)
     predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
     start = _start(options, pipeline, learned_from, bar)
@@ -101,11 +104,11 @@ def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBa
     _check(run)
     origin = Learned(len(learned_from), learner.best_step, options.prompt, options.model.name)
     relation = learned_relation(pipeline.adapter, start, learner.tokens, origin, pipeline.device, pipeline.dtype)
-    output.make_folder()
-    draw_losses(learner.losses, learner.checks, output.curve)
-    _draw_results(run, predict, pairs, latents, len(learned_from), options.sheet_steps)
+    with output.writing_pictures():
+        draw_losses(learner.losses, learner.checks, output.curve)
+        _draw_results(run, predict, pairs, latents, len(learned_from), options.sheet_steps)
     output.write(relation)  # last, so that every relation has its curve and sheet
-    shutil.rmtree(output.states, ignore_errors=True)
+    remove_states(output.states)
     _LOG.info("Wrote %s: %s.", output.relation, origin)
 
 
@@ -120,7 +123,10 @@ def _held_out(count: int, pairs: int) -> int:
 def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
     if options.start is None:
         with bar("exemplars") as progress:
-            return start_relation(pipeline.relation(pairs, [1.0] * len(pairs), options.fit, progress))
+            parts = in_relations(pairs)
+            return start_relation(
+                *(pipeline.relation(part, [1.0] * len(part), options.fit, progress) for part in parts)
+            )
     try:
         found = pipeline.load_relation(options.start)
     except RelationMismatchError as error:
@@ -148,7 +154,7 @@ def _learn(run: _Run, settings: TuningSettings, loss_bar: LossBar) -> None:
     with loss_bar(settings.steps, learner.step) as report, asked_to_stop() as stop:
         while not learner.done:
             report(_step(run))
-            if stop() or learner.step % settings.check_every == 0:
+            if stop() or learner.done or learner.step % settings.check_every == 0:
                 keep(learner, run.output.states, run.identity)
             if stop():
                 _LOG.info("Stopped after step %d. Run the same command again to continue.", learner.step)
@@ -159,7 +165,7 @@ def _step(run: _Run) -> float:
     try:
         return run.learner.take_step()
     except TuningError:  # its states lead to the same end
-        shutil.rmtree(run.output.states, ignore_errors=True)
+        remove_states(run.output.states)
         raise
 
 
@@ -167,7 +173,7 @@ def _check(run: _Run) -> None:
     try:
         run.learner.check_learned()
     except TuningError:
-        shutil.rmtree(run.output.states, ignore_errors=True)
+        remove_states(run.output.states)
         raise
 
 

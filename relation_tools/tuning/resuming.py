@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.settings import TuningError
 
-from ..training.run_state import going_on, load_state, save_state
+from ..training.run_state import going_on, load_state, save_state, saved_states
 
 _IDENTITY = "identity"
 _KEYS = (_IDENTITY, "tokens", "optimizer", "best", "losses", "checks")
@@ -45,3 +46,11 @@ def keep(learner: Learner, states: Path, identity: str) -> None:
         CheckpointError: it cannot be written.
     """
     save_state(states, learner.step, {**learner.state(), _IDENTITY: identity}, keep=1)
+
+
+def remove_states(folder: Path) -> None:
+    """Remove the states of a run; the folder stays if it holds anything else."""
+    for state in saved_states(folder):
+        state.unlink(missing_ok=True)
+    with suppress(OSError):  # it is not there, or not empty
+        folder.rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -124,17 +125,22 @@ def test_model_and_server_are_as_before(host: Host, monkeypatch: pytest.MonkeyPa
     take_step = learner.take_step
 
     def interrupted(self: Any) -> float:
-        if self.step == 2:
+        if self.step == (2 if large else 0):
             comfy.model_management.interrupt_current_processing(True)
         return take_step(self)
 
-    if end == "interrupt":
-        monkeypatch.setattr(learner, "take_step", interrupted)
-    node = tuning.tuned(model=tuning.value(model), steps=4, learning_rate=1e6 if end == "error" else 0.15)
+    def diverged(self: Any) -> float:
+        if self.step == 3:
+            self._tokens.data.fill_(math.nan)
+        return take_step(self)
+
+    if end != "success":
+        monkeypatch.setattr(learner, "take_step", interrupted if end == "interrupt" else diverged)
+    node = tuning.tuned(model=tuning.value(model), steps=5)
     if end == "success":
         assert tuning.run(node).pairs == 1
     else:
-        with pytest.raises(GraphError, match="lower the learning rate" if end == "error" else "interrupted"):
+        with pytest.raises(GraphError, match="The loss of step 4 is nan" if end == "error" else "interrupted"):
             tuning.run(node)
     assert changes(before, state_of(model)) == []
 
@@ -193,6 +199,29 @@ def test_it_starts_from_a_relation_and_says_where_it_comes_from(host: Host) -> N
     assert 0.0 < relative_error(learned.tokens, began.tokens) < 1e-3
     (origin,) = learned.learned
     assert (origin.pairs, origin.steps, origin.model) == (1, 1, "one_head/transformer.safetensors")
+
+
+def test_pictures_of_any_kind_are_learned_from(host: Host) -> None:
+    """Grey ones and those with alpha as the RGB that they show, and single pixels."""
+    tuning = Tuning(host, pairs=1)
+
+    def learned(before: torch.Tensor, after: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        pictures = {"before": tuning.value(before), "after": tuning.value(after)}
+        return tuning.run(tuning.tuned(**{"steps": 1, "batch_size": 1, **pictures, **inputs})).tokens
+
+    grey, seen = tuning.before[..., :1], tuning.after.lerp(torch.ones(()), 0.25)
+    veiled = torch.cat([tuning.after, torch.full_like(grey, 0.75)], -1)
+    shown = learned(grey.expand(-1, -1, -1, 3), seen)
+    torch.testing.assert_close(learned(grey, veiled), shown, atol=1e-5, rtol=0)
+    speck = learned(tuning.before[:, :1, :1], 1.0 - tuning.before[:, :1, :1], long_side=16)
+    assert bool(speck.isfinite().all()) and not torch.equal(speck, shown)
+
+
+@pytest.mark.slow
+def test_more_pairs_than_a_relation_holds_are_learned_from(host: Host) -> None:
+    tuning = Tuning(host, pairs=65)
+    learned = tuning.run(tuning.tuned(steps=1))
+    assert learned.pairs == 1 and learned.learned[0].pairs == 65
 
 
 def test_pictures_show_how_far_it_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

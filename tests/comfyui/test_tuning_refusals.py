@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -18,6 +19,10 @@ from comfyui_host.host import GraphError, Host
         ({"before": "none", "after": "none"}, r"Got a picture of shape \(0, 64, 64, 3\); expected"),
         ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
         ({"after": "before"}, "The pictures of pair 1 are equal"),
+        ({"after": "one equal"}, "The pictures of pair 2 are equal"),
+        ({"steps": 0}, "refused: .* 0 .*min"),
+        ({"batch_size": 0}, "refused: .* 0 .*min"),
+        ({"learning_rate": math.nan}, "Got .* nan|nan"),
         ({"after": "speck", "long_side": 16}, "pair 1 are equal at the size that is learned from"),
         ({"learning_rate": 1e6}, "lower the learning rate"),
         ({"relation": "other"}, "The relation to start from was made with the adapter"),
@@ -38,6 +43,7 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
         "wider": lambda: tuning.value(torch.nn.functional.pad(pictures, (0, 0, 0, 16))),
         "none": lambda: tuning.value(pictures[:0]),
         "before": lambda: tuning.value(tuning.before),
+        "one equal": lambda: tuning.value(torch.cat([pictures[:1], tuning.before[1:]])),
         "speck": lambda: tuning.value(with_speck(tuning.before)),
         "other": lambda: other,
         "two": lambda: tuning.graph.add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,14 @@ from relation_core.tuning.attended import Attended, attended_by_block
 from relation_core.tuning.flow import LatentPair, draw_edit, flow_losses, split_samples
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.levels import draw_levels
-from relation_core.tuning.pairs import check_latents, check_pairs, check_start, learned_relation, start_relation
+from relation_core.tuning.pairs import (
+    check_latents,
+    check_pairs,
+    check_start,
+    in_relations,
+    learned_relation,
+    start_relation,
+)
 from relation_core.tuning.settings import TuningError, TuningSettings
 
 STATUS = Path("/proc/self/status")
@@ -320,6 +328,19 @@ def test_a_start_must_fit(tmp_path: Path) -> None:
         check_start(relation, other)
     with pytest.raises(TuningError, match="weight 0"):
         check_start(replace(relation, pair_weights=(0.0, 0.0)), adapter)
+
+
+def test_it_starts_at_the_mean_of_any_number_of_pairs(tmp_path: Path) -> None:
+    """Of 130 pairs: as many as two relations hold, and two more."""
+    adapter = small_adapter(tmp_path)
+    pictures = [Image.new("RGB", (16, 16), (number, 0, 0)) for number in range(131)]
+    parts = list(in_relations(list(pairwise(pictures))))
+    assert [len(part) for part in parts] == [64, 64, 2]
+    assert [pair for part in parts for pair in part] == list(pairwise(pictures))
+    encoded = [random_relation(adapter, pairs=len(part), seed=place) for place, part in enumerate(parts)]
+    start = start_relation(*encoded)
+    every = torch.cat([part.tokens for part in encoded])
+    assert start.pairs == 1 and torch.allclose(start.tokens[0], every.mean(0), atol=1e-6)
 
 
 LEARNED = Learned(4, 400, "make it sepia", "flux1-dev.safetensors")

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_case import GoldenCase
 from PIL import Image, ImageOps
 from random_weights import random_relation
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_pipeline import tiny_autoencoder
+from tune_runs import AFTER, BEFORE, CASE, arguments, contents, refusal, tune
 
 from relation_core.adapter.adapter import open_adapter
 from relation_core.pictures.tensors import from_pil
@@ -37,52 +36,6 @@ from relation_tools.diffusers_host.settings import EditSettings
 from relation_tools.training.run_state import load_state
 
 ROOT = Path(__file__).resolve().parents[3]
-CASE = GoldenCase.load("one_head")
-BEFORE, AFTER = CASE.folder / "before.png", CASE.folder / "after.png"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Sums in one order, in this process and in those that it starts."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_autoencoder(tmp_path_factory.mktemp("vae") / "ae.safetensors")
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Three pairs, one of them of another size; what happens to them is a mirror."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for name in ("before", "after"):
-        (folder / name).mkdir()
-    for number, size in enumerate([(64, 64), (64, 64), (64, 32)]):
-        picture = Image.open(BEFORE).convert("RGB").resize(size).rotate(90 * number)
-        picture.save(folder / "before" / f"{number}.png")
-        ImageOps.mirror(picture).save(folder / "after" / f"{number}.png")
-    return folder / "before", folder / "after"
-
-
-def arguments(vae: Path, *options: str) -> list[str]:
-    return [
-        "tune",
-        f"--model={CASE.folder / 'transformer.safetensors'}",
-        f"--adapter={CASE.folder / 'ip_adapter.bin'}",
-        f"--vision={CASE.folder / 'vision' / 'model.safetensors'}",
-        f"--vae={vae}",
-        "--device=cpu",
-        "--long-side=0",
-        "--batch-size=3",
-        "--sheet-steps=1",
-        "--steps=6",
-        *options,
-    ]
-
-
-def tune(vae: Path, folders: tuple[Path, Path], out: Path, *options: str) -> int:
-    return main(arguments(vae, f"--before={folders[0]}", f"--after={folders[1]}", f"--out={out}", *options))
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +45,6 @@ def whole(vae: Path, folders: tuple[Path, Path], tmp_path_factory: pytest.TempPa
     torch.set_num_threads(1)
     assert tune(vae, folders, out, "--hold-out=1") == 0
     return out
-
-
-def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
-    """All that a relation file says; the library writes its metadata in no fixed order."""
-    with safe_open(path, framework="pt") as file:
-        metadata = dict(file.metadata())
-    return metadata, {name: tensor.numpy().tobytes() for name, tensor in load_file(path).items()}
-
-
-def refusal(caplog: pytest.LogCaptureFixture) -> str:
-    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
-    return record.getMessage()
 
 
 def test_it_writes_a_relation_with_its_curve_and_its_sheet(
@@ -335,6 +276,7 @@ def relation_of_65(path: Path) -> Path:
         (("--before", "FOLDER", "--after", "AFTER", "--start", "OTHER"), "was made with the adapter"),
         (("--before", "FOLDER", "--after", "AFTER", "--out", "mine.png"), "expected it to end in .safetensors"),
         (("--dataset", "missing.jsonl"), "Cannot read"),
+        (("--before", "FIRST", "--after", "MIRRORED") * 2 + ("--hold-out", "1"), "Pair 2, which is held out, has the"),
         (("--before", "CLEAR", "--after", "PAINTED"), "The pictures of pair 1 are equal, which shows no edit"),
         (("--before", "FOLDER", "--after", "AFTER", "--start", "MANY"), "65"),
         (("--before", "FOLDER", "--after", "AFTER", "--hold-out", "1", "--learning-rate", "1e5"), "lower the learning"),
@@ -351,6 +293,7 @@ def test_what_is_refused_leaves_no_file(
     (tmp_path / "empty").mkdir()
     Image.open(AFTER).resize((70, 64)).save(tmp_path / "wider.png")
     places = {"FOLDER": folders[0], "AFTER": folders[1], "EMPTY": tmp_path / "empty", "WIDER": tmp_path / "wider.png"}
+    places |= {"FIRST": folders[0] / "0.png", "MIRRORED": folders[1] / "0.png"}
     if "SPECK" in options:
         places |= with_and_without_a_speck(tmp_path)
     if "CLEAR" in options:
