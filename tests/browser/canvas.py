@@ -118,8 +118,8 @@ def open_help(page: ComfyPage, kind: str) -> None:
 
 
 def widget_values(workflow: dict[str, Any]) -> dict[int, Any]:
-    """Saved values by node id."""
-    return {node["id"]: node.get("widgets_values") for node in workflow["nodes"]}
+    """Saved values by node id; for a node without widgets, some pages save no list and some an empty one."""
+    return {node["id"]: node.get("widgets_values") or [] for node in workflow["nodes"]}
 
 
 def on_screen(page: ComfyPage, kind: str, x: float, y: float) -> tuple[float, float]:
