@@ -14,6 +14,8 @@ ENDING = ("SaveImage", "PreviewImage", "SaveRelation", "LoadRelation")
 """Nodes that show pictures once they ran."""
 SHOWING = (*ENDING, "TuneRelation")
 """Nodes that show pictures once they ran, or while they run."""
+CORNER = 12
+"""Pixels of a node's edge under which a wire may lie."""
 STILL_MS = 500
 """What was measured twice, so far apart, is still."""
 TOLERANCE = 1.0
@@ -40,6 +42,8 @@ class CanvasLayout:
     """Texts that the page shortens, or that only scrolling shows."""
     empty: dict[str, float]
     """By note: pixels below its last line."""
+    hidden: list[str]
+    """Wires that run under nodes they do not belong to."""
 
 
 def open_renderer(page: ComfyPage, nodes_2: bool) -> None:
@@ -85,6 +89,7 @@ def measure_layout(page: ComfyPage) -> CanvasLayout:
         {name: Box(*box) for name, box in found["groups"]},
         found["cut"],
         found["empty"],
+        page.page.evaluate(_HIDDEN, [CORNER, found["nodes"]]),
     )
 
 
@@ -185,5 +190,30 @@ _MEASURE = """
   }
   const groups = graph.groups.map(group => [group.title, corners(group.boundingRect ?? group._bounding)]);
   return {nodes, groups, cut: [...new Set(cut)], empty};
+}
+"""
+_HIDDEN = """
+([corner, nodes]) => {
+  const graph = app.canvas.graph, context = document.createElement('canvas').getContext('2d'), hidden = [];
+  context.lineWidth = 6;  // farther than two of the points below are apart, so that no wire slips through
+  const edges = nodes.map(([name, [left, top, right, bottom]]) => {
+    const points = [];
+    for (let x = left + corner; x <= right - corner; x += 4) points.push([x, top + corner], [x, bottom - corner]);
+    for (let y = top + corner; y <= bottom - corner; y += 4) points.push([left + corner, y], [right - corner, y]);
+    return [name, points];
+  });
+  for (const link of graph.links.values()) {
+    const ends = [graph.getNodeById(link.origin_id), graph.getNodeById(link.target_id)];
+    if (!ends.every(Boolean)) continue;  // a socket of the subgraph itself
+    const [from, to] = ends.map(node => `${node.title} ${node.id}`), reroutes = [];
+    for (let at = graph.reroutes.get(link.parentId); at; at = graph.reroutes.get(at.parentId)) reroutes.push(at);
+    const paths = [...reroutes, link].map(segment => segment.path);
+    if (!paths.every(path => path instanceof Path2D)) throw new Error(`Wire ${link.id} is not drawn`);
+    const drawn = ([x, y]) => paths.some(path => context.isPointInStroke(path, x, y));
+    for (const [name, points] of edges)
+      if (name !== from && name !== to && points.some(drawn))
+        hidden.push(`the wire from ${from} to ${to} under ${name}`);
+  }
+  return hidden;
 }
 """

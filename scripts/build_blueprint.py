@@ -116,6 +116,7 @@ _BUILD = """
   for (const node of [...app.graph.nodes])
     if (!placeOf(node) && !['LoadImage', 'SaveImage'].includes(node.type)) app.graph.remove(node);
   for (const group of [...app.graph.groups]) app.graph.remove(group);
+  for (const reroute of [...app.graph.reroutes.values()]) app.graph.removeReroute(reroute.id);
   const inside = app.graph.nodes.filter(placeOf);
   for (const node of inside) {
     const [left, top, width, height] = placeOf(node);

@@ -15,10 +15,10 @@ from .template import Node, Template
 
 TITLE, GROUP_TITLE, MARGIN = 30, 50, 20
 """Pixels: a node's title above its body, a group's title, and the space between a group's edge and its nodes."""
-BETWEEN, ASIDE, APART = 24, 40, 60
+BETWEEN, ASIDE, APART = 24, 60, 60
 """Pixels between nodes of a column, between columns of nodes, and between columns of groups."""
-STACKED = 30
-"""Pixels between groups of a column."""
+STACKED = 60
+"""Pixels between groups of a column: wires run there."""
 
 Item = TypeVar("Item")
 Area = tuple[int, int, int, int]

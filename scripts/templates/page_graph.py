@@ -7,12 +7,13 @@ import uuid
 from math import ceil
 from typing import Any
 
-from comfyui_host.canvas_layout import SHOWING, measure_layout, open_renderer, show_pictures
+from comfyui_host.canvas_layout import GROUP_TITLE, SHOWING, measure_layout, open_renderer, show_pictures
 from comfyui_host.page import ComfyPage
 
 from ..build_blueprint import BLUEPRINT, NAME
 from .layout import TITLE, Area, Layout, arrange
 from .template import Form, Node, Template
+from .wires import Rectangle, Wire, lead_around
 
 MIN_SCALE = 0.66
 """Below this the page draws boxes in place of text."""
@@ -20,6 +21,8 @@ PICTURES = ("LoadImage", "CLIPTextEncode", "PrimitiveStringMultiline", *SHOWING)
 """Nodes that keep at least the height of their sketch: pictures and prompts fill what they are given."""
 SPREAD, ASIDE, TALL = 8, 1200, 1400
 """What is measured lies in rows of so many nodes, so many pixels apart and so tall: the page shows no more at once."""
+LETTER = 14
+"""Pixels that a letter of a group's title takes."""
 NOTE_END = 8
 """Pixels below a note's last line."""
 ROOM = {"SaveRelation": 610}
@@ -32,6 +35,7 @@ def build(page: ComfyPage, template: Template) -> dict[str, Any]:
     open_renderer(page, nodes_2=False)
     layout = arrange(template, heights, room)
     numbers = _put(page, template, layout)
+    _bend_wires(page, layout, room, numbers)
     saved = page.serialised()
     if template.form is not None:
         saved["extra"] |= _form(template.form, numbers)
@@ -47,6 +51,26 @@ def _form(form: Form, numbers: dict[str, int]) -> dict[str, Any]:
             "outputs": [numbers[key] for key in form.outputs],
         },
     }
+
+
+def _bend_wires(page: ComfyPage, layout: Layout, room: dict[str, int], numbers: dict[str, int]) -> None:
+    """Lead around nodes what would run under them."""
+    keys = {number: key for key, number in numbers.items()}
+    links, heights = page.page.evaluate(_DRAWN)
+    wires = [
+        Wire(keys[link["from"]], link["output"], keys[link["to"]], tuple(link["start"]), tuple(link["end"]))
+        for link in links
+    ]
+    nodes = {
+        key: (left, top - TITLE, left + width, top + max(room[key], heights[str(numbers[key])]))
+        for key, (left, top, width, _) in layout.nodes.items()
+    }
+    words: list[Rectangle] = [
+        (left, top, left + LETTER * len(title), top + GROUP_TITLE) for title, (left, top, _, _) in layout.frames.items()
+    ]
+    bends = lead_around(wires, nodes, words)
+    page.page.evaluate(_BEND, [[links[index]["link"], points] for index, points in bends.items()])
+    page.settle()
 
 
 def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[str, int]]:
@@ -189,5 +213,30 @@ _BUILD = """
   app.canvas.ds.offset = view.offset;
   app.canvas.setDirty(true, true);
   return Object.fromEntries(Object.entries(built).map(([key, node]) => [key, Number(node.id)]));
+}
+"""
+_DRAWN = """
+() => {
+  const links = [...app.graph.links.values()].map(link => {
+    const from = app.graph.getNodeById(link.origin_id), to = app.graph.getNodeById(link.target_id);
+    return {
+      link: Number(link.id),
+      from: Number(link.origin_id),
+      output: from.outputs[link.origin_slot].name,
+      to: Number(link.target_id),
+      start: [...from.getOutputPos(link.origin_slot)],
+      end: [...to.getInputPos(link.target_slot)],
+    };
+  });
+  return [links, Object.fromEntries(app.graph.nodes.map(node => [node.id, node.size[1]]))];
+}
+"""
+_BEND = """
+bends => {
+  for (const [number, points] of bends) {
+    const link = app.graph.links.get(number);
+    for (const point of points) app.graph.createReroute(point, link);
+  }
+  app.canvas.setDirty(true, true);
 }
 """

@@ -119,7 +119,7 @@ NODES = [
         "Seed",
         {"noise_seed": 1000, "noise_seed.control": "fixed"},
     ),
-    Node("euler", "KSamplerSelect", (1510, 132, 260, 58), widgets={"sampler_name": "euler"}),
+    Node("euler", "KSamplerSelect", (1220, 472, 260, 58), widgets={"sampler_name": "euler"}),
     Node(
         "scheduler",
         "RelationScheduler",

@@ -1,4 +1,4 @@
-"""Shipped workflows and blueprints as they lie on the canvas: nothing covers anything, and no text is cut."""
+"""Shipped workflows and blueprints as they lie on the canvas: nothing is covered, cut or hidden."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def test_nothing_covers_anything_before_and_after_a_run(page: ComfyPage, path: P
     record_overlaps(page, path.stem, renderer, *(len(overlaps(layout) + strays(layout)) for layout in (before, after)))
     assert len(before.nodes) == len(after.nodes) == len(workflow["nodes"])
     assert (faults(before), faults(after)) == ([], [])
+    assert (before.hidden, after.hidden) == ([], [])
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
