@@ -47,12 +47,12 @@ DATASET_RUN = Template(
             widgets={"dataset": DATASET, "index": 0},
             colour=OURS,
         ),
-        Node("target", "PreviewImage", (380, 740, 300, 340), "Target", links={"images": "sample.target"}),
+        Node("target", "PreviewImage", (380, 500, 300, 340), "Target", links={"images": "sample.target"}),
     ],
     [
         *(group for group in GROUPS if not _LEFT_OUT & set(group.keys)),
-        Group("2  The sample", ("sample", "exemplar")),
-        Group("3  Its target, source and prompt", ("target", "prompt", "guidance", "source_encode")),
+        Group("2  The sample", ("sample", "target", "exemplar")),
+        Group("3  Its source and prompt", ("prompt", "guidance", "source_encode")),
     ],
     places=(f"input/{DATASET}",),
 )
