@@ -52,6 +52,11 @@ class Wire:
     start: Point
     end: Point
 
+    @property
+    def name(self) -> str:
+        """Of its output: wires of one output may run together."""
+        return f"{self.source}.{self.output}"
+
 
 @dataclass
 class _Lanes:
@@ -85,19 +90,27 @@ def lead_around(
     """
     lanes, bends = _Lanes(), dict[int, list[Point]]()
     for index in sorted(range(len(wires)), key=lambda index: wires[index].end[0] - wires[index].start[0]):
-        wire, output = wires[index], f"{wires[index].source}.{wires[index].output}"
+        wire = wires[index]
         foreign = _foreign(wire, nodes)
         if _under(np.array([[wire.start, wire.end]]), foreign)[0] <= SEEN:
             continue
-        for ways in (_wide, _narrow):
-            paths = np.array(list(ways(wire, nodes)))
-            costs = _costs(paths, wire, nodes, words) + lanes.costs(paths, output)
-            best = paths[np.argmin(costs)]
-            if _under(best[None], foreign)[0] <= SEEN:
-                break
-        lanes.taken.append((best[-2, 1], best[-3, 0], best[-2, 0], output))
+        best = _cheapest(_wide(wire, nodes), wire, nodes, words, lanes)
+        if _under(best[None], foreign)[0] > SEEN:
+            best = _cheapest(_narrow(wire, nodes), wire, nodes, words, lanes)
+        lanes.taken.append((best[-2, 1], best[-3, 0], best[-2, 0], wire.name))
         bends[index] = [(float(x), float(y)) for x, y in best[1:-1]]
     return bends
+
+
+def _cheapest(
+    ways: Iterator[Way],
+    wire: Wire,
+    nodes: Mapping[str, Rectangle],
+    words: Sequence[Rectangle],
+    lanes: _Lanes,
+) -> Numbers:
+    paths = np.array(list(ways))
+    return paths[np.argmin(_costs(paths, wire, nodes, words) + lanes.costs(paths, wire.name))]
 
 
 def _foreign(wire: Wire, nodes: Mapping[str, Rectangle]) -> list[Rectangle]:
