@@ -127,13 +127,16 @@ def _task(fields: dict[str, Any], key: str, picture_key: str) -> str:
 
 
 def _inside(folder: PurePosixPath, name: str, key: str) -> str:
-    """Resolve a picture's name lexically: links are followed, but no name may leave the dataset."""
+    """Resolve a picture's name lexically: links are followed, but no name may leave the dataset.
+
+    A backslash divides folders, as in lists that were made on Windows.
+    """
     parts = list(folder.parts)
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name):
         raise BrokenRowError(f"'{key}' is an absolute path; expected one relative to the file", name)
     if "\0" in name:
         raise BrokenRowError(f"'{key}' holds a NUL character", name.replace("\0", "\\0"))
-    for part in PurePosixPath(name).parts:
+    for part in PurePosixPath(name.replace("\\", "/")).parts:
         if part != "..":
             parts.append(part)
         elif parts:

@@ -118,6 +118,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
         ({"source": None}, "'source' should be text, found null"),
         ({"target": "/etc/x.png"}, "'target' is an absolute path"),
         ({"target": "../../x.png"}, "'target' leads out of the dataset's folder"),
+        ({"target": "a\\..\\..\\x.png"}, "'target' leads out of the dataset's folder"),
         ({"target": rows[0]["source"]}, "'source' and 'target' are one file"),
         ({"target": "gone.png"}, "No such file"),
         ({"prompt": ""}, "'prompt' is empty"),
@@ -131,6 +132,16 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
     for number, (_, reason) in enumerate(wrong, len(rows) + 1):
         assert reason in reasons.pop(f"list.jsonl:{number}")
     assert reasons == {} and len(used(tmp_path / "out")) == len(rows)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_list_that_was_made_on_windows(tmp_path: Path, packed: bool) -> None:
+    pairs = people.listed(tmp_path / "pairs", "list.csv", "source", "target", "prompt", "task")
+    text = (pairs / "list.csv").read_text(encoding="utf-8").replace("/", "\\")
+    (pairs / "list.csv").write_text(text, encoding="utf-8-sig", newline="\r\n")
+    file = people.zipped(pairs, tmp_path / "a.zip") if packed else pairs
+    assert build_told(file, tmp_path / "out") == {"broken": [], "note": [], "duplicate": []}
+    assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
 
 
 def test_rows_of_a_csv_that_cannot_be_used(tmp_path: Path) -> None:
