@@ -16,9 +16,10 @@ from ..evaluation.report import ReportOptions, render_report
 from ..evaluation.run_folder import RunFolder
 from ..evaluation.scores import read_scores
 from .evaluate_run import add_run
-from .evaluate_score import EXTRA, add_score
+from .evaluate_score import add_score
 from .extras import require
 from .number_option import NumberOption
+from .scorers import EXTRA
 
 _LOG = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ from ..evaluation.server import Server
 from ..evaluation.template import SHIPPED, load_template
 from ..evaluation.transport import open_session
 from .bar import progress_bar
-from .evaluate_score import EXTRA
 from .extras import HEADLESS, require
 from .model_options import add_fit, add_models
 from .number_option import NumberOption
 from .ray_options import add_ray, check_ray
 from .sampling_options import add_sampling, fill_in
+from .scorers import EXTRA
 
 _NEEDED = ("model", "adapter", "vision")
 _BOTH = ("seed",)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 from relation_core.errors import printable
 from relation_core.samples.samples import Sample, read_samples
@@ -18,15 +18,15 @@ from ..evaluation.errors import EvaluationError
 from ..evaluation.judge import ADDRESS, KEY, MODEL, Endpoint
 from ..evaluation.judge_cost import Meter, Prices, Tokens, estimate, request_size
 from ..evaluation.judging import judge_samples, unjudged
-from ..evaluation.metrics import PixelScorer
 from ..evaluation.run_folder import RunFolder
-from ..evaluation.scorer import Scorer
-from ..evaluation.scoring import ScoringOptions, finished_samples, score_samples
+from ..evaluation.scores import SampleScores
+from ..evaluation.scoring import ScoringOptions, finished_samples, score_by, score_samples
 from .bar import progress_bar
 from .extras import require
 from .number_option import NumberOption, add_numbers
+from .ray_options import add_ray, check_ray
+from .scorers import EXTRA, add_scorers, open_scorers
 
-EXTRA = "evaluation"
 COSTS = {
     "price": "the judge's price of a million tokens sent to it",
     "reply_price": "and of a million tokens from it (the same)",
@@ -38,19 +38,13 @@ _LOG = logging.getLogger(__name__)
 
 def add_score(command: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    command.add_argument("--clip", type=Path, help="a folder with a CLIP model, for CLIP-I and the edit's direction")
-    command.add_argument("--dino", type=Path, help="a folder with a DINO, DINOv2 or DINOv3 model, for its similarity")
-    command.add_argument(
-        "--lpips", metavar="WEIGHTS", help="for LPIPS: torchvision's file of AlexNet or VGG-16, or alex, vgg or squeeze"
-    )
-    command.add_argument(
-        "--preservation", action="store_true", help="what becomes of the source outside of the true edit"
-    )
+    add_scorers(command)
     add_numbers(command, ScoringOptions(), {"batch_size": "samples that a model sees at a time"})
     command.add_argument(
         "--judge", action="store_true", help=f"ask the judge given by {ADDRESS}, {MODEL} and {KEY} in the environment"
     )
     _add_cost(command)
+    add_ray(command, "with models, one a graphics card, or one a machine without cards; else one a processor core")
     command.set_defaults(run=_score)
 
 
@@ -66,6 +60,7 @@ def _score(options: argparse.Namespace) -> int:
     run, costs = RunFolder(options.folder), Prices(**{name: getattr(options, name) for name in COSTS})
     if costs != Prices() and not (options.judge or options.estimate):
         raise EvaluationError("A price or a budget is about judging. Add --judge, or --estimate to ask nothing yet.")
+    _check_ray(options)
     run.check_samples(options.file)
     if options.estimate:
         _say_estimate(options, run, finished_samples(read_samples(options.file), run), costs)
@@ -79,12 +74,10 @@ def _score_alone(options: argparse.Namespace, run: RunFolder, costs: Prices) -> 
     meter = Meter(costs)
     judge, failed = _judge(options, run, samples, meter) if options.judge else ("", dict[int, str]())
     unscored: dict[int, str] = {}
-    scorers, settings = _scorers(options), ScoringOptions(options.batch_size)
-    with progress_bar("scored", EXTRA) as progress:
-        scored = score_samples(samples, options.file, run, scorers, progress, unscored, judge, settings)
+    scored = _scored(options, run, samples, judge, unscored)
     _LOG.info("%d of %d samples scored: %s", len(scored), len(samples), run.scores)
     for index, reason in unscored.items():
-        _LOG.error("Sample %d has no scores: %s", index, reason)
+        _LOG.error("Sample %d was not scored: %s", index, reason)
     for index, reason in failed.items():
         _LOG.info("Sample %d has no judgement: %s", index, reason)
     if meter.refused:
@@ -94,6 +87,36 @@ def _score_alone(options: argparse.Namespace, run: RunFolder, costs: Prices) -> 
             costs.budget,
         )
     return 1 if failed or unscored or meter.refused else 0
+
+
+def _check_ray(options: argparse.Namespace) -> None:
+    """Check the options, as :func:`.check_ray` does.
+
+    Raises:
+        EvaluationError: workers would have the judge asked.
+    """
+    check_ray(options)
+    asked = "--judge" if options.judge else "--estimate" if options.estimate else ""
+    if options.ray is not None and asked:
+        raise EvaluationError(
+            f"{asked} is given with --ray; expected one of them, since this process alone asks the judge. Run twice: "
+            f"with --ray for the other scores, and with {asked}, which keeps them."
+        )
+
+
+def _scored(
+    options: argparse.Namespace, run: RunFolder, samples: Sequence[Sample], judge: str, unscored: dict[int, str]
+) -> list[SampleScores]:
+    """Score samples here, or by Ray's workers; add those that have no scores to ``unscored``."""
+    settings = ScoringOptions(options.batch_size)
+    if options.ray is None:
+        scorers = open_scorers(options)
+        with progress_bar("scored", EXTRA) as progress:
+            return score_samples(samples, options.file, run, scorers, progress, unscored, judge, settings)
+    from .spread_scores import score_spread  # noqa: PLC0415 - Ray's libraries, which only this needs
+
+    with progress_bar("scored", EXTRA) as progress:
+        return score_by(partial(score_spread, options), samples, run, progress, unscored, settings)
 
 
 def _judge(
@@ -131,37 +154,3 @@ def _say_estimate(options: argparse.Namespace, run: RunFolder, samples: Sequence
 def _in_words(tokens: Tokens, costs: Prices) -> str:
     money = f", which cost {costs.cost(tokens):.4f}" if costs.price is not None else ""
     return f"{tokens.asked:,} tokens, and replies of {tokens.replied:,}{money}"
-
-
-def _scorers(options: argparse.Namespace) -> list[Scorer]:
-    """Load what the options ask for."""
-    found: list[Scorer] = [PixelScorer()]
-    if options.clip:
-        require(EXTRA, "torch", "transformers")
-        from ..evaluation.clip_scorer import ClipScorer  # noqa: PLC0415 - loads torch
-
-        found.append(ClipScorer(options.clip))
-    if options.dino:
-        require(EXTRA, "torch", "transformers")
-        from ..evaluation.dino_scorer import DinoScorer  # noqa: PLC0415 - loads torch
-
-        found.append(DinoScorer(options.dino))
-    return [*found, *_comparing_scorers(options)]
-
-
-def _comparing_scorers(options: argparse.Namespace) -> list[Scorer]:
-    found: list[Scorer] = []
-    network = None
-    if options.lpips:
-        require(EXTRA, "torch", "torchvision", "lpips")
-        from ..evaluation.perceptual import Perceptual, PerceptualScorer  # noqa: PLC0415 - loads torch
-
-        network = Perceptual(options.lpips)
-        found.append(PerceptualScorer(network))
-    if options.preservation:
-        require(EXTRA, "torch")
-        from ..evaluation import preservation  # noqa: PLC0415 - loads torch
-
-        found.append(preservation.PreservationScorer())
-        found += [preservation.PerceptualPreservationScorer(network)] if network is not None else []
-    return found

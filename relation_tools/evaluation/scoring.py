@@ -5,29 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from relation_core.errors import PictureError, printable
+from relation_core.errors import printable
 from relation_core.progress import Progress
-from relation_core.samples.samples import Sample, TaskTable
+from relation_core.samples.samples import Sample
 from relation_core.settings.bounds import COUNT, check_settings
 
+from .batch_scoring import JUDGE, Batch, BatchScorer, ScoredBatch
 from .errors import EvaluationError
-from .judging import read_judgement
 from .run_folder import RunFolder
-from .sample_pictures import SamplePictures
-from .scorer import Maker, Scorer, Values
+from .scorer import Maker, Scorer
 from .scores import SampleScores, read_scores, write_scores
 
-JUDGE = "judge"
-"""What the judge's model is kept under."""
 _PAUSE = 30.0
 """Seconds from one writing of the scores so far to the next."""
 _LOG = logging.getLogger(__name__)
+Score = Callable[[Sequence[Batch]], Iterable[tuple[Batch, ScoredBatch | str]]]
+"""Scores batches, and gives each with how it ended or with why its samples were given up, in any order."""
 
 
 @dataclass(frozen=True)
@@ -77,69 +75,70 @@ def score_samples(
         judge: the model whose judgements count; all that are there if empty.
         options: how to score.
     """
-    work = _Work(file, run, scorers, judge)
-    options = options or ScoringOptions()
+    scorer = BatchScorer(file, run, scorers, judge)
+    return score_by(lambda some: ((batch, scorer(batch)) for batch in some), samples, run, progress, failed, options)
+
+
+def score_by(
+    score: Score,
+    samples: Sequence[Sample],
+    run: RunFolder,
+    progress: Progress,
+    failed: dict[int, str],
+    options: ScoringOptions | None = None,
+) -> list[SampleScores]:
+    """The same, with the samples scored by whatever ``score`` is.
+
+    Raises:
+        EvaluationError: it is several processes, whose models are not the same.
+    """
+    known = {one.index: one for one in _earlier(run)}
+    broken: set[int] = set()
+    makers: Mapping[str, Maker] = {}
+
+    def scores() -> list[SampleScores]:
+        return [known[one.index] for one in samples if one.index in known and one.index not in broken]
+
     progress.start(len(samples))
-    waiting, written = iter(samples), time.monotonic()
-    while batch := list(islice(waiting, options.batch_size)):
-        work.score(batch, failed)
-        for _ in batch:
+    written = time.monotonic()
+    for batch, ended in score(_batches(samples, known, (options or ScoringOptions()).batch_size)):
+        if isinstance(ended, str):  # what the samples had may still hold
+            failed.update(dict.fromkeys((sample.index for sample in batch.samples), ended))
+        else:
+            makers = _same(makers or ended.makers, ended.makers)
+            known.update({one.index: one for one in ended.scores})
+            broken.update(ended.failed)
+            failed.update(ended.failed)
+        for _ in batch.samples:
             progress.step()
         if time.monotonic() > written + _PAUSE:
-            write_scores(run, work.scores(samples, failed))
+            write_scores(run, scores())
             written = time.monotonic()
-    scores = work.scores(samples, failed)
-    write_scores(run, scores)
-    _warn_of_judges(scores)
-    return scores
+    found = scores()
+    write_scores(run, found)
+    _warn_of_judges(found)
+    return found
 
 
-class _Work:
-    """What is known of the samples, before and after they are scored."""
+def _batches(samples: Sequence[Sample], known: Mapping[int, SampleScores], size: int) -> list[Batch]:
+    parts = [samples[start : start + size] for start in range(0, len(samples), size)]
+    return [Batch(part, {one.index: known[one.index] for one in part if one.index in known}) for part in parts]
 
-    def __init__(self, file: Path, run: RunFolder, scorers: Sequence[Scorer], judge: str) -> None:
-        self._folder, self._run, self._scorers, self._judge = file.parent, run, scorers, judge
-        self._tasks = TaskTable(file)
-        self._known = {one.index: one for one in _earlier(run)}
 
-    def score(self, batch: Sequence[Sample], failed: dict[int, str]) -> None:
-        """Give some samples the scores that they lack."""
-        prepared: dict[str, list[tuple[int, Any]]] = {scorer.name: [] for scorer in self._scorers}
-        for sample in batch:
-            pictures = SamplePictures(sample, self._folder, self._run)
-            known = self._known[sample.index] = self._begun(sample, pictures)
-            lacking = [one for one in self._scorers if known.made_by.get(one.name) != one.maker]
-            try:
-                own = [(scorer.name, scorer.prepare(pictures)) for scorer in lacking]
-            except (PictureError, EvaluationError) as error:
-                failed[sample.index] = f"{error} If it is a result, remove it and run the sample again."
-                continue
-            for name, item in own:
-                prepared[name].append((sample.index, item))
-        for scorer in self._scorers:
-            found = scorer.score([item for _, item in prepared[scorer.name]]) if prepared[scorer.name] else []
-            for (index, _), values in zip(prepared[scorer.name], found, strict=True):
-                self._known[index].values.update(values)
-                self._known[index].made_by[scorer.name] = scorer.maker
+def _same(expected: Mapping[str, Maker], found: Mapping[str, Maker]) -> Mapping[str, Maker]:
+    """Check a process's models.
 
-    def scores(self, samples: Iterable[Sample], failed: dict[int, str]) -> list[SampleScores]:
-        """Return what is known, in the order of the samples."""
-        indices = [sample.index for sample in samples if sample.index not in failed]
-        return [self._known[index] for index in indices if index in self._known]
-
-    def _begun(self, sample: Sample, pictures: SamplePictures) -> SampleScores:
-        """A sample's scores that still hold."""
-        task, made_of, old = self._tasks.task(sample), pictures.digest(), self._known.get(sample.index)
-        kept = old if old is not None and old.made_of == made_of else SampleScores(sample.index, "", "")
-        values, made_by = dict(kept.values), dict(kept.made_by)
-        judgement = read_judgement(self._run, sample, self._folder, self._judge)
-        judged: Values = {"consistency": None, "accuracy": None}
-        made_by.pop(JUDGE, None)
-        if judgement is not None:
-            judged = {"consistency": judgement.consistency, "accuracy": judgement.accuracy}
-            made_by[JUDGE] = Maker(judgement.model, judgement.model)
-        values |= judged
-        return SampleScores(sample.index, task.name, task.category, values, made_of, made_by, task.unseen)
+    Raises:
+        EvaluationError: they are not those of another process.
+    """
+    for name, maker in found.items():
+        if expected.get(name) != maker:
+            raise EvaluationError(
+                f"The workers' models for '{name}' differ: one found '{printable(maker.model)}' with other weights or "
+                "by another version than another worker. Expected the same files and libraries on every machine: use "
+                "a shared folder."
+            )
+    return found
 
 
 def _earlier(run: RunFolder) -> list[SampleScores]:

@@ -212,7 +212,8 @@ def test_what_an_option_needs_is_named_with_that_options_extra() -> None:
     spread = ["edit", *COMMANDS["edit"][0], "--ray"]
     headless = ["evaluate", "run", "x", "y", "--headless", *MODELS]
     build = ["dataset", "build", "x", "y", "--ray"]
-    cases = [(spread, "ray"), (build, "ray"), (headless, "diffusers"), ([*headless, "--ray"], "ray")]
+    score = ["evaluate", "score", "x", "y", "--ray"]
+    cases = [(spread, "ray"), (build, "ray"), (score, "ray"), (headless, "diffusers"), ([*headless, "--ray"], "ray")]
     for (_, module), (status, lines) in zip(cases, run_blocked([(*case, {}) for case in cases]), strict=True):
         extra = "headless" if module == "diffusers" else "ray"
         assert status == 1 and len(lines) == 1, (module, status, lines)

@@ -232,5 +232,5 @@ def test_a_result_that_lpips_cannot_see(scored: FinishedRun, models: Models, tmp
     made = copied(scored, tmp_path)
     Image.new("RGB", (40, 20)).save(made.result(2))
     said = run("evaluate", "score", made.file, made.folder, "--lpips", models.trunk, status=1)
-    assert "Sample 2 has no scores: A result of 40x20 pixels has no LPIPS; expected at least 32x32." in said
+    assert "Sample 2 was not scored: A result of 40x20 pixels has no LPIPS; expected at least 32x32." in said
     assert [one["index"] for one in made.scores()] == [0, 1, *range(3, 11)]

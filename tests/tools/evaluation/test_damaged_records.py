@@ -140,7 +140,7 @@ def test_a_broken_picture_ends_neither_scores_nor_report(made: FinishedRun, tmp_
     own = FinishedRun(data / made.file.name, made.folder)
     (own.result(2) if place == "result" else own.target(2)).write_bytes(b"no picture")
     said = run("evaluate", "score", own.file, own.folder, status=1)
-    assert "10 of 11 samples scored" in said and "Sample 2 has no scores: Cannot read the picture" in said
+    assert "10 of 11 samples scored" in said and "Sample 2 was not scored: Cannot read the picture" in said
     assert [one["index"] for one in own.scores()] == [0, 1, *range(3, 11)]
     own.target(0).unlink()
     said = run("evaluate", "report", own.file, own.folder, tmp_path / "page.html", "--shown", "11")
