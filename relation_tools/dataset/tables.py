@@ -140,7 +140,7 @@ def _labels(schema: Any, column: str | None) -> dict[int, str]:
         names: Any = parse_json(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
     except (KeyError, TypeError, ValueError):
         return {}
-    return dict(enumerate(map(str, names))) if isinstance(names, list) else {}
+    return dict(enumerate(map(str, cast("list[object]", names)))) if isinstance(names, list) else {}
 
 
 def _holds_pictures(kind: Any) -> bool:

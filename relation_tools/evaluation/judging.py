@@ -86,14 +86,14 @@ async def _judge(
     meter: Meter,
 ) -> str:
     made_of = _made_of(run, sample, folder)
-    reply: dict[str, Any] | None = None
+    counted: dict[str, Any] | None = None  # nothing was sent yet
     try:
         before, after, source = (read_picture(folder / name) for name in sample.pictures[:3])
         body = request_body(endpoint, composite(before, after, source, read_picture(run.result(sample.index))))
-        reply = {}
-        reply = await ask(session, endpoint, body, patience)
+        counted = {}
+        counted = reply = await ask(session, endpoint, body, patience)
     finally:
-        await meter.settle(reply)
+        await meter.settle(counted)
     record: dict[str, Any] = {
         "made_of": made_of,
         "address": endpoint.hidden(endpoint.address),
