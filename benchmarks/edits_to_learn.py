@@ -1,7 +1,7 @@
 """Edits of drawn scenes to learn relations from, and the verdict on what was learned.
 
 Pairs come from some scenes, verdicts from others. A result is right if it is nearest, by mean squared error, to its
-true target among 31 pictures of one scene: 24 edits that the small model knows, 6 that it never saw, and the scene.
+true target among 31 pictures of one scene: 24 edits that the model knows, 6 that it never saw, and the scene.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from PIL import Image
 
 from relation_core.pictures.tensors import from_pil
 from relation_core.relation.pairs import Pair
-from relation_core.scenes.examples import draw_pair
-from relation_core.scenes.relations import ALL
-from relation_core.scenes.unseen import UNSEEN
+from relation_tools.drawn_scenes.examples import draw_pair
+from relation_tools.drawn_scenes.relations import ALL
+from relation_tools.drawn_scenes.unseen import UNSEEN
 
 LEARNED_FROM, JUDGED_BY = 500, 4000
 """Numbers of the first scenes to learn from and to judge by."""

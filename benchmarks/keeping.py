@@ -1,4 +1,4 @@
-"""What Keep Unedited does to the small model's edits: ``python -m benchmarks.keeping``.
+"""What Keep Unedited does to the edits of the model of drawn scenes: ``python -m benchmarks.keeping``.
 
 For every edit: the mean squared error to the true target of the result, of a plain way to keep, and of ours; how often
 ours judged the edit local; and the share of the pixels that the true edit leaves alone which ours left alone, to

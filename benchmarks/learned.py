@@ -1,4 +1,4 @@
-"""What tuning learns of edits with the small model: ``python -m benchmarks.learned``.
+"""What tuning learns of edits with the model of drawn scenes: ``python -m benchmarks.learned``.
 
 Every figure is the share of scenes that were not learned from whose result is right (:mod:`.edits_to_learn`). Figures
 are kept as they are found, so that a run that was ended goes on where it was. The table is made of all that are there.
@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from relation_core.scenes.relations import TRAINED
-from relation_core.scenes.unseen import UNSEEN
 from relation_core.settings.bounds import COUNT
 from relation_core.tuning.settings import TuningSettings
 from relation_core.weights.atomic import write_whole
 from relation_tools.commands.number_option import NumberOption
+from relation_tools.drawn_scenes.relations import TRAINED
+from relation_tools.drawn_scenes.unseen import UNSEEN
 
 from .edits_to_learn import JUDGED_BY, REVERSED, TO, is_right, pair_of, pairs_to_learn
 from .learned_engines import Engine, Headless, InComfyUI
@@ -34,7 +34,7 @@ UNDONE_BY_KNOWN = (
     *("mirror", "flip", "invert"),
     *(f"recolour_red{TO}recolour_blue", f"background_yellow{TO}background_green", f"shape_star{TO}shape_cross"),
 )
-"""Edits whose reverse the small model was trained to draw, if not of such pictures: themselves, or another colour."""
+"""Edits whose reverse the model was trained to draw, if not of such pictures: themselves, or another colour."""
 UNDONE_BY_UNKNOWN = ("rotate", "darken", "grow", "blur", "dim_lower_half", "add_frame")
 """Edits that can be undone, by what it was not trained to draw."""
 _MANY = 64
@@ -57,7 +57,7 @@ def _cells(edits: tuple[str, ...], counts: tuple[int, ...]) -> list[Cell]:
 
 
 PARTS: dict[str, tuple[str, list[Cell]]] = {
-    "unseen": ("Edits that the small model never saw", _cells(tuple(edit.name for edit in UNSEEN), (1, _USUAL, 8))),
+    "unseen": ("Edits that the model never saw", _cells(tuple(edit.name for edit in UNSEEN), (1, _USUAL, 8))),
     "comfyui": ("The same, with the nodes in ComfyUI", _cells(tuple(edit.name for edit in UNSEEN), (_USUAL,))),
     "reversed": (
         "Pairs the other way round, (A', A), where the model can draw the reverse",
@@ -68,7 +68,7 @@ PARTS: dict[str, tuple[str, list[Cell]]] = {
         _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_UNKNOWN), (_USUAL, _MANY)),
     ),
     "trained": (
-        "Edits that the small model was trained on",
+        "Edits that the model was trained on",
         _cells(tuple(edit.name for edit in TRAINED), (_USUAL,)),
     ),
 }

@@ -1,4 +1,4 @@
-"""The two ways to learn a relation with the small model, and to edit with it: the command line's and ComfyUI's."""
+"""The two ways to learn a relation with the model of drawn scenes, and to edit: the command line's and ComfyUI's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from comfyui_host.graph import Graph
 from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.relation.learned import Learned
 from relation_core.relation.pairs import Pair
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.tuning.flow import LatentPair
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import learned_relation, start_relation
@@ -23,6 +22,8 @@ from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
 
 from .comfyui import start_comfyui
+from .drawn_scenes.in_comfyui import add_loaders, install
+from .drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 
 
 class Engine(Protocol):
@@ -83,8 +84,8 @@ class InComfyUI:
     def __init__(self, base: Path) -> None:
         self._host = start_comfyui(base)
         self._graph = Graph()
-        small = self._graph.add("LoadSmallRelationModel")
-        self._model, self._vae, self._adapter = (small[index] for index in range(3))
+        install(self._host)
+        self._model, self._vae, self._adapter = add_loaders(self._graph)
         self._prompt = self._graph.add("RelationEmptyPrompt", model=self._model)
 
     def relation(self, pairs: Sequence[Pair], settings: TuningSettings | None) -> Any:

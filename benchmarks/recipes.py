@@ -1,6 +1,6 @@
-"""How far fast ways to sample are from exact ones, with the small model: ``python -m benchmarks.recipes``.
+"""How far fast ways to sample are from exact ones, with the model of drawn scenes: ``python -m benchmarks.recipes``.
 
-Every edit of the small model is sampled with the same noise in every way. The first table is of the authors' way, 24
+Every edit of that model is sampled with the same noise in every way. The first table is of the authors' way, 24
 Euler steps, with the source reused: PSNR to the same steps with the source computed at each, and the share of results
 that are right (:mod:`.edits_to_learn`). The second is of faster ways. A way's distance is the root of the mean squared
 error of its decoded pictures to the converged ones, 128 Euler steps with the source computed at each. It is shown as

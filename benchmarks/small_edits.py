@@ -1,4 +1,4 @@
-"""Every edit of the small model, sampled in a real ComfyUI in this process."""
+"""Every edit of the model of drawn scenes, sampled in a real ComfyUI in this process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 
 from comfyui_host.graph import Graph, Node
 from relation_core.pictures.tensors import from_pil, to_pil
-from relation_core.scenes.examples import draw_pair
-from relation_core.scenes.relations import ALL
+from relation_tools.drawn_scenes.examples import draw_example, draw_pair
+from relation_tools.drawn_scenes.relations import ALL
 
 from .comfyui import start_comfyui
+from .drawn_scenes.in_comfyui import add_loaders, install
 from .edits_to_learn import is_right
 
 _FIRST_SCENE = 5000
@@ -34,7 +35,7 @@ class Way:
 
 
 class SmallEdits:
-    """The small model's edits in a real ComfyUI in this process."""
+    """The edits of the model of drawn scenes in a real ComfyUI in this process."""
 
     def __init__(self, base: Path, scenes: int = 1) -> None:
         """Start ComfyUI.
@@ -46,8 +47,8 @@ class SmallEdits:
         self._host = start_comfyui(base)
         self._graph = Graph()
         add = self._graph.add
-        small = add("LoadSmallRelationModel")
-        self._model, self._vae, adapter = (small[place] for place in range(3))
+        install(self._host)
+        self._model, self._vae, adapter = add_loaders(self._graph)
         prompt = add("RelationEmptyPrompt", model=self._model)
         self._edits: list[tuple[Node, Node]] = []
         """Every edit's relation and encoded source."""
@@ -56,10 +57,13 @@ class SmallEdits:
         for edit in ALL:
             for scene in range(_FIRST_SCENE, _FIRST_SCENE + scenes):
                 self.scenes.append((edit.name, scene + scenes))
-                shown = add("RelationExample", edit=edit.name, exemplar_scene=scene, source_scene=scene + scenes)
-                pair = {"before": shown[0], "after": shown[1], "fit": "pad", "weight": 1.0}
+                before, after, source = (
+                    self._host.value(self._graph, f"{edit.name} {scene} {place}", from_pil(picture))
+                    for place, picture in enumerate(draw_example(edit.name, scene, scene + scenes)[:3])
+                )
+                pair = {"before": before, "after": after, "fit": "pad", "weight": 1.0}
                 relation = add("RelationExemplarEncode", relation_adapter=adapter, **pair)
-                picture = {"vae": self._vae, "image": shown[2], "long_side": 0}
+                picture = {"vae": self._vae, "image": source, "long_side": 0}
                 self._edits.append((relation, add("RelationSourceEncode", conditioning=prompt, **picture)))
 
     def pictures(self, way: Way) -> torch.Tensor:

@@ -26,8 +26,8 @@ class LoadSmallRelationModel(io.ComfyNode):
             node_id="LoadSmallRelationModel",
             display_name="Load Small Relation Model",
             category=CATEGORY,
-            description="Loads the small model that comes with this pack, 11 MB in all. Try everything with it, "
-            "without a download. It knows only the drawn scenes of Example Pictures.",
+            description="Loads the small model that comes with this pack, 23 MB in all. Try everything with it, "
+            "without a download. It knows only the painted landscapes of Example Pictures.",
             search_aliases=["relation adapter", "try", "demo", "small flux", "example"],
             is_experimental=True,
             inputs=[],

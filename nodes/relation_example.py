@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from ..relation_core.errors import DatasetError
 from ..relation_core.pictures.tensors import from_pil
 from ..relation_core.relation.limits import MAX_PAIRS
-from ..relation_core.scenes.examples import MAX_SCENE, draw_pair
-from ..relation_core.scenes.relations import ALL
-from ..relation_core.scenes.unseen import UNSEEN
+from ..relation_core.scenes.examples import draw_pair
+from ..relation_core.scenes.landscape import MAX_SCENE
+from ..relation_core.scenes.named_edits import EDITS, edit_named
 from .checked_numbers import numbers_checked
 from .sockets import CATEGORY
 
@@ -24,25 +25,22 @@ class RelationExample(io.ComfyNode):
             node_id="RelationExample",
             display_name="Example Pictures",
             category=CATEGORY,
-            description="Draws a small scene before and after an edit, and another scene to edit the same way. The "
-            "small model that comes with this pack was trained on such scenes.",
+            description="Paints a landscape before and after an edit, and another landscape to edit the same way. The "
+            "small model that comes with this pack was trained on such landscapes.",
             search_aliases=["relation adapter", "try", "demo", "small model", "synthetic"],
             is_experimental=True,
             inputs=[
                 io.Combo.Input(
                     "edit",
-                    options=[relation.name for relation in (*ALL, *UNSEEN)],
-                    tooltip=(
-                        "The edit. The small Flux was not trained to paint things cyan or the background magenta, and "
-                        "nothing of the small model was trained on the last six edits."
-                    ),
+                    options=list(EDITS),
+                    tooltip="The edit. The small model was not trained on those that end in 'unseen'.",
                 ),
                 io.Int.Input(
                     "exemplar_scene",
                     default=0,
                     min=0,
                     max=MAX_SCENE,
-                    tooltip="The number of the scene shown before and after.",
+                    tooltip="The number of the landscape shown before and after.",
                 ),
                 io.Int.Input(
                     "source_scene",
@@ -50,7 +48,7 @@ class RelationExample(io.ComfyNode):
                     min=0,
                     max=MAX_SCENE,
                     control_after_generate=io.ControlAfterGenerate.increment,
-                    tooltip="The number of the scene to edit.",
+                    tooltip="The number of the landscape to edit.",
                 ),
                 io.Int.Input(
                     "pairs",
@@ -58,7 +56,7 @@ class RelationExample(io.ComfyNode):
                     min=1,
                     max=MAX_PAIRS,
                     optional=True,
-                    tooltip="How many scenes to show before and after, from exemplar_scene on.",
+                    tooltip="How many landscapes to show before and after, from exemplar_scene on.",
                 ),
             ],
             outputs=[
@@ -68,6 +66,16 @@ class RelationExample(io.ComfyNode):
                 io.Image.Output("target", display_name="target", tooltip="What the result should look like."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, edit: str | None) -> bool | str:
+        """Take the names of 0.1.0 too, which the menu does not show; a link gives None."""
+        try:
+            if edit is not None:
+                edit_named(edit)
+        except DatasetError as error:
+            return str(error)
+        return True
 
     @classmethod
     @numbers_checked

@@ -24,7 +24,7 @@ from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
 
-from .demo_edits import EDITS, scenes_of
+from .demo_edits import EDITS, scenes_of, verdict
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def main() -> None:
             rows.append(_edit(pipeline, folder))
             progress.step()
     sample_sheet(rows, columns=2).save(out / "sheet.png")
+    logger.info("%s", verdict([(name, pictures[3]) for name, pictures in rows]))
     seconds = time.monotonic() - started
     logger.info("%d edits in %.0f seconds. Every picture B' is the model's own.", len(folders), seconds)
     logger.info("A : A' :: B : B' beside the target:  %s", out / "sheet.png")

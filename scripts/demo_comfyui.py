@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from relation_core.pictures.picture_file import read_picture
 from relation_core.pictures.sample_sheet import SheetRow, sample_sheet
 from relation_core.scenes.examples import draw_example
 
-from .demo_edits import EDITS, scenes_of
+from .demo_edits import EDITS, scenes_of, verdict
 from .workflow_to_api import workflow_to_api
 
 logger = logging.getLogger(__name__)
@@ -51,11 +50,14 @@ def _run(comfyui: Path, base: Path) -> None:
         for number, name in enumerate(EDITS):
             started = time.monotonic()
             result = OUTPUT / f"{name}.png"
-            shutil.copy(_edited(server, prompt, name, *scenes_of(number)), result)
             before, after, source, target = draw_example(name, *scenes_of(number))
-            rows.append((name, (before, after, source, read_picture(result), target)))
+            shown = read_picture(_edited(server, prompt, name, *scenes_of(number)))
+            made = shown.reduce(shown.width // source.width)  # the workflow enlarges it, to look at
+            made.save(result)
+            rows.append((name, (before, after, source, made, target)))
             logger.info("%5.1f s  %s", time.monotonic() - started, name)
     sample_sheet(rows, columns=2).save(OUTPUT / "sheet.png")
+    logger.info("%s", verdict([(name, pictures[3]) for name, pictures in rows]))
     logger.info("A : A' :: B : B' beside the target:  %s", OUTPUT / "sheet.png")
 
 

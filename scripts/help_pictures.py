@@ -235,7 +235,7 @@ def relation_empty_prompt() -> Sheet:
 def load_small_relation_model() -> Sheet:
     """A few small files become all that an edit needs."""
     sheet = Sheet(WIDTH, HEIGHT)
-    sheet.file((90, 60, 230, 220), "small_model, 11 MB")
+    sheet.file((90, 60, 230, 220), "small_model, 23 MB")
     for y, name, colour in ((60, "model", ORANGE), (140, "vae", TEAL), (220, "relation_adapter", TEAL)):
         sheet.arrow((290, 140), (430, y))
         sheet.chip((570, y), name, colour, 20)
@@ -261,7 +261,7 @@ def relation_example() -> Sheet:
     """What the node draws."""
     sheet = Sheet(WIDTH, HEIGHT)
     for index, (picture, label) in enumerate(
-        zip(draw_example("recolour_red", 0, 1), ("before", "after", "source", "target"), strict=True)
+        zip(draw_example("evening", 0, 1), ("before", "after", "source", "target"), strict=True)
     ):
         left = 20 + 195 * index
         sheet.photograph(picture, (left, 50, left + 175, 225), label)

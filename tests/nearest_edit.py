@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from relation_core.pictures.tensors import from_pil
-from relation_core.scenes.drawing import draw
-from relation_core.scenes.examples import SEED
-from relation_core.scenes.relations import ALL
-from relation_core.scenes.scene import quiet_scene
+from relation_tools.drawn_scenes.drawing import draw
+from relation_tools.drawn_scenes.examples import SEED
+from relation_tools.drawn_scenes.relations import ALL
+from relation_tools.drawn_scenes.scene import quiet_scene
 
 UNTOUCHED = "the source itself"
 

@@ -1,1 +1,1 @@
-"""Drawn scenes and relations between them, and the small model that knows them."""
+"""Painted landscapes and relations between them, and the small model that knows them."""

@@ -1,27 +1,28 @@
-"""Pictures that show a relation: scenes before and after it, and another scene with its target."""
+"""Pictures that show a relation: landscapes before and after it, and another landscape with its target."""
 
 from __future__ import annotations
 
 from PIL import Image
 
-from ..errors import DatasetError
-from .drawing import draw
-from .relations import ALL
-from .scene import quiet_scene
-from .unseen import UNSEEN
+from .landscape import MAX_SCENE, Landscape
+from .named_edits import edit_named
+from .painting import paint
+from .relation import PaintedEdit
+from .splits import draw_scene
 
 SEED = 1000
-"""Of the examples' scenes. Models are trained on others, unless their commands are given this seed."""
-MAX_SCENE = 2**31 - 1
+"""Of the examples' landscapes. Models are trained on others, unless their commands are given this seed."""
+_APART = 100
+"""Landscapes from one number to the next: where a boat finds no lake, it takes one of those between."""
 
 
 def draw_example(name: str, exemplar: int, source: int) -> tuple[Image.Image, Image.Image, Image.Image, Image.Image]:
-    """Draw an example of 64x64 pixels in RGB.
+    """Paint an example of 128x128 pixels in RGB.
 
     Args:
         name: of the relation.
-        exemplar: number of the scene that the relation is shown on.
-        source: number of the scene to be edited.
+        exemplar: number of the landscape that the relation is shown on.
+        source: number of the landscape to be edited.
 
     Returns:
         Exemplar before and after, source and target: A, A', B, B'.
@@ -33,17 +34,20 @@ def draw_example(name: str, exemplar: int, source: int) -> tuple[Image.Image, Im
 
 
 def draw_pair(name: str, number: int) -> tuple[Image.Image, Image.Image]:
-    """Draw a scene before and after an edit, 64x64 pixels in RGB.
+    """Paint a landscape before and after an edit, 128x128 pixels in RGB.
 
     Args:
         name: of the relation.
-        number: of the scene. After the last, :data:`MAX_SCENE`, comes the first.
+        number: of the landscape. After the last, :data:`MAX_SCENE`, comes the first.
 
     Raises:
         DatasetError: there is no such relation.
     """
-    edits = {relation.name: relation.edit for relation in (*ALL, *UNSEEN)}
-    if name not in edits:
-        raise DatasetError(f"There is no relation '{name}'. Expected one of: {', '.join(edits)}.")
-    scene = quiet_scene(SEED, number % (MAX_SCENE + 1))
-    return draw(scene), edits[name](scene)
+    relation = edit_named(name)
+    scene = example_scene(relation, number)
+    return paint(scene), relation.apply(scene)
+
+
+def example_scene(relation: PaintedEdit, number: int) -> Landscape:
+    """Return the landscape of a number that a relation is shown on."""
+    return draw_scene(relation, SEED, _APART * (number % (MAX_SCENE + 1)))

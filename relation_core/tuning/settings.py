@@ -1,4 +1,4 @@
-"""Settings of learning. The defaults were found on the small model (docs/tuning.md)."""
+"""Settings of learning. The defaults were found on a small model of drawn scenes (docs/tuning.md)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from PIL import Image
 from relation_core.errors import DatasetError, printable
 from relation_core.files.json_file import read_json
 from relation_core.samples.samples import PROBLEMS
-from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
 from relation_core.settings.bounds import COUNT, COUNT_OR_NONE, SEED, Bounds
 from relation_core.weights.atomic import appearing
 
@@ -28,6 +27,7 @@ from ..dataset.statistics import Statistics, statistics
 from ..dataset.synthesis import write_dataset
 from ..dataset.unseen_tasks import HeldOutTasks
 from ..dataset.validation import run_ready_files, validate
+from ..drawn_scenes.relations import ALL, HELD_OUT, TRAINED
 from .bar import progress_bar
 from .number_option import NumberOption
 from .ray_options import add_ray, check_ray

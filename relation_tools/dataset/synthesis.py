@@ -10,12 +10,12 @@ from PIL import Image
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Progress
-from relation_core.scenes.drawing import draw
-from relation_core.scenes.relations import DrawnEdit
-from relation_core.scenes.scene import Scene, quiet_scene
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
+from ..drawn_scenes.drawing import draw
+from ..drawn_scenes.relations import DrawnEdit
+from ..drawn_scenes.scene import Scene, quiet_scene
 from .rows import DESCRIPTIONS, INSTRUCTION, PICTURE
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from relation_core.scenes.examples import SEED, example_scene
 from relation_core.scenes.landscape import Landscape
+from relation_core.scenes.named_edits import edit_named
 from relation_core.scenes.near_misses import near_misses
 from relation_core.scenes.painting import paint
 from relation_core.scenes.relation import PaintedEdit, Step, relation_of
@@ -68,9 +70,19 @@ def draw_questions(split: Split, count: int, seed: int) -> list[LandscapeQuestio
 
 def candidates(question: LandscapeQuestion) -> Candidates:
     """Paint what the result of a question could be: 44 near misses, the source and the target."""
-    target = _pixels(question.relation.apply(question.source))
-    misses = [miss.apply(question.source) for miss in near_misses(question.relation, question.seed)]
-    others = np.stack([_pixels(picture) for picture in (*misses, paint(question.source))])
+    return _painted(question.relation, question.source, question.seed)
+
+
+def example_candidates(name: str, number: int) -> Candidates:
+    """Paint what the result of an example could be, by the name of its edit and the number of its source."""
+    relation = edit_named(name)
+    return _painted(relation, example_scene(relation, number), SEED)
+
+
+def _painted(relation: PaintedEdit, source: Landscape, seed: int) -> Candidates:
+    target = _pixels(relation.apply(source))
+    misses = [miss.apply(source) for miss in near_misses(relation, seed)]
+    others = np.stack([_pixels(picture) for picture in (*misses, paint(source))])
     return Candidates(target, others[((others - target) ** 2).mean((1, 2, 3)) > _SAME])
 
 

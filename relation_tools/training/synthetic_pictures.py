@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 
 from relation_core.randomness import generator_of
-from relation_core.scenes.drawing import draw
-from relation_core.scenes.relations import ALL, LOUD, DrawnEdit
-from relation_core.scenes.scene import quiet_scene
 from relation_core.vision.exemplar import resize_exemplar, vision_pixels
+
+from ..drawn_scenes.drawing import draw
+from ..drawn_scenes.relations import ALL, LOUD, DrawnEdit
+from ..drawn_scenes.scene import quiet_scene
 
 COLOURS = ("none", *LOUD)
 _QUIET_SHARE = 0.2

@@ -62,10 +62,10 @@ def _source_and_result(sheet: Sheet) -> None:
 
 
 def try_it_small() -> Sheet:
-    """Drawn scenes: a pair, a source, and what it should become."""
+    """Landscapes: a pair, a source, and what it should become."""
     sheet = _sheet()
     places = ((LEFT, LEFT), (RIGHT, LEFT), (LEFT, RIGHT), (RIGHT, RIGHT))
-    for place, picture in zip(places, draw_example("recolour_red", 0, 1), strict=True):
+    for place, picture in zip(places, draw_example("sky_orange", 0, 1), strict=True):
         sheet.photograph(picture, _box(*place))
     for y in (LEFT, RIGHT):
         _across(sheet, y + PANEL / 2)
@@ -89,12 +89,12 @@ _EDITED = SIDE - 2 * MARGIN - 2 * 131 - 34 - 80
 
 
 def try_it_small_tune() -> Sheet:
-    """Drawn scenes: four pairs of an edit, and another scene before and after it."""
+    """Landscapes: four pairs of an edit, and another one before and after it."""
     sheet = _sheet()
-    _many_pairs(sheet, [draw_pair("sepia", number) for number in range(4)])
+    _many_pairs(sheet, [draw_pair("sepia_unseen", number) for number in range(4)])
     left, gap = SIDE - MARGIN - _EDITED, 50
     top = (SIDE - 2 * _EDITED - gap) / 2
-    for place, picture in enumerate(draw_pair("sepia", 100)):
+    for place, picture in enumerate(draw_pair("sepia_unseen", 100)):
         sheet.photograph(picture, _box(left, top + place * (_EDITED + gap), _EDITED))
     middle = left + _EDITED / 2
     sheet.arrow((middle, top + _EDITED + 8), (middle, top + _EDITED + gap - 8), LIGHT, 5)

@@ -9,18 +9,19 @@ from .transfer import NODES
 
 START_NOTE = """## Try it now, without a download
 
-Press **Run**. *Example Pictures* draws a pair of pictures that shows an edit, and another scene. The small model, \
-which comes with this pack, makes the same edit of that scene.
+Press **Run**. *Example Pictures* paints a pair of landscapes that shows an edit, and another landscape. The small \
+model, which comes with this pack, makes the same edit of that one.
 
-**Another edit?** Choose one in *Example Pictures*. **Another scene?** Press **Run** again: *source_scene* counts up.
+**Another edit?** Choose one in *Example Pictures*. **Another landscape?** Press **Run** again: *source_scene* \
+counts up.
 
-The model knows drawn scenes of 64x64 pixels, was trained without text and needs only 4 steps. For your own pictures, \
-use *relation_transfer* and FLUX.1-dev.
+The model knows painted landscapes of 128x128 pixels, was trained without text and needs only 4 steps. \
+For your own pictures, use *relation_transfer* and FLUX.1-dev.
 """
 
 
 def _enlarged(key: str, box: tuple[int, int, int, int], image: str) -> Node:
-    widgets = {"upscale_method": "lanczos", "scale_by": 4.0}
+    widgets = {"upscale_method": "lanczos", "scale_by": 3.0}
     return Node(key, "ImageScaleBy", box, "Enlarge, to look at", widgets, {"image": image})
 
 
@@ -62,7 +63,7 @@ TRY_IT = Template(
         *adapted([node for node in NODES if node.key in _CHANGES], _CHANGES),
         Node("small", "LoadSmallRelationModel", (0, 464, 360, 82), colour=OURS),
         Node("prompt", "RelationEmptyPrompt", (0, 600, 360, 82), links={"model": "small.model"}, colour=OURS),
-        Node("example", "RelationExample", (660, 0, 290, 182), widgets={"edit": "recolour_red"}, colour=OURS),
+        Node("example", "RelationExample", (660, 0, 290, 182), widgets={"edit": "sky_orange"}, colour=OURS),
         _enlarged("enlarge", (1700, 0, 270, 82), "decode.IMAGE"),
         _enlarged("enlarge_target", (1700, 240, 270, 82), "example.target"),
         Node("target", "PreviewImage", (1700, 340, 270, 300), "Target", links={"images": "enlarge_target.IMAGE"}),

@@ -10,18 +10,20 @@ from .tune import first_of
 
 START_NOTE = """## Learn an edit that the model never saw, without a download
 
-Press **Run**. *Pairs to learn from* draws four pairs. Nothing of the small model was trained on their edit, sepia, \
+Press **Run**. *Pairs to learn from* paints four pairs. Nothing of the small model was trained on their edit, sepia, \
 and a pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a \
-minute, without a graphics card, and the rest of the workflow applies it to a scene that it did not learn from.
+minute, without a graphics card, and the rest of the workflow applies it to a landscape that it did not learn from.
 
-**Another scene?** Press **Run** again: *source_scene* counts up in *A new scene*, and what was learned is used again. \
-**Another edit?** Choose one of the last six in *Pairs to learn from*, and the same one in *A new scene*, which draws \
-the target. Most can be learned, *pixelate* cannot.
+**Another landscape?** Press **Run** again: *source_scene* counts up in *A new landscape*, and what was learned is \
+used again.
+
+**Another edit?** Choose one that ends in *unseen* in *Pairs to learn from*, and the same one in *A new landscape*, \
+which paints the target.
 
 For your own pictures, use *tune_relation* and FLUX.1-dev.
 """
 
-EDIT = "sepia"
+EDIT = "sepia_unseen"
 _LEARNED = "tune.relation"
 _NODES = adapted(
     TRY_IT.nodes,
@@ -52,7 +54,7 @@ TRY_IT_TUNE = Template(
             "scene",
             "RelationExample",
             (1010, 0, 290, 182),
-            "A new scene",
+            "A new landscape",
             {"edit": EDIT, "source_scene": 100},
             colour=OURS,
         ),
@@ -80,7 +82,7 @@ TRY_IT_TUNE = Template(
         replace(TRY_IT.groups[1], title="2  Learning from four pairs", keys=("example", "tune", "curve")),
         replace(
             TRY_IT.groups[2],
-            title="3  A new scene, and sampling",
+            title="3  A new landscape, and sampling",
             keys=("scene", "source_encode", *TRY_IT.groups[2].keys),
         ),
         replace(TRY_IT.groups[3], keys=(*TRY_IT.groups[3].keys, "first_before", "first_after")),

@@ -19,7 +19,7 @@ from comfyui_host.server import ComfyServer
 pytestmark = pytest.mark.browser
 
 RELATIONS = {
-    "recolour_red": ("Everything red", "Paints the largest thing red."),
+    "houses_red": ("Red houses", "Paints the houses red."),
     "mirror": ("As in a mirror", "Swaps left and right."),
 }
 PAIR = [256, 128]

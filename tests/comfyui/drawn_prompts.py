@@ -11,11 +11,11 @@ from typing import Any
 from comfyui_host.graph import Graph, Node
 from comfyui_host.server import Prompt
 from relation_core.scenes.examples import draw_example
-from relation_core.scenes.relations import TRAINED
+from relation_core.scenes.named_edits import EDITS
 
 VERSIONS = 2
 """What a client's files show: pictures, a dataset and a relation, of the same names."""
-_EDITS = [("recolour_red", 11, 12), ("invert", 13, 14)]
+_EDITS = [("sky_orange", 11, 12), ("invert", 13, 14)]
 _PICTURES = ("before", "after", "source", "target")
 _SCENES = 12
 
@@ -96,7 +96,7 @@ class DrawnPrompt:
     def _example(self, **more: Any) -> Node:
         return self._graph.add(
             "RelationExample",
-            edit=self._draw.choice(TRAINED).name,
+            edit=self._draw.choice(list(EDITS)),
             exemplar_scene=self._draw.randrange(_SCENES),
             source_scene=self._draw.randrange(_SCENES),
             **more,
@@ -188,10 +188,10 @@ class DrawnPrompt:
     def _mask(self) -> Node:
         add = self._graph.add
         black, white = (
-            add("SolidMask", value=0.0, width=64, height=64),
-            add("SolidMask", value=1.0, width=32, height=48),
+            add("SolidMask", value=0.0, width=128, height=128),
+            add("SolidMask", value=1.0, width=64, height=96),
         )
-        x, y = (self._draw.choice([0, 16, 32]) for _ in range(2))
+        x, y = (self._draw.choice([0, 32, 64]) for _ in range(2))
         return add("MaskComposite", destination=black, source=white, x=x, y=y, operation="add")
 
     def _sampled(self, model: Any, source: Node) -> Node:

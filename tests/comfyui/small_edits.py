@@ -1,4 +1,4 @@
-"""Edits with the small model, with every part open to variation."""
+"""Edits with the model of drawn scenes, with every part open to variation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 from edits import Edit
 
+from benchmarks.drawn_scenes.in_comfyui import add_loaders
+from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
-from relation_core.scenes.small_model import STEPS
+from relation_core.pictures.tensors import from_pil
+from relation_tools.drawn_scenes.examples import draw_example
 
 
 class SmallEdit(Edit):
@@ -15,13 +18,11 @@ class SmallEdit(Edit):
 
     def __init__(self, host: Any, name: str, exemplar: int, source: int) -> None:
         super().__init__(host)
-        add = self.graph.add
-        example = add("RelationExample", edit=name, exemplar_scene=exemplar, source_scene=source)
-        small = add("LoadSmallRelationModel")
-        self.plain, self.vae, adapter = (small[index] for index in range(3))
-        self.shown = self.relation(example[0], example[1], relation_adapter=adapter)
-        self.picture, self.target = example[2], example[3]
-        self.prompt = add("RelationEmptyPrompt", model=self.plain)
+        example = [self.value(from_pil(picture)) for picture in draw_example(name, exemplar, source)]
+        self.plain, self.vae, self.small_adapter = add_loaders(self.graph)
+        self.shown = self.relation(example[0], example[1], relation_adapter=self.small_adapter)
+        self.picture, self.target = example[2:]
+        self.prompt = self.graph.add("RelationEmptyPrompt", model=self.plain)
         self.source = self.encoded(self.prompt)
 
     def encoded(self, conditioning: Any, image: Any = None, source_scale: float = 1.0) -> Node:

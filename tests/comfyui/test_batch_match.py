@@ -11,9 +11,11 @@ from edits import relative_error
 from refusals import message_of
 from small_edits import SmallEdit
 
+from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
-from relation_core.scenes.small_model import STEPS
+from relation_core.pictures.tensors import from_pil
+from relation_tools.drawn_scenes.examples import draw_example
 
 BOUND = 1e-5
 SEED = 2**64 - 1
@@ -27,8 +29,7 @@ class Batch(SmallEdit):
         super().__init__(host, "recolour_red", 1, 2)
         add = self.graph.add
         self.pictures = [
-            add("RelationExample", edit="recolour_red", exemplar_scene=1, source_scene=scene)[2]
-            for scene in range(2, 2 + pictures)
+            self.value(from_pil(draw_example("recolour_red", 1, scene)[2])) for scene in range(2, 2 + pictures)
         ]
         batch = self.pictures[0]
         for picture in self.pictures[1:]:

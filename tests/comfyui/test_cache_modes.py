@@ -26,7 +26,7 @@ CLIENTS, RECIPES, ROUNDS = ("one", "two"), 25, 3
 """In every round each client runs every graph with every version of its files: 300 prompts, and what is interrupted."""
 INTERRUPTED = 0.2
 GROWTH = 24 << 20
-"""Bytes over the last two rounds: three copies of the small model, or 120 kB a prompt."""
+"""Bytes over the last two rounds: one copy of the small model, or 120 kB a prompt."""
 Key = tuple[int, int]
 """A recipe, and the version of the files."""
 Arrays = dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Keep Unedited after true edits of the small model."""
+"""Keep Unedited after true edits of the model of drawn scenes."""
 
 from __future__ import annotations
 

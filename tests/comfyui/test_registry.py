@@ -22,8 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TRAINED_ON = "small_model/landscapes/"
-"""How a model that is not shipped is trained."""
 ARCHIVE_BYTES = 5_000_000
 """Without the small model."""
 MODULE = "archived_relation_adapter"
@@ -120,9 +118,7 @@ def test_the_archive_leaves_out_what_no_user_needs(archive: Path) -> None:
     assert sum(path.stat().st_size for path in files) < ARCHIVE_BYTES
     for folder in ("small_model", "nodes", "relation_core", "locales", "web", "workflows", "subgraphs", "pictures"):
         kept = {path.relative_to(archive).as_posix() for path in (archive / folder).rglob("*") if path.is_file()}
-        assert kept == {
-            name for name in pack_files() if name.startswith(f"{folder}/") and not name.startswith(TRAINED_ON)
-        }
+        assert kept == {name for name in pack_files() if name.startswith(f"{folder}/")}
 
 
 def test_the_archive_works(host: Host, archive: Path) -> None:

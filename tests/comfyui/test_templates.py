@@ -216,10 +216,10 @@ def test_the_pairs_of_a_folder_are_learned_saved_and_applied(server: ComfyServer
     assert np.abs(pictures(run, "Result")[0].astype(int) - pictures(Run(server, without), "Result")[0]).mean() > 0.5
 
 
-def test_a_new_scene_is_edited_by_what_was_learned(server: ComfyServer) -> None:
+def test_a_new_landscape_is_edited_by_what_was_learned(server: ComfyServer) -> None:
     prompt = finished(server, "try_it_small_tune").prompt
     run = Run(server, prompt)  # again: ComfyUI keeps what the last prompt computed, and no more
-    other = Run(server, rewired(prompt, titled(prompt, "A new scene"), source_scene=101))
+    other = Run(server, rewired(prompt, titled(prompt, "A new landscape"), source_scene=101))
     assert "SamplerCustomAdvanced" in other.executed and "TuneRelation" not in other.executed
     assert not np.array_equal(pictures(run, "Result")[0], pictures(other, "Result")[0])
 

@@ -13,16 +13,16 @@ from left_behind import allocated, changes, held, state_of
 from tuned import Tuning
 from tuning_gradients import attended_of, gradient_of, predicting
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from benchmarks.edits_to_learn import pairs_to_learn
 from comfyui_host.host import GraphError, Host
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
-from relation_core.scenes.unseen import UNSEEN
 from relation_core.tuning.flow import LatentPair
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import start_relation
 from relation_core.tuning.settings import TuningSettings
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
+from relation_tools.drawn_scenes.unseen import UNSEEN
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])

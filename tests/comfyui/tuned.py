@@ -1,4 +1,4 @@
-"""Learning a relation with the small model, with every part open to variation."""
+"""Learning a relation with the model of drawn scenes, with every part open to variation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from relation_core.pictures.tensors import from_pil, to_pil
 
 
 class Tuning(SmallEdit):
-    """Pairs of an edit that the small model never saw, and a node that learns it."""
+    """Pairs of an edit that the model of drawn scenes never saw, and a node that learns it."""
 
     def __init__(self, host: Any, edit: str = "sepia", pairs: int = 4) -> None:
         super().__init__(host, "mirror", 4, 5)
         self.name = edit
         shown = pairs_to_learn(edit, pairs)
         self.before, self.after = (torch.cat([from_pil(pair[side]) for pair in shown]) for side in range(2))
-        self.small_adapter = [self.plain[0], 2]
 
     def tuned(self, **inputs: Any) -> Node:
         defaults: dict[str, Any] = {

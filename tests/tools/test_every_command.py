@@ -16,13 +16,13 @@ from finished_run import make_run
 from PIL import Image
 from random_weights import random_weights, write_bin
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.adapter.config import RelationConfig
 from relation_core.progress import Silent
-from relation_core.scenes.relations import TRAINED
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.__main__ import GROUPS, build_parser
 from relation_tools.dataset.build import BuildOptions, build
 from relation_tools.dataset.synthesis import write_dataset
+from relation_tools.drawn_scenes.relations import TRAINED
 from tests import command_line
 from tests.command_line import Said, try_run
 

@@ -12,11 +12,11 @@ from finished_run import make_run
 from PIL import Image
 from random_weights import random_weights, write_bin
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.adapter.config import RelationConfig
 from relation_core.progress import Silent
-from relation_core.scenes.relations import TRAINED
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.dataset.synthesis import write_dataset
+from relation_tools.drawn_scenes.relations import TRAINED
 from tests.command_line import run
 from tests.stopped_command import both_whole, left_over, refused, started, stopped
 

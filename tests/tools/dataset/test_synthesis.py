@@ -11,10 +11,10 @@ from PIL import Image
 
 from relation_core.errors import DatasetError
 from relation_core.progress import Silent
-from relation_core.scenes.drawing import draw
-from relation_core.scenes.relations import ALL, HELD_OUT, TRAINED
-from relation_core.scenes.scene import quiet_scene
 from relation_tools.dataset.synthesis import write_dataset
+from relation_tools.drawn_scenes.drawing import draw
+from relation_tools.drawn_scenes.relations import ALL, HELD_OUT, TRAINED
+from relation_tools.drawn_scenes.scene import quiet_scene
 from tests import command_line
 from tests.counted_progress import CountedProgress
 

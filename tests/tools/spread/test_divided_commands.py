@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from finished_run import FinishedRun, make_run
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.progress import Silent
-from relation_core.scenes.relations import TRAINED
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.dataset.synthesis import write_dataset
+from relation_tools.drawn_scenes.relations import TRAINED
 from tests.command_line import run
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,10 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from relation_core.progress import Silent
-from relation_core.scenes.relations import TRAINED
 from relation_core.vision.vision_file import VisionConfig
 from relation_tools.dataset.build import BuildOptions, build
 from relation_tools.dataset.synthesis import write_dataset
+from relation_tools.drawn_scenes.relations import TRAINED
 from relation_tools.training.settings import (
     AdapterSettings,
     DataSettings,

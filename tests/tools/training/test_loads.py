@@ -17,10 +17,10 @@ from diffusers import AutoencoderKL, AutoencoderTiny, FluxTransformer2DModel
 from small_run import SmallRun, as_toml
 from transformers import CLIPTextModel, SiglipVisionModel, T5EncoderModel
 
-from relation_core.scenes.examples import draw_example
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.weights import checkpoint
 from relation_tools.__main__ import main
+from relation_tools.drawn_scenes.examples import draw_example
 from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.thin_autoencoder import ThinAutoencoder
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from relation_core.randomness import generator_of
-from relation_core.scenes.relations import ALL
-from relation_core.scenes.scene import quiet_scene
 from relation_tools.diffusers_host.autoencoder import load_autoencoder
 from relation_tools.diffusers_host.vision_model import load_vision_model
+from relation_tools.drawn_scenes.relations import ALL
+from relation_tools.drawn_scenes.scene import quiet_scene
 from relation_tools.training import pretrain_autoencoder
 from relation_tools.training.curve import read_curve
 from relation_tools.training.pretraining import PretrainingOptions, pretrain

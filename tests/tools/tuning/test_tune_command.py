@@ -1,4 +1,4 @@
-"""``python -m relation_tools tune`` and ``encode``, with the golden models and with the small model."""
+"""``python -m relation_tools tune`` and ``encode``, with the golden models and with that of drawn scenes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tune_runs import AFTER, BEFORE, CASE, arguments, contents, refusal, tune
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.adapter.adapter import open_adapter
 from relation_core.pictures.tensors import from_pil
 from relation_core.relation.relation_file import load_relation, save_relation
-from relation_core.scenes.drawing import draw
-from relation_core.scenes.examples import SEED, draw_pair
-from relation_core.scenes.relations import ALL
-from relation_core.scenes.scene import quiet_scene
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.settings import TuningSettings
 from relation_tools.__main__ import main
@@ -33,6 +29,10 @@ from relation_tools.diffusers_host import pipeline as pipeline_module
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
+from relation_tools.drawn_scenes.drawing import draw
+from relation_tools.drawn_scenes.examples import SEED, draw_pair
+from relation_tools.drawn_scenes.relations import ALL
+from relation_tools.drawn_scenes.scene import quiet_scene
 from relation_tools.training.run_state import load_state
 
 ROOT = Path(__file__).resolve().parents[3]

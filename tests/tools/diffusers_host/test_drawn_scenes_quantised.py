@@ -1,4 +1,4 @@
-"""The small model from a GGUF makes the edits that it makes in bfloat16."""
+"""The model of drawn scenes from a GGUF makes the edits that it makes in bfloat16."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gguf_writing import flux_gguf
 from PIL import Image
 from random_weights import relative_error
 
+from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.pictures.tensors import from_pil
-from relation_core.scenes.examples import draw_example
-from relation_core.scenes.relations import TRAINED
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
+from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.relations import TRAINED
 from tests.nearest_edit import nearest_edit
 
 SETTINGS = EditSettings(steps=STEPS, long_side=0)

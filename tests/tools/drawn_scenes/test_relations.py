@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relation_core.scenes.drawing import OUTLINES, draw
-from relation_core.scenes.relations import ALL, HELD_OUT, LOUD, LOUD_SHAPES, TRAINED, DrawnEdit
-from relation_core.scenes.scene import QUIET_SHAPES, SIDE, quiet_scene
+from relation_tools.drawn_scenes.drawing import OUTLINES, draw
+from relation_tools.drawn_scenes.relations import ALL, HELD_OUT, LOUD, LOUD_SHAPES, TRAINED, DrawnEdit
+from relation_tools.drawn_scenes.scene import QUIET_SHAPES, SIDE, quiet_scene
 
 SCENES = range(40)
 

@@ -1,4 +1,4 @@
-"""Edits of whole pictures that nothing of the small model was trained on, to learn them from a few pairs."""
+"""Edits of whole pictures that nothing of the model of drawn scenes was trained on, to learn them from a few pairs."""
 
 from __future__ import annotations
 

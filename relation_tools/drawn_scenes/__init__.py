@@ -1,0 +1,1 @@
+"""Drawn scenes of plain shapes, and edits of them that a model learns in minutes."""
