@@ -17,10 +17,9 @@ from typing import Any
 from comfyui_host.page import ComfyPage, open_page
 from comfyui_host.server import PACK, ComfyServer
 
+from .blueprint import BLUEPRINT, NAME
 from .small_models import write_models
 
-NAME = "Relation Transfer"
-BLUEPRINT = PACK / "subgraphs" / f"{NAME}.json"
 WORKFLOW = PACK / "workflows" / "relation_transfer.json"
 DESCRIPTION = (
     "Shows FLUX.1 an edit on a pair of pictures, before and after, and makes the same edit on the source. The prompt "

@@ -10,7 +10,7 @@ from typing import Any
 from comfyui_host.canvas_layout import GROUP_TITLE, SHOWING, measure_layout, open_renderer, show_pictures
 from comfyui_host.page import ComfyPage
 
-from ..build_blueprint import BLUEPRINT, NAME
+from ..blueprint import BLUEPRINT, NAME
 from .layout import TITLE, Area, Layout, arrange
 from .template import Form, Node, Template
 from .wires import Rectangle, Wire, lead_around

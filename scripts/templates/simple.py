@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..build_blueprint import NAME
+from ..blueprint import NAME
 from .files import STANDARD
 from .models_note import models_note
 from .template import OURS, Form, Group, Line, Node, Template, adapted, note

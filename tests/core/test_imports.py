@@ -140,6 +140,40 @@ def test_types_are_checked_without_playwright() -> None:
     assert {path.relative_to(ROOT).as_posix() for path in using} == set(re.findall(r'"([^*"]+)"', left_out[1])) != set()
 
 
+def test_tests_outside_the_page_need_no_playwright() -> None:
+    """Neither do modules that they import, however far; an import inside a function is its own affair."""
+    places = [
+        *(ROOT / "tests").rglob("*.py"),
+        *(ROOT / "scripts").rglob("*.py"),
+        *(ROOT / "comfyui_host").rglob("*.py"),
+    ]
+    paths = {dotted(path): path for path in places}
+    graph = {name: set(needed_at_once(path)) for name, path in paths.items()}
+    using = {name for name, found in graph.items() if any(other.startswith("playwright") for other in found)}
+    assert using
+    for name in graph:
+        if name.startswith("tests.") and not name.startswith("tests.browser."):
+            reached, ahead = set[str](), {name}
+            while ahead:
+                reached |= ahead
+                ahead = {after for before in ahead for after in graph.get(before, ())} - reached
+            assert reached & using == set(), name
+
+
+def needed_at_once(path: Path) -> Iterator[str]:
+    """Modules that importing a file imports, with the packages that they lie in."""
+    folders = path.relative_to(ROOT).parts[:-1]
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            above = folders[: len(folders) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *((node.module,) if node.module else ())))
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
 def names_of(node: ast.stmt) -> list[str]:
     """Modules that a statement imports."""
     if isinstance(node, ast.Import):
