@@ -32,12 +32,21 @@ def _column(sheet: Sheet, x: float, colour: Colour, names: list[str]) -> None:
         sheet.chip((x, pitch * place), name, colour, min(18, pitch / 2.2))
 
 
+def sheet_of(node: str, texts: dict[str, Any]) -> Sheet:
+    """The picture of a node's help page; ``texts`` as for :func:`slots`."""
+    return PICTURES[node]() if node in PICTURES else slots(texts)
+
+
+def node_texts() -> dict[str, Any]:
+    """The English texts of all nodes."""
+    return json.loads((PACK / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+
+
 def main(nodes: list[str]) -> None:
     """Draw the pictures of these nodes, or of all."""
-    texts = json.loads((PACK / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    texts = node_texts()
     for node in nodes or texts:
-        sheet = PICTURES[node]() if node in PICTURES else slots(texts[node])
-        sheet.save(IMAGES / f"{node}.jpg")
+        sheet_of(node, texts[node]).save(IMAGES / f"{node}.jpg")
 
 
 if __name__ == "__main__":

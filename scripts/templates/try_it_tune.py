@@ -11,7 +11,7 @@ from .tune import first_of
 START_NOTE = """## Learn an edit that the model never saw, without a download
 
 Press **Run**. *Pairs to learn from* paints four pairs. Nothing of the small model was trained on their edit, sepia, \
-and a pair alone does not bring it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a \
+and a pair alone seldom brings it about: see for yourself in *try_it_small*. *Tune Relation* learns it in about a \
 minute, without a graphics card, and the rest of the workflow applies it to a landscape that it did not learn from.
 
 **Another landscape?** Press **Run** again: *source_scene* counts up in *A new landscape*, and what was learned is \
