@@ -17,7 +17,7 @@ from statistics import median
 
 from relation_core.settings.bounds import COUNT
 from relation_tools.commands.number_option import NumberOption
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 
 from .drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 
@@ -53,12 +53,12 @@ def main() -> None:
 
 
 def _draw(folder: Path, count: int) -> None:
-    before, after, _ = draw_example("mirror", 1000, 0)[:3]
+    before, after = draw_pair("mirror", 1000)
     before.save(folder / "before.png")
     after.save(folder / "after.png")
     (folder / "sources").mkdir()
     for number in range(count):
-        draw_example("mirror", 0, number)[2].save(folder / "sources" / f"{number:05d}.png")
+        draw_pair("mirror", number)[0].save(folder / "sources" / f"{number:05d}.png")
 
 
 def _edit(folder: Path, out: Path, workers: int) -> None:

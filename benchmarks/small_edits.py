@@ -10,7 +10,7 @@ import torch
 
 from comfyui_host.graph import Graph, Node
 from relation_core.pictures.tensors import from_pil, to_pil
-from relation_tools.drawn_scenes.examples import draw_example, draw_pair
+from relation_tools.drawn_scenes.examples import draw_pair
 from relation_tools.drawn_scenes.relations import ALL
 
 from .comfyui import start_comfyui
@@ -57,9 +57,10 @@ class SmallEdits:
         for edit in ALL:
             for scene in range(_FIRST_SCENE, _FIRST_SCENE + scenes):
                 self.scenes.append((edit.name, scene + scenes))
+                drawn = (*draw_pair(edit.name, scene), draw_pair(edit.name, scene + scenes)[0])
                 before, after, source = (
                     self._host.value(self._graph, f"{edit.name} {scene} {place}", from_pil(picture))
-                    for place, picture in enumerate(draw_example(edit.name, scene, scene + scenes)[:3])
+                    for place, picture in enumerate(drawn)
                 )
                 pair = {"before": before, "after": after, "fit": "pad", "weight": 1.0}
                 relation = add("RelationExemplarEncode", relation_adapter=adapter, **pair)

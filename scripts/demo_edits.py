@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 
 from relation_tools.training.landscape_questions import example_candidates
@@ -39,7 +38,7 @@ def verdict(results: Sequence[tuple[str, Image.Image]]) -> str:
     wrong: list[str] = []
     for number, (name, result) in enumerate(results):
         possible = example_candidates(name, scenes_of(number)[1])
-        if not possible.is_right(np.asarray(result, np.float32) / np.float32(255)):
+        if not possible.is_right_picture(result):
             wrong.append(name)
     among = "nearer to their target than to the source and to 44 other edits of it, most of them similar"
     missed = f" Not so: {', '.join(wrong)}." if wrong else ""

@@ -1,4 +1,4 @@
-"""Pictures that show a relation: scenes before and after it, and another scene with its target."""
+"""Pictures that show a relation: scenes before and after it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,6 @@ from .unseen import UNSEEN
 SEED = 1000
 """Of the examples' scenes. Models are trained on others, unless their commands are given this seed."""
 MAX_SCENE = 2**31 - 1
-
-
-def draw_example(name: str, exemplar: int, source: int) -> tuple[Image.Image, Image.Image, Image.Image, Image.Image]:
-    """Draw an example of 64x64 pixels in RGB.
-
-    Args:
-        name: of the relation.
-        exemplar: number of the scene that the relation is shown on.
-        source: number of the scene to be edited.
-
-    Returns:
-        Exemplar before and after, source and target: A, A', B, B'.
-
-    Raises:
-        DatasetError: there is no such relation.
-    """
-    return (*draw_pair(name, exemplar), *draw_pair(name, source))
 
 
 def draw_pair(name: str, number: int) -> tuple[Image.Image, Image.Image]:

@@ -54,6 +54,10 @@ class Candidates:
         true = ((result - self.target) ** 2).mean()
         return bool(true < ((self.others - result) ** 2).mean((1, 2, 3)).min())
 
+    def is_right_picture(self, result: Image.Image) -> bool:
+        """The same of a picture of 8 bits."""
+        return self.is_right(_pixels(result))
+
 
 def draw_questions(split: Split, count: int, seed: int) -> list[LandscapeQuestion]:
     """Draw relations of a split and landscapes for them, the same ones each time.

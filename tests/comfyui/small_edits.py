@@ -10,7 +10,7 @@ from benchmarks.drawn_scenes.in_comfyui import add_loaders
 from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
 from relation_core.pictures.tensors import from_pil
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 
 
 class SmallEdit(Edit):
@@ -18,7 +18,8 @@ class SmallEdit(Edit):
 
     def __init__(self, host: Any, name: str, exemplar: int, source: int) -> None:
         super().__init__(host)
-        example = [self.value(from_pil(picture)) for picture in draw_example(name, exemplar, source)]
+        drawn = (*draw_pair(name, exemplar), *draw_pair(name, source))
+        example = [self.value(from_pil(picture)) for picture in drawn]
         self.plain, self.vae, self.small_adapter = add_loaders(self.graph)
         self.shown = self.relation(example[0], example[1], relation_adapter=self.small_adapter)
         self.picture, self.target = example[2:]

@@ -15,7 +15,7 @@ from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
 from relation_core.pictures.tensors import from_pil
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 
 BOUND = 1e-5
 SEED = 2**64 - 1
@@ -28,9 +28,7 @@ class Batch(SmallEdit):
     def __init__(self, host: Host, pictures: int = 3) -> None:
         super().__init__(host, "recolour_red", 1, 2)
         add = self.graph.add
-        self.pictures = [
-            self.value(from_pil(draw_example("recolour_red", 1, scene)[2])) for scene in range(2, 2 + pictures)
-        ]
+        self.pictures = [self.value(from_pil(draw_pair("recolour_red", scene)[0])) for scene in range(2, 2 + pictures)]
         batch = self.pictures[0]
         for picture in self.pictures[1:]:
             batch = add("ImageBatch", image1=batch, image2=picture)

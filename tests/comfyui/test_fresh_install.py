@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from edits import GOLDEN
@@ -89,7 +88,7 @@ def server(bare: ComfyServer, hub: LocalHub) -> ComfyServer:
 def is_right(enlarged: Image.Image, name: str, number: int) -> bool:
     """Whether a result, three times as large, to be looked at, is nearest to its target."""
     assert enlarged.size == (384, 384)
-    return example_candidates(name, number).is_right(np.asarray(enlarged.reduce(3), np.float32) / 255)
+    return example_candidates(name, number).is_right_picture(enlarged.reduce(3))
 
 
 def check_edits(server: ComfyServer, names: Sequence[str]) -> list[str]:

@@ -72,11 +72,16 @@ def imported(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = folders[: len(folders) - node.level + 1] if node.level else ()
-            assert node.level <= len(folders) + 1, f"line {node.lineno} leaves the pack"
-            module = ".".join((*above, *((node.module,) if node.module else ())))
+            module = module_of(node, folders)
             for alias in node.names:
                 yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in MODULES else module
+
+
+def module_of(node: ast.ImportFrom, folders: tuple[str, ...]) -> str:
+    """The absolute name of the module that a statement imports from, in a file in these folders."""
+    above = folders[: len(folders) - node.level + 1] if node.level else ()
+    assert node.level <= len(folders) + 1, f"line {node.lineno} leaves the pack"
+    return ".".join((*above, *((node.module,) if node.module else ())))
 
 
 def room(module: str) -> str:
@@ -166,8 +171,7 @@ def needed_at_once(path: Path) -> Iterator[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
-            above = folders[: len(folders) - node.level + 1] if node.level else ()
-            module = ".".join((*above, *((node.module,) if node.module else ())))
+            module = module_of(node, folders)
             names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         for name in names:
             parts = name.split(".")

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,12 +58,12 @@ def title(process: psutil.Process) -> str:
 
 def draw_folder(root: Path, count: int) -> Path:
     """Exemplars, and a folder of so many sources."""
-    before, after, _ = draw_example("mirror", 1000, 0)[:3]
+    before, after = draw_pair("mirror", 1000)
     before.save(root / "before.png")
     after.save(root / "after.png")
     (root / "sources").mkdir()
     for number in range(count):
-        draw_example("mirror", 0, number)[2].save(root / "sources" / f"{number:04d}.png")
+        draw_pair("mirror", number)[0].save(root / "sources" / f"{number:04d}.png")
     return root / "sources"
 
 

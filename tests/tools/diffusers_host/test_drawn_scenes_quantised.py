@@ -16,7 +16,7 @@ from relation_core.pictures.tensors import from_pil
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 from relation_tools.drawn_scenes.relations import TRAINED
 from tests.nearest_edit import nearest_edit
 
@@ -26,9 +26,9 @@ FILES = ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER)
 
 def verdict(pipeline: RelationPipeline, name: str, number: int) -> tuple[str, torch.Tensor]:
     """The edit that a result is nearest to, and its latent."""
-    before, after = draw_example(name, 1000 + 2 * number, 0)[:2]
+    before, after = draw_pair(name, 1000 + 2 * number)
     relation = pipeline.relation([(before, after)], [1.0])
-    source: Image.Image = draw_example("blur", 0, 1000)[2]
+    source: Image.Image = draw_pair("blur", 1000)[0]
     latent = pipeline.edit_latent(relation, source, pipeline.prompt(""), SETTINGS)
     return nearest_edit(from_pil(pipeline.pictures(latent)[0])[0], 1000), latent
 

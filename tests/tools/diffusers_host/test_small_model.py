@@ -29,9 +29,8 @@ def pipeline() -> RelationPipeline:
     return RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
 
 
-def result(pipeline: RelationPipeline, pair: tuple[Picture, Picture], source: Picture) -> np.ndarray:
-    made = pipeline.edit(pipeline.relation([pair], [1.0]), source, pipeline.prompt(""), SETTINGS)
-    return np.asarray(made, np.float32) / 255
+def result(pipeline: RelationPipeline, pair: tuple[Picture, Picture], source: Picture) -> Picture:
+    return pipeline.edit(pipeline.relation([pair], [1.0]), source, pipeline.prompt(""), SETTINGS)
 
 
 def test_it_makes_the_edit_that_it_is_shown_and_none_that_it_is_not(pipeline: RelationPipeline) -> None:
@@ -41,8 +40,8 @@ def test_it_makes_the_edit_that_it_is_shown_and_none_that_it_is_not(pipeline: Re
     for number, name in enumerate(SURE):
         before, after, source, _ = draw_example(name, 100 + number, 200 + number)
         possible = example_candidates(name, 200 + number)
-        right += possible.is_right(result(pipeline, (before, after), source))
-        blank += possible.is_right(result(pipeline, (white, white), source))
+        right += possible.is_right_picture(result(pipeline, (before, after), source))
+        blank += possible.is_right_picture(result(pipeline, (white, white), source))
     assert right >= len(SURE) - 1
     assert blank == 0
 

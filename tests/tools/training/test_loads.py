@@ -20,7 +20,7 @@ from transformers import CLIPTextModel, SiglipVisionModel, T5EncoderModel
 from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.weights import checkpoint
 from relation_tools.__main__ import main
-from relation_tools.drawn_scenes.examples import draw_example
+from relation_tools.drawn_scenes.examples import draw_pair
 from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.thin_autoencoder import ThinAutoencoder
 
@@ -91,7 +91,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Before, after and source of an example, and a relation of it."""
     folder = tmp_path_factory.mktemp("pictures")
     found = {name: folder / f"{name}.png" for name in ("before", "after", "source")}
-    for path, picture in zip(found.values(), draw_example("recolour_red", 3, 4)[:3], strict=True):
+    drawn = (*draw_pair("recolour_red", 3), draw_pair("recolour_red", 4)[0])
+    for path, picture in zip(found.values(), drawn, strict=True):
         picture.save(path)
     relation = folder / "relation.safetensors"
     pair = (f"--before={found['before']}", f"--after={found['after']}")
