@@ -24,10 +24,8 @@ from ..dataset.options import BuildOptions
 from ..dataset.sheet import choose_samples, draw_sheet
 from ..dataset.splitting import Chunk, Divide, Outcome
 from ..dataset.statistics import Statistics, statistics
-from ..dataset.synthesis import write_dataset
 from ..dataset.unseen_tasks import HeldOutTasks
 from ..dataset.validation import run_ready_files, validate
-from ..drawn_scenes.relations import ALL, HELD_OUT, TRAINED
 from .bar import progress_bar
 from .number_option import NumberOption
 from .ray_options import add_ray, check_ray
@@ -51,7 +49,6 @@ def add_commands(group: argparse.ArgumentParser) -> None:
         command.add_argument("path", type=Path, metavar="PATH", help="a run-ready .jsonl, or the folder of a build")
         command.set_defaults(run=run)
     _add_sheet(commands.add_parser("sheet", help="draw samples on a contact sheet"))
-    _add_synthesize(commands.add_parser("synthesize", help="draw small scenes and relations as a paired dataset"))
     _add_landscapes(commands.add_parser("landscapes", help="paint landscapes and relations as a run-ready dataset"))
 
 
@@ -97,19 +94,6 @@ def _add_sheet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=NumberOption(SEED), default=0, help="of the choice (%(default)s)")
     command.add_argument("--task", help="samples of this task only")
     command.set_defaults(run=_sheet)
-
-
-def _add_synthesize(command: argparse.ArgumentParser) -> None:
-    command.add_argument("out", type=Path, metavar="OUT", help="the folder to write, for `dataset build` to read")
-    command.add_argument("--scenes", type=NumberOption(COUNT), default=200, help="(%(default)s)")
-    command.add_argument("--seed", type=NumberOption(SEED), default=0, help="of the scenes (%(default)s)")
-    command.add_argument(
-        "--relations",
-        choices=("trained", "held-out", "all"),
-        default="trained",
-        help="held-out: the combinations that are kept out of training (%(default)s)",
-    )
-    command.set_defaults(run=_synthesize)
 
 
 def _add_landscapes(command: argparse.ArgumentParser) -> None:
@@ -181,14 +165,6 @@ def _divider(options: argparse.Namespace) -> Generator[Divide | None]:
                 yield chunk, outcomes
 
         yield divide
-
-
-def _synthesize(options: argparse.Namespace) -> None:
-    held_out = [relation for relation in ALL if relation.name in HELD_OUT]
-    relations = {"trained": TRAINED, "held-out": held_out, "all": ALL}[options.relations]
-    with progress_bar("scenes", EXTRA) as progress:
-        write_dataset(options.out, relations, options.scenes, options.seed, progress)
-    _LOG.info("%d relations of %d scenes in %s.", len(relations), options.scenes, options.out)
 
 
 def _landscapes(options: argparse.Namespace) -> None:

@@ -18,16 +18,14 @@ def add_commands(group: argparse.ArgumentParser) -> None:
     """Describe the commands."""
     commands = group.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in (
-        ("autoencoder", "train a small autoencoder on synthetic pictures"),
-        ("vision", "train a small SigLIP vision model on synthetic pictures"),
+        ("autoencoder", "train a small autoencoder on pictures of landscapes"),
+        ("vision", "train a small SigLIP vision model on pictures of landscapes"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument(
             "output", type=Path, metavar="OUT", help="a folder; after a crash, run the same command again"
         )
-        command.add_argument(
-            "--pictures", type=Path, help="a folder that `dataset landscapes` wrote; without it, on small drawn scenes"
-        )
+        command.add_argument("--pictures", type=Path, required=True, help="a folder that `dataset landscapes` wrote")
         command.add_argument("--steps", type=NumberOption(COUNT), default=10_000, help="(%(default)s)")
         command.add_argument("--batch-size", type=NumberOption(COUNT), default=32, help="(%(default)s)")
         command.add_argument("--seed", type=NumberOption(SEED), default=0, help="(%(default)s)")
@@ -41,7 +39,7 @@ def add_commands(group: argparse.ArgumentParser) -> None:
                 "--encoder-steps",
                 type=NumberOption(COUNT_OR_NONE),
                 default=0,
-                help="with --pictures, freeze the encoder after N steps (never)",
+                help="freeze the encoder after N steps (never)",
             )
 
 
@@ -49,8 +47,6 @@ def _pretrain(options: argparse.Namespace) -> None:
     require(EXTRA, *NEEDS)
     from ..training.landscape_autoencoder import pretrain_landscape_autoencoder  # noqa: PLC0415 - optional
     from ..training.landscape_vision import pretrain_landscape_vision  # noqa: PLC0415
-    from ..training.pretrain_autoencoder import pretrain_autoencoder  # noqa: PLC0415
-    from ..training.pretrain_vision import pretrain_vision  # noqa: PLC0415
     from ..training.pretraining import PretrainingOptions  # noqa: PLC0415
 
     settings = PretrainingOptions(
@@ -62,9 +58,7 @@ def _pretrain(options: argparse.Namespace) -> None:
         decay=options.steps * 2 // 5,
         save_every=options.save_every,
     )
-    if options.pictures is None:
-        {"autoencoder": pretrain_autoencoder, "vision": pretrain_vision}[options.command](settings)
-    elif options.command == "vision":
+    if options.command == "vision":
         pretrain_landscape_vision(options.pictures, settings)
     else:
         pretrain_landscape_autoencoder(options.pictures, settings, options.encoder_steps)

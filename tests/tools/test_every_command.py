@@ -16,15 +16,15 @@ from finished_run import make_run
 from PIL import Image
 from random_weights import random_weights, write_bin
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.adapter.config import RelationConfig
 from relation_core.progress import Silent
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.__main__ import GROUPS, build_parser
 from relation_tools.dataset.build import BuildOptions, build
-from relation_tools.dataset.synthesis import write_dataset
-from relation_tools.drawn_scenes.relations import TRAINED
+from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from tests import command_line
 from tests.command_line import Said, try_run
+from tests.small_pairs import write_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="shells, disks and names of Linux")
@@ -37,7 +37,6 @@ CASES: dict[str, Arguments] = {
     "dataset validate": lambda given, out: [given / "data"],
     "dataset stats": lambda given, out: [given / "data"],
     "dataset sheet": lambda given, out: [given / "data" / "train.jsonl", out / "sheet.png"],
-    "dataset synthesize": lambda given, out: [out / "scenes", "--scenes=1"],
     "dataset landscapes": lambda given, out: [out / "new", "--relations=1", "--scenes=2", "--pairs=2", "--processes=1"],
     "edit": lambda given, out: [
         *_pair(given),
@@ -51,8 +50,8 @@ CASES: dict[str, Arguments] = {
     "evaluate score": lambda given, out: [given / "dataset" / "test.jsonl", out / "run"],
     "evaluate report": lambda given, out: [given / "dataset" / "test.jsonl", given / "run", out / "page.html"],
     "measure": lambda given, out: [given / "data" / "test.jsonl", f"--cache={out / 'cache'}", *MODELS],
-    "pretrain autoencoder": lambda given, out: [out / "ae", "--steps=1", "--batch-size=1"],
-    "pretrain vision": lambda given, out: [out / "vision", "--steps=1", "--batch-size=1"],
+    "pretrain autoencoder": lambda given, out: [out / "ae", *_pictures(given)],
+    "pretrain vision": lambda given, out: [out / "vision", *_pictures(given)],
     "train": lambda given, out: [_settings(given, out)],
     "tune": lambda given, out: [*_pair(given), f"--out={out / 'relation.safetensors'}", "--steps=1", *MODELS],
     "weights convert": lambda given, out: [given / "adapter.bin", out / "adapter.safetensors"],
@@ -72,6 +71,10 @@ WRITERS = [one for one in OF_ALL if one.values[0] not in READERS]
 
 def _pair(given: Path) -> list[object]:
     return [f"--before={given / 'a.png'}", f"--after={given / 'b.png'}"]
+
+
+def _pictures(given: Path) -> list[object]:
+    return [f"--pictures={given / 'landscapes'}", "--steps=1", "--batch-size=1"]
 
 
 def _settings(given: Path, out: Path) -> Path:
@@ -103,8 +106,9 @@ def test_no_command_is_left_out() -> None:
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every command needs to do its work."""
     folder = tmp_path_factory.mktemp("given")
-    write_dataset(folder / "pairs", TRAINED[:2], 6, 0, Silent())
-    build(folder / "pairs", folder / "data", BuildOptions(test_pairs=2), {}, 1, Silent())
+    pairs = write_pairs(folder / "pairs", ("flip", "invert"), 6)
+    build(pairs, folder / "data", BuildOptions(test_pairs=2), {}, 1, Silent())
+    write_landscapes(folder / "landscapes", LandscapeOptions(relations=1, scenes=2, pairs=2), 1, Silent())
     config = RelationConfig(3, heads=2, head_dim=128, tokens=4, text_dim=24, vision_dim=12, projection_dim=20)
     write_bin(folder / "adapter.bin", random_weights(config, dtype=torch.bfloat16), module=True)
     for name, colour in (("a", "teal"), ("b", "gold")):
@@ -212,8 +216,8 @@ def test_names_that_the_code_page_lacks(name: str, encoding: str, tmp_path: Path
     done = end(name, arguments, encoding=encoding)
     said = done.stdout + done.stderr
     assert "Traceback" not in said and "UnicodeEncodeError" not in said, said
-    if name in ("dataset synthesize", "dataset landscapes"):
+    if name == "dataset landscapes":
         assert done.status == 0 and "\\u96e8\\udcff" in said, said
-    elif not name.startswith("pretrain"):
+    else:
         assert done.status == 1 and ("\\u96e8\\udcff" in said or name == "weights download"), said
     assert not list(tmp_path.rglob(".relation-adapter*"))

@@ -25,14 +25,14 @@ WITH_OTHERS = {"pydantic_core": "pydantic", "urllib3": "requests", "filelock": "
 MODELS = [f"--{name}=x" for name in ("model", "adapter", "vision", "vae")]
 PAIR = ["--before=x", "--after=x"]
 COMMANDS: dict[str, list[list[str]]] = {
-    "dataset": [["build", "x", "y"], ["validate", "x"], ["stats", "x"], ["sheet", "x", "y"], ["synthesize", "x/y"],
+    "dataset": [["build", "x", "y"], ["validate", "x"], ["stats", "x"], ["sheet", "x", "y"],
                 ["landscapes", "x/y"]],
     "edit": [[*PAIR, "--source=x", "--out=x", *MODELS]],
     "encode": [[*PAIR, "--out=x.safetensors", "--adapter=x", "--vision=x"]],
     "evaluate": [["run", "x", "y", "--server=x"], ["score", "x", "y"], ["score", "x", "y", "--judge", "--clip=x"],
                  ["report", "x", "y", "z"]],
     "measure": [["x.jsonl", "--cache=x", *MODELS], ["--landscapes=1", *MODELS]],
-    "pretrain": [["autoencoder", "x"], ["vision", "x"]],
+    "pretrain": [["autoencoder", "x", "--pictures=y"], ["vision", "x", "--pictures=y"]],
     "train": [["x.toml"]],
     "tune": [[*PAIR, "--out=x.safetensors", *MODELS]],
     "weights": [["download"], ["convert", "x", "y"], ["inspect", "x"]],

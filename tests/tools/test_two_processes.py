@@ -12,12 +12,12 @@ from finished_run import make_run
 from PIL import Image
 from random_weights import random_weights, write_bin
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.adapter.config import RelationConfig
 from relation_core.progress import Silent
-from relation_tools.dataset.synthesis import write_dataset
-from relation_tools.drawn_scenes.relations import TRAINED
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
+from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from tests.command_line import run
+from tests.small_pairs import write_pairs
 from tests.stopped_command import both_whole, left_over, refused, started, stopped
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops a process by a signal of POSIX")
@@ -33,8 +33,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    write_dataset(tmp_path / "pairs", TRAINED[:2], 6, 0, Silent())
-    return tmp_path / "pairs"
+    return write_pairs(tmp_path / "pairs", ("flip", "invert"), 6)
 
 
 @pytest.fixture
@@ -78,12 +77,6 @@ def test_builds(tmp_path: Path, pairs: Path) -> None:
     out = tmp_path / "data"
     refused(tmp_path, "building a dataset in", "dataset", "build", pairs, out, "--test-pairs=2", "--processes=1")
     assert (out / "build.json").is_file()
-
-
-def test_drawn_scenes(tmp_path: Path) -> None:
-    out = tmp_path / "scenes"
-    refused(tmp_path, "drawing into", "dataset", "synthesize", out, "--scenes=2", "--relations=held-out")
-    assert list(out.rglob("labels.json"))
 
 
 def test_landscapes(tmp_path: Path) -> None:
@@ -159,5 +152,7 @@ def test_edits(tmp_path: Path, pair: tuple[Path, Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["autoencoder", "vision"])
 def test_pretrainings(tmp_path: Path, what: str) -> None:
-    refused(tmp_path, "training in", "pretrain", what, tmp_path / "out", "--steps=1", "--batch-size=2")
+    write_landscapes(tmp_path / "pictures", LandscapeOptions(relations=1, scenes=2, pairs=2), 1, Silent())
+    few = (f"--pictures={tmp_path / 'pictures'}", "--steps=1", "--batch-size=2")
+    refused(tmp_path, "training in", "pretrain", what, tmp_path / "out", *few)
     assert (tmp_path / "out" / "states").is_dir()

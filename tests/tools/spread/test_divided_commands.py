@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from finished_run import FinishedRun, make_run
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
-from relation_core.progress import Silent
-from relation_tools.dataset.synthesis import write_dataset
-from relation_tools.drawn_scenes.relations import TRAINED
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from tests.command_line import run
+from tests.small_pairs import write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +19,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_dataset_is_that_of_one_process(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "pairs", TRAINED[:5], 40, 0, Silent())
+    pairs = write_pairs(tmp_path / "pairs", ("flip", "frame", "grey", "invert", "mirror"), 40)
     for name, options in (("alone", ["--processes=1"]), ("divided", ["--ray", "--workers=2"])):
-        run("dataset", "build", tmp_path / "pairs", tmp_path / name, "--test-pairs=2", *options)
+        run("dataset", "build", pairs, tmp_path / name, "--test-pairs=2", *options)
     assert contents(tmp_path / "divided") == contents(tmp_path / "alone")
 
 

@@ -1,4 +1,4 @@
-"""A training run that takes seconds: a few scenes, random frozen models, a tiny Flux."""
+"""A training run that takes seconds: a few landscapes, random frozen models, a tiny Flux."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 from relation_core.progress import Silent
 from relation_core.vision.vision_file import VisionConfig
 from relation_tools.dataset.build import BuildOptions, build
-from relation_tools.dataset.synthesis import write_dataset
-from relation_tools.drawn_scenes.relations import TRAINED
 from relation_tools.training.settings import (
     AdapterSettings,
     DataSettings,
@@ -28,9 +26,10 @@ from relation_tools.training.settings import (
 )
 from relation_tools.training.thin_autoencoder import ThinAutoencoder, taesd_tensors
 from relation_tools.training.weights_file import write_weights
+from tests.small_pairs import write_pairs
 
 ROOT = Path(__file__).resolve().parents[3]
-RELATIONS = [relation for relation in TRAINED if relation.name in ("invert", "flip", "background_blue")]
+EDITS = ("flip", "invert", "sky_green")
 VISION = VisionConfig(
     hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16
 )
@@ -53,8 +52,8 @@ class SmallRun:
     @classmethod
     def make(cls, folder: Path) -> SmallRun:
         torch.manual_seed(0)
-        write_dataset(folder / "pairs", RELATIONS, 7, 0, Silent())
-        build(folder / "pairs", folder / "data", BuildOptions(test_pairs=3), {}, 1, Silent())
+        pairs = write_pairs(folder / "pairs", EDITS, 7)
+        build(pairs, folder / "data", BuildOptions(test_pairs=3), {}, 1, Silent())
         write_autoencoder(folder / "ae.safetensors")
         write_vision(folder / "vision" / "siglip.safetensors")
         settings = RunSettings(

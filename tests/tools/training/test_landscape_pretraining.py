@@ -23,9 +23,9 @@ from relation_tools.training import landscape_autoencoder
 from relation_tools.training.landscape_autoencoder import pretrain_landscape_autoencoder
 from relation_tools.training.landscape_vision import SIZES, VisionPretraining, detail, pretrain_landscape_vision
 from relation_tools.training.picture_folder import PictureFolder, exemplar_matrix, pixels_of, random_crops
-from relation_tools.training.pretrain_autoencoder import pretrain_autoencoder
-from relation_tools.training.pretraining import PretrainingOptions
+from relation_tools.training.pretraining import PretrainingOptions, pretrain
 from relation_tools.training.run_state import load_state
+from relation_tools.training.thin_autoencoder import ThinAutoencoder
 from tests.command_line import run
 
 
@@ -146,7 +146,7 @@ def test_other_pictures_are_another_run(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "same" / "scenes").rename(tmp_path / "same" / "scenery")
     pretrain_landscape_autoencoder(tmp_path / "same", longer)
     with pytest.raises(CheckpointError, match=r"the pictures was [0-9a-f]{16}, is gone"):
-        pretrain_autoencoder(replace(once, steps=3))
+        pretrain(ThinAutoencoder(), lambda _: {}, replace(once, steps=3))
 
 
 def test_other_pictures_are_another_run_of_the_vision_model(pictures: Path, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from diffusers import AutoencoderKL, AutoencoderTiny, FluxTransformer2DModel
 from small_run import SmallRun, as_toml
 from transformers import CLIPTextModel, SiglipVisionModel, T5EncoderModel
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
+from relation_core.scenes.examples import draw_example
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.weights import checkpoint
 from relation_tools.__main__ import main
-from relation_tools.drawn_scenes.examples import draw_pair
 from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.thin_autoencoder import ThinAutoencoder
 
@@ -91,8 +91,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Before, after and source of an example, and a relation of it."""
     folder = tmp_path_factory.mktemp("pictures")
     found = {name: folder / f"{name}.png" for name in ("before", "after", "source")}
-    drawn = (*draw_pair("recolour_red", 3), draw_pair("recolour_red", 4)[0])
-    for path, picture in zip(found.values(), drawn, strict=True):
+    for path, picture in zip(found.values(), draw_example("sky_green", 3, 4)[:3], strict=True):
         picture.save(path)
     relation = folder / "relation.safetensors"
     pair = (f"--before={found['before']}", f"--after={found['after']}")

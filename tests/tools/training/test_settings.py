@@ -57,7 +57,7 @@ def test_all_settings_survive_a_file(small_run: SmallRun, tmp_path: Path) -> Non
 
 
 def test_the_shipped_example_is_valid() -> None:
-    settings = read_settings(ROOT / "configs" / "small_model.toml", RunSettings)
+    settings = read_settings(ROOT / "configs" / "landscapes.toml", RunSettings)
     assert settings.training.trained == "everything"
 
 
