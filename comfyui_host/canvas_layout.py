@@ -93,6 +93,11 @@ def measure_layout(page: ComfyPage) -> CanvasLayout:
     )
 
 
+def number_of(name: str) -> int:
+    """A node's number: the last word of its name in a layout."""
+    return int(name.rsplit(" ", 1)[1])
+
+
 def overlaps(layout: CanvasLayout) -> list[str]:
     """Name nodes that cover each other, with how deep."""
     return [
@@ -151,8 +156,8 @@ _MEASURE = """
     }
     return [name(node), [x(box.left), y(box.top), x(box.right), y(box.bottom)]];
   });
-  for (const node of [graph.inputNode, graph.outputNode].filter(Boolean))
-    nodes.push([node.constructor.name, corners(node.boundingRect)]);
+  for (const [title, node] of [['Inputs', graph.inputNode], ['Outputs', graph.outputNode]])
+    if (node) nodes.push([`${title} ${node.id}`, corners(node.boundingRect)]);
   for (const node of graph.nodes) {
     const body = nodes_2
       ? document.querySelector(`[data-node-id="${CSS.escape(node.id)}"]`)
@@ -202,10 +207,9 @@ _HIDDEN = """
     for (let y = top + corner; y <= bottom - corner; y += 4) points.push([left + corner, y], [right - corner, y]);
     return [name, points];
   });
+  const titled = id => nodes.map(([name]) => name).find(name => name.endsWith(` ${id}`));
   for (const link of graph.links.values()) {
-    const ends = [graph.getNodeById(link.origin_id), graph.getNodeById(link.target_id)];
-    if (!ends.every(Boolean)) continue;  // a socket of the subgraph itself
-    const [from, to] = ends.map(node => `${node.title} ${node.id}`), reroutes = [];
+    const [from, to] = [link.origin_id, link.target_id].map(titled), reroutes = [];
     for (let at = graph.reroutes.get(link.parentId); at; at = graph.reroutes.get(at.parentId)) reroutes.push(at);
     const paths = [...reroutes, link].map(segment => segment.path);
     if (!paths.every(path => path instanceof Path2D)) throw new Error(`Wire ${link.id} is not drawn`);

@@ -20,7 +20,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-quic",
 )
-READY_MS = 120_000
+READY_MS = 300_000
 SETTLE_MS, LOOK_MS, LONGEST_MS = 600, 100, 5000
 """The page is settled once it has asked its server for nothing for so long; how often to look, and how long at most."""
 _DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"

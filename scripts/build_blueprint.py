@@ -11,14 +11,18 @@ import shutil
 import sys
 import tempfile
 import uuid
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from comfyui_host.canvas_layout import measure_layout, number_of, open_renderer
 from comfyui_host.page import ComfyPage, open_page
 from comfyui_host.server import PACK, ComfyServer
 
 from .blueprint import BLUEPRINT, NAME
 from .small_models import write_models
+from .templates.layout import TITLE
+from .templates.page_wires import bend_wires
 
 WORKFLOW = PACK / "workflows" / "relation_transfer.json"
 DESCRIPTION = (
@@ -34,24 +38,29 @@ LAYOUT = {
     "DualCLIPLoader": (0, 452, 420, 130),
     "VAELoader": (0, 648, 420, 58),
     "Models": (0, 764, 420, 310),
-    "RelationExemplarEncode": (500, 0, 320, 142),
-    "CLIPTextEncode": (500, 230, 320, 100),
-    "FluxGuidance": (500, 386, 320, 58),
-    "RelationSourceEncode": (500, 534, 320, 122),
-    "ApplyRelationAdapter": (900, 0, 320, 194),
-    "BasicGuider": (900, 260, 320, 46),
-    "RelationScheduler": (900, 382, 320, 82),
-    "RandomNoise": (900, 550, 320, 82),
-    "KSamplerSelect": (900, 690, 320, 58),
-    "SamplerCustomAdvanced": (1260, 0, 300, 106),
-    "VAEDecode": (1260, 170, 300, 46),
-    "Settings": (1260, 280, 300, 180),
+    "RelationExemplarEncode": (560, 0, 320, 142),
+    "CLIPTextEncode": (560, 230, 320, 100),
+    "FluxGuidance": (560, 386, 320, 58),
+    "RelationSourceEncode": (560, 534, 320, 122),
+    "ApplyRelationAdapter": (1020, 0, 320, 194),
+    "BasicGuider": (1020, 260, 320, 46),
+    "RelationScheduler": (1020, 382, 320, 82),
+    "RandomNoise": (1020, 550, 320, 82),
+    "KSamplerSelect": (1020, 690, 320, 58),
+    "SamplerCustomAdvanced": (1460, 0, 300, 106),
+    "VAEDecode": (1460, 170, 300, 46),
+    "Settings": (1460, 280, 300, 180),
 }
 GROUPS = {
     # title: left, top, width, height
     "Models": (-20, -80, 460, 1174),
-    "Pair, source and prompt": (480, -80, 360, 800),
-    "Sampling": (880, -80, 700, 860),
+    "Pair, source and prompt": (540, -80, 360, 800),
+    "Sampling": (1000, -80, 780, 860),
+}
+OUTSIDE = {
+    # left and top of the sockets that lead out of the subgraph
+    "inputs": (-260, -280),
+    "outputs": (1860, 140),
 }
 ALIASES = ["relation adapter", "edit by example", "image analogy", "before and after", "copy an edit", "visual prompt"]
 """Words that find it in the page's search, once the server passes them on: 0.33 does not."""
@@ -76,6 +85,7 @@ SIZE = (400, 420)
 
 def build(page: ComfyPage, workflow: dict[str, Any]) -> dict[str, Any]:
     """Turn the workflow into one node, and return what the page saves for it."""
+    open_renderer(page, nodes_2=False)
     page.load(workflow)
     page.page.evaluate(
         _BUILD,
@@ -85,10 +95,12 @@ def build(page: ComfyPage, workflow: dict[str, Any]) -> dict[str, Any]:
             "groups": GROUPS,
             "sockets": SOCKETS,
             "widgets": WIDGETS,
+            "outside": OUTSIDE,
             "size": SIZE,
         },
     )
     page.settle()
+    _lead_wires(page)
     saved = page.serialised()
     (subgraph,) = saved["definitions"]["subgraphs"]
     (node,) = saved["nodes"]
@@ -101,6 +113,16 @@ def build(page: ComfyPage, workflow: dict[str, Any]) -> dict[str, Any]:
     return json.loads(_lasting_ids(json.dumps(saved)))
 
 
+def _lead_wires(page: ComfyPage) -> None:
+    """Lead the wires inside around nodes as tall as either renderer draws them."""
+    page.page.evaluate("() => app.canvas.setGraph(app.graph.nodes[0].subgraph)")
+    open_renderer(page, nodes_2=True)
+    drawn = measure_layout(page).nodes
+    open_renderer(page, nodes_2=False)
+    bend_wires(page, {number_of(name): ceil(box.bottom - box.top) - TITLE for name, box in drawn.items()})
+    page.page.evaluate("() => app.canvas.setGraph(app.graph)")
+
+
 def _lasting_ids(text: str) -> str:
     """Replace the page's random ids by ones that stay the same when the blueprint is built again."""
     found = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
@@ -110,7 +132,7 @@ def _lasting_ids(text: str) -> str:
 
 
 _BUILD = """
-({name, layout, groups, sockets, widgets, size}) => {
+({name, layout, groups, sockets, widgets, outside, size}) => {
   const placeOf = node => layout[node.type] ?? layout[node.title];
   for (const node of [...app.graph.nodes])
     if (!placeOf(node) && !['LoadImage', 'SaveImage'].includes(node.type)) app.graph.remove(node);
@@ -138,8 +160,8 @@ _BUILD = """
     const slot = inner.inputs.find(candidate => candidate.widget?.name === widget);
     subgraph.addInput(title, slot.type).connect(slot, inner);
   }
-  subgraph.inputNode.pos = [-220, 0];
-  subgraph.outputNode.pos = [1640, 140];
+  subgraph.inputNode.pos = outside.inputs;
+  subgraph.outputNode.pos = outside.outputs;
   subgraph.renameOutput(subgraph.outputs[0], 'result');
   for (const other of [...app.graph.nodes]) if (other !== node) app.graph.remove(other);
   node.pos = [200, 200];

@@ -7,13 +7,13 @@ import uuid
 from math import ceil
 from typing import Any
 
-from comfyui_host.canvas_layout import GROUP_TITLE, SHOWING, measure_layout, open_renderer, show_pictures
+from comfyui_host.canvas_layout import SHOWING, measure_layout, number_of, open_renderer, show_pictures
 from comfyui_host.page import ComfyPage
 
 from ..blueprint import BLUEPRINT, NAME
 from .layout import TITLE, Area, Layout, arrange
+from .page_wires import bend_wires
 from .template import Form, Node, Template
-from .wires import Rectangle, Wire, lead_around
 
 MIN_SCALE = 0.66
 """Below this the page draws boxes in place of text."""
@@ -21,8 +21,6 @@ PICTURES = ("LoadImage", "CLIPTextEncode", "PrimitiveStringMultiline", *SHOWING)
 """Nodes that keep at least the height of their sketch: pictures and prompts fill what they are given."""
 SPREAD, ASIDE, TALL = 8, 1200, 1400
 """What is measured lies in rows of so many nodes, so many pixels apart and so tall: the page shows no more at once."""
-LETTER = 14
-"""Pixels that a letter of a group's title takes."""
 NOTE_END = 8
 """Pixels below a note's last line."""
 ROOM = {"SaveRelation": 610}
@@ -35,7 +33,7 @@ def build(page: ComfyPage, template: Template) -> dict[str, Any]:
     open_renderer(page, nodes_2=False)
     layout = arrange(template, heights, room)
     numbers = _put(page, template, layout)
-    _bend_wires(page, layout, room, numbers)
+    bend_wires(page, {numbers[key]: height for key, height in room.items()})
     saved = page.serialised()
     if template.form is not None:
         saved["extra"] |= _form(template.form, numbers)
@@ -53,26 +51,6 @@ def _form(form: Form, numbers: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _bend_wires(page: ComfyPage, layout: Layout, room: dict[str, int], numbers: dict[str, int]) -> None:
-    """Lead around nodes what would run under them."""
-    keys = {number: key for key, number in numbers.items()}
-    links, heights = page.page.evaluate(_DRAWN)
-    wires = [
-        Wire(keys[link["from"]], link["output"], keys[link["to"]], tuple(link["start"]), tuple(link["end"]))
-        for link in links
-    ]
-    nodes = {
-        key: (left, top - TITLE, left + width, top + max(room[key], heights[str(numbers[key])]))
-        for key, (left, top, width, _) in layout.nodes.items()
-    }
-    words: list[Rectangle] = [
-        (left, top, left + LETTER * len(title), top + GROUP_TITLE) for title, (left, top, _, _) in layout.frames.items()
-    ]
-    bends = lead_around(wires, nodes, words)
-    page.page.evaluate(_BEND, [[links[index]["link"], points] for index, points in bends.items()])
-    page.settle()
-
-
 def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[str, int]]:
     """Measure what nodes take in both renderers: heights to save, and room to keep, by key."""
     notes = {node.key for node in template.nodes if node.kind.endswith("Note")}
@@ -87,8 +65,8 @@ def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[
         numbers = _put(page, template, Layout(trial, {}))
         show_pictures(page)
         drawn = measure_layout(page)
-        boxes = {_number(name): box for name, box in drawn.nodes.items()}
-        space = {_number(name): pixels for name, pixels in drawn.empty.items()}
+        boxes = {number_of(name): box for name, box in drawn.nodes.items()}
+        space = {number_of(name): pixels for name, pixels in drawn.empty.items()}
         heights = {key: ceil(boxes[number].bottom - boxes[number].top) - TITLE for key, number in numbers.items()}
         for key in notes:
             heights[key] -= int(space[numbers[key]]) - NOTE_END
@@ -97,11 +75,6 @@ def _heights(page: ComfyPage, template: Template) -> tuple[dict[str, int], dict[
     least = {node.key: ROOM.get(node.kind, 0) for node in template.nodes}
     room = {key: max(classic[key], vue[key], least[key]) for key in classic}
     return {key: room[key] if key in notes else classic[key] for key in classic}, room
-
-
-def _number(name: str) -> int:
-    """A node's number: the last word of its name in a layout."""
-    return int(name.rsplit(" ", 1)[1])
 
 
 def _same(template: Template, height: int) -> dict[str, int]:
@@ -213,30 +186,5 @@ _BUILD = """
   app.canvas.ds.offset = view.offset;
   app.canvas.setDirty(true, true);
   return Object.fromEntries(Object.entries(built).map(([key, node]) => [key, Number(node.id)]));
-}
-"""
-_DRAWN = """
-() => {
-  const links = [...app.graph.links.values()].map(link => {
-    const from = app.graph.getNodeById(link.origin_id), to = app.graph.getNodeById(link.target_id);
-    return {
-      link: Number(link.id),
-      from: Number(link.origin_id),
-      output: from.outputs[link.origin_slot].name,
-      to: Number(link.target_id),
-      start: [...from.getOutputPos(link.origin_slot)],
-      end: [...to.getInputPos(link.target_slot)],
-    };
-  });
-  return [links, Object.fromEntries(app.graph.nodes.map(node => [node.id, node.size[1]]))];
-}
-"""
-_BEND = """
-bends => {
-  for (const [number, points] of bends) {
-    const link = app.graph.links.get(number);
-    for (const point of points) app.graph.createReroute(point, link);
-  }
-  app.canvas.setDirty(true, true);
 }
 """

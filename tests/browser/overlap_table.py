@@ -6,21 +6,27 @@ import json
 
 from canvas import SCREENSHOTS
 
+from comfyui_host.canvas_layout import CanvasLayout, overlaps, strays
 from comfyui_host.page import ComfyPage
 
-ROWS = SCREENSHOTS / "overlaps.json"
+COUNTS = SCREENSHOTS / "overlaps.json"
 TABLE = SCREENSHOTS / "overlaps.md"
-HEAD = (
-    "| workflow | page | renderer | overlaps before a run | after a run |",
-    "| --- | --- | --- | --- | --- |",
-)
 
 
-def record_overlaps(page: ComfyPage, workflow: str, renderer: str, before: int, after: int) -> None:
-    """Put a row into the table in ``build/browser``, which keeps the rows of runs with other pages."""
+def record_overlaps(page: ComfyPage, workflow: str, renderer: str, *layouts: CanvasLayout) -> None:
+    """Put a workflow's counts into the table in ``build/browser``, which keeps those of runs with other pages.
+
+    A cell gives overlaps, and after ``+`` hidden wires, of each of the layouts.
+    """
     version = page.page.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__")
-    rows = json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.is_file() else {}
-    rows[f"{workflow} | {version} | {renderer}"] = f"{before} | {after}"
-    ROWS.write_text(json.dumps(rows, indent=2, sort_keys=True), encoding="utf-8")
-    lines = [f"| {place} | {counts} |" for place, counts in sorted(rows.items())]
-    TABLE.write_text("\n".join([*HEAD, *lines]) + "\n", encoding="utf-8")
+    counts = json.loads(COUNTS.read_text(encoding="utf-8")) if COUNTS.is_file() else {}
+    cell = ", ".join(f"{len(overlaps(layout) + strays(layout))} + {len(layout.hidden)}" for layout in layouts)
+    counts.setdefault(workflow, {})[f"{version} {renderer}"] = cell
+    COUNTS.write_text(json.dumps(counts, indent=2, sort_keys=True), encoding="utf-8")
+    columns = sorted({column for cells in counts.values() for column in cells})
+    rows = [
+        ["workflow", *columns],
+        ["---"] * (1 + len(columns)),
+        *([name, *(cells.get(column, "") for column in columns)] for name, cells in sorted(counts.items())),
+    ]
+    TABLE.write_text("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n", encoding="utf-8")

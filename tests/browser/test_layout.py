@@ -25,7 +25,11 @@ from comfyui_host.page import ComfyPage
 
 pytestmark = pytest.mark.browser
 
-BLUEPRINTS = sorted((PACK / "subgraphs").glob("*.json"))
+WITH_SUBGRAPHS = [
+    path
+    for path in (*sorted((PACK / "subgraphs").glob("*.json")), *TEMPLATES)
+    if json.loads(path.read_text(encoding="utf-8")).get("definitions")
+]
 WITH_SMALL_MODEL = ("try_it_small", "try_it_small_tune")
 """Workflows that a server without large models can run."""
 EMPTY = 60
@@ -64,16 +68,20 @@ def test_nothing_covers_anything_before_and_after_a_run(page: ComfyPage, path: P
     kinds = ENDING if runs else SHOWING
     assert with_results(page, kinds) == {node["id"] for node in workflow["nodes"] if node["type"] in kinds}
     after = seen(page, f"{path.stem}_{renderer}_after")
-    record_overlaps(page, path.stem, renderer, *(len(overlaps(layout) + strays(layout)) for layout in (before, after)))
+    record_overlaps(page, path.stem, renderer, before, after)
     assert len(before.nodes) == len(after.nodes) == len(workflow["nodes"])
     assert (faults(before), faults(after)) == ([], [])
     assert (before.hidden, after.hidden) == ([], [])
 
 
-@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
-def test_nothing_covers_anything_inside_a_blueprint(page: ComfyPage, path: Path, renderer: str) -> None:
-    page.load(json.loads(path.read_text(encoding="utf-8")))
-    page.page.evaluate("() => app.canvas.setGraph(app.graph.nodes[0].subgraph)")
-    page.settle()
-    layout = seen(page, f"{path.stem}_{renderer}")
-    assert layout.nodes and faults(layout) == []
+@pytest.mark.parametrize("path", WITH_SUBGRAPHS, ids=lambda path: path.stem)
+def test_nothing_covers_anything_inside_a_subgraph(page: ComfyPage, path: Path, renderer: str) -> None:
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    page.load(workflow)
+    for subgraph in workflow["definitions"]["subgraphs"]:
+        page.page.evaluate("id => app.canvas.setGraph(app.graph.subgraphs.get(id))", subgraph["id"])
+        page.settle()
+        layout = seen(page, f"{path.stem}_{renderer}_inside")
+        record_overlaps(page, f"{subgraph['name']}, inside {path.stem}", renderer, layout)
+        assert len(layout.nodes) == len(subgraph["nodes"]) + len(("Inputs", "Outputs"))
+        assert (faults(layout), layout.hidden) == ([], [])
