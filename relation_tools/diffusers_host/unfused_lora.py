@@ -49,6 +49,20 @@ def add_unfused(transformer: Any, loras: Sequence[LoraFile], strength: float) ->
     transformer.requires_grad_(False)
 
 
+def unfused_numel(transformer: Any, lora: LoraFile) -> int:
+    """The number of weights that :func:`add_unfused` adds for a LoRA, by the headers of its file.
+
+    Raises:
+        ModelMismatchError: it is for another transformer.
+    """
+    known, shapes = places(transformer), check_fits(transformer, lora)
+    return sum(
+        stored["down"].shape[0] * sum(shapes[rows.weight])
+        for name, stored in lora.modules.items()
+        for rows in known[name]
+    )
+
+
 def _collect(transformer: Any, lora: LoraFile, strength: float, pairs: dict[str, list[_Pair]]) -> None:
     """Add a LoRA's pairs of matrices, the scale in the second, to those of each layer."""
     known, shapes = places(transformer), check_fits(transformer, lora)

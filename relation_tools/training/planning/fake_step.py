@@ -13,12 +13,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from relation_core.flux.sizes import LATENT_CHANNELS
 
 from ...diffusers_host.attention import add_relation_attention
+from ...diffusers_host.lora_file import LoraFile, read_lora
+from ...diffusers_host.unfused_lora import unfused_numel
 from ..adapter_module import AdapterModule
 from ..flow import RelationFlow
-from ..lora import add_lora
+from ..lora import LORA_LAYERS, add_layers, layers_of
 from ..models import adapter_config, choose_trained
 from ..settings import WITH_LORA, RunSettings
-from .base import quantised_bytes
+from .base import Base, quantised_bytes
 from .live_bytes import LiveBytes
 
 
@@ -41,34 +43,39 @@ class StepBytes:
     trained_weights: int
     largest: int
     """Of the largest trained tensor."""
-    frozen_adapter: int
-    """Of what is not trained of the adapter."""
+    frozen_beside: int
+    """Of what is frozen beside the transformer: the adapter, or a LoRA that a quantised one cannot take in."""
     exported_weights: int
     activations: int
     """Most that lives beside the weights, less what all gradients take."""
 
 
-def step_bytes(
-    settings: RunSettings, sizes: dict[str, Any], vision_dim: int, batch: Batch, all_at_once: bool
-) -> StepBytes:
+def step_bytes(settings: RunSettings, base: Base, vision_dim: int, batch: Batch, all_at_once: bool) -> StepBytes:
     """Take a step without values, on tensors of the processor, whose attention keeps what a card's does.
 
     Args:
         settings: of the run.
-        sizes: of the transformer.
+        base: the transformer.
         vision_dim: width of the vision model's pooled output.
         batch: what is computed at once.
         all_at_once: gradients are all there from the start, as in later parts of a step.
+
+    Raises:
+        CheckpointError: the LoRA to go on from is none.
+        ModelMismatchError: it has another rank, or is for another transformer.
     """
     training = settings.training
     low = torch.bfloat16 if training.precision == "bf16" and training.trained != "everything" else torch.float32
-    flow, kind = _flow(settings, sizes, vision_dim, low), settings.models.quantize
+    lora = None if settings.models.lora is None else read_lora(settings.models.lora)
+    flow, kind = _flow(settings, base.config, vision_dim, low, lora), settings.models.quantize
     frozen = sum(parameter.nbytes for parameter in flow.adapter.parameters() if not parameter.requires_grad)
     if kind is not None and training.trained == "lora":
         frozen = quantised_bytes(flow.adapter, kind, low.itemsize)
+    if lora is not None and training.trained not in WITH_LORA and base.decoded_whole:
+        frozen += unfused_numel(flow.transformer, lora) * low.itemsize
     with FakeTensorMode():
         _leave_meta(flow)
-        inputs = _inputs(batch, sizes, vision_dim)
+        inputs = _inputs(batch, base.config, vision_dim)
         with LiveBytes() as live:
             for _ in range(2 if all_at_once else 1):
                 with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bf16"):
@@ -85,7 +92,9 @@ def step_bytes(
     return StepBytes(held, weights, largest, frozen, exported, max(0, live.peak - held))
 
 
-def _flow(settings: RunSettings, sizes: dict[str, Any], vision_dim: int, low: torch.dtype) -> RelationFlow:
+def _flow(
+    settings: RunSettings, sizes: dict[str, Any], vision_dim: int, low: torch.dtype, lora: LoraFile | None
+) -> RelationFlow:
     training = settings.training
     with torch.device("meta"):
         transformer: Any = FluxTransformer2DModel(**sizes)
@@ -97,7 +106,8 @@ def _flow(settings: RunSettings, sizes: dict[str, Any], vision_dim: int, low: to
         adapter = AdapterModule(adapter_config(settings, transformer, vision_dim), silent=False)
         choose_trained(adapter, training, low)
         if training.trained in WITH_LORA:
-            add_lora(transformer, training.lora_rank, None, getattr(torch, training.weights))
+            layers = LORA_LAYERS if lora is None else list(layers_of(lora, transformer, training.lora_rank))
+            add_layers(transformer, training.lora_rank, layers, getattr(torch, training.weights))
     add_relation_attention(transformer)
     return RelationFlow(transformer, adapter, training.guidance)
 

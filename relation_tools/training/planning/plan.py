@@ -67,6 +67,7 @@ def make_plan(settings: RunSettings, launch: Launch) -> Plan:
 
     Raises:
         CheckpointError: a model file is not what it should be.
+        ModelMismatchError: the LoRA to go on from has another rank, or is for another transformer.
         DatasetError: pictures keep their sizes, and there are none.
         ProcessesError: the batch cannot be divided among the processes.
     """
@@ -78,7 +79,7 @@ def make_plan(settings: RunSettings, launch: Launch) -> Plan:
     width, height = _largest(settings)
     batch = Batch(at_once, width, height, 1 if settings.models.text is None else settings.models.text_tokens)
     all_at_once = training.accumulate > 1 or launch.processes > 1
-    step = step_bytes(settings, base.config, vision_dim, batch, all_at_once)
+    step = step_bytes(settings, base, vision_dim, batch, all_at_once)
     rows = (*_on_the_card(settings, launch, base, step), *_elsewhere(settings, base, step, batch, vision_dim))
     return Plan(rows, at_once)
 
@@ -87,7 +88,7 @@ def _on_the_card(settings: RunSettings, launch: Launch, base: Base, step: StepBy
     training, share = settings.training, launch.processes if launch.divided else 1
     whole = training.trained == "everything"
     kind = settings.models.quantize or ("as in its file" if base.decoded_whole else "")
-    frozen = (0 if whole else base.nbytes) + step.frozen_adapter
+    frozen = (0 if whole else base.nbytes) + step.frozen_beside
     gathered = base.largest + 2 * step.largest if launch.divided else 0
     averaged = step.trained // share if training.ema else 0
     activations = step.activations + _decoded(settings, base)

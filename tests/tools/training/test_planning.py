@@ -11,20 +11,24 @@ from typing import Any
 
 import pytest
 import torch
-from small_run import ROOT, SmallRun, as_toml
+from gguf_base import write_gguf_base
+from small_run import ROOT, VISION, SmallRun, as_toml
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from relation_core.errors import ModelMismatchError
 from relation_tools.__main__ import main
+from relation_tools.diffusers_host.lora_names import matrix_shapes
 from relation_tools.diffusers_host.quantisation import quantise
 from relation_tools.diffusers_host.settings import QUANTIZATIONS, Quantization
-from relation_tools.training.models import new_transformer
+from relation_tools.training.models import build_flow, new_transformer
 from relation_tools.training.planning.base import quantised_bytes
 from relation_tools.training.planning.command import plan_lines
 from relation_tools.training.planning.fitting import changed, nearest
 from relation_tools.training.planning.live_bytes import LiveBytes
 from relation_tools.training.planning.plan import Launch, make_plan
 from relation_tools.training.settings import AdapterSettings, NewTransformer, RunSettings
+from relation_tools.training.weights_file import write_weights
 
 CPU = Launch(cpu=True)
 WIDE = AdapterSettings(tokens=128, projection_dim=1024)
@@ -160,6 +164,52 @@ def test_the_command_says_what_fits_and_writes_nothing(
     assert said[0].split() == ["on", "the", "card", "GB"] and said[-1].startswith("It fits, with 23.")
     assert "1 process(es), 4 sample(s) at once on each: 0.8 of 24.0 GB." in said
     assert not (tmp_path / "run").exists()
+
+
+LAYERS = (
+    "transformer_blocks.0.attn.to_q",
+    "transformer_blocks.0.attn.to_out.0",
+    "single_transformer_blocks.0.proj_mlp",
+)
+"""Of which the trainer itself would make but the first."""
+
+
+def lora_file(path: Path, sizes: NewTransformer, rank: int) -> Path:
+    shapes = matrix_shapes(new_transformer(sizes))
+    tensors: dict[str, torch.Tensor] = {}
+    for name in LAYERS:
+        height, width = shapes[name]
+        tensors[f"transformer.{name}.lora_A.weight"] = torch.ones(rank, width)
+        tensors[f"transformer.{name}.lora_B.weight"] = torch.ones(height, rank)
+    return write_weights(path, tensors, torch.bfloat16)
+
+
+def test_the_layers_of_a_lora_to_go_on_from_are_counted(small_run: SmallRun, tmp_path: Path) -> None:
+    """Not those that a new one would have."""
+    settings = small_run.into(tmp_path / "run", trained="adapter and lora", lora_rank=3)
+    assert settings.models.new_transformer is not None
+    lora = lora_file(tmp_path / "lora.safetensors", settings.models.new_transformer, 3)
+    settings = replace(settings, models=replace(settings.models, lora=lora))
+    flow = build_flow(settings, VISION.hidden_size)
+    assert sum(LAYERS[1] in name for name in flow.trained()) == 2
+    row = next(row for row in make_plan(settings, CPU).rows if row.name == "trained weights")
+    assert row.nbytes == sum(weight.nbytes for weight in flow.trained().values())
+    with pytest.raises(ModelMismatchError, match=r"has rank 3 for .*expected .*, 5\. Set training.lora_rank = 3"):
+        make_plan(replace(settings, training=replace(settings.training, lora_rank=5)), CPU)
+
+
+def test_a_lora_beside_a_quantised_transformer_is_counted(small_run: SmallRun, tmp_path: Path) -> None:
+    sizes = NewTransformer(1, 1, 1, text_dim=32, pooled_text_dim=32)
+    tensors = {name: torch.randn_like(tensor) / 16 for name, tensor in new_transformer(sizes).state_dict().items()}
+    gguf = write_gguf_base(tmp_path / "flux.gguf", tensors)
+    settings = small_run.into(tmp_path / "run", trained="adapter")
+    models = replace(settings.models, new_transformer=None, transformer=gguf)
+    lora = lora_file(tmp_path / "lora.safetensors", sizes, 3)
+    without, beside = (replace(settings, models=replace(models, lora=path)) for path in (None, lora))
+    held = build_flow(beside, VISION.hidden_size).transformer.named_parameters()
+    added = sum(weight.nbytes for name, weight in held if ".lora_" in name)
+    rows = [next(row for row in make_plan(one, CPU).rows if "frozen" in row.name) for one in (without, beside)]
+    assert rows[1].nbytes - rows[0].nbytes == added > 0
 
 
 def test_moments_and_averages_are_counted(small_run: SmallRun, tmp_path: Path) -> None:

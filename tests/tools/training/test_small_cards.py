@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gguf
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from gguf_base import write_gguf_base
 from safetensors.torch import load_file
 from small_run import SmallRun
 
@@ -149,20 +149,9 @@ def test_beside_a_lora_the_adapter_is_quantised_too(
 
 
 def test_a_gguf_is_a_base(small_run: SmallRun, base: Path, tmp_path: Path) -> None:
-    tensors = load_file(base)
-    writer, eight = gguf.GGUFWriter(tmp_path / "flux.gguf", "flux"), gguf.GGMLQuantizationType.Q8_0
-    for name, tensor in tensors.items():
-        values = tensor.float().numpy()
-        blocks = tensor.ndim == 2 and tensor.shape[1] % 32 == 0
-        writer.add_tensor(
-            name, gguf.quants.quantize(values, eight) if blocks else values, raw_dtype=eight if blocks else None
-        )
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    stored = write_gguf_base(tmp_path / "flux.gguf", load_file(base))
     found: list[list[float]] = []
-    for file in (base, tmp_path / "flux.gguf"):
+    for file in (base, stored):
         run = made(small_run, tmp_path / file.suffix, on(file), trained="adapter and lora", steps=3)
         Trainer(run).run()
         found.append(losses(run))
