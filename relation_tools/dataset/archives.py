@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from io import RawIOBase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from relation_core.files.regular_file import open_regular
@@ -28,6 +28,12 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 """Compressions in a zip of which Python unpacks a piece at a time; of others, a few bytes may fill the memory."""
 _NO_FILE = "it is a link or a device, which are not unpacked"
 _SPARSE = "it is a sparse file, of which a few bytes may claim any length; pack it without holes"
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its endings, as of ``pairs.tar.gz``."""
+    stem = PurePosixPath(name).stem
+    return stem[: -len(".tar")] if stem.lower().endswith(".tar") else stem
 
 
 class ArchiveError(Exception):

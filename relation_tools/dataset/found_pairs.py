@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from .captions import CAPTION_WORDS, CAPTIONS, Caption, CaptionError, read_caption
+from .caption_tables import CaptionTable, CaptionTables
+from .captions import CAPTION_WORDS, CAPTIONS, Caption, CaptionError, read_captions
 from .pair_entry import PairEntry
 from .problems import Problem
 
@@ -21,35 +21,64 @@ class FoundPair:
     after: str
     captions: tuple[str, ...]
     """Files that may say what the edit is, the likeliest first."""
+    shared: str
+    """What the names share, as a path relative to the dataset."""
     name: str = ""
     """What their halves are called; empty for the name of the picture before."""
 
 
-def entries_of_pairs(root: Path, where: str, pairs: Sequence[FoundPair]) -> Iterator[PairEntry | Problem]:
+def entries_of_pairs(
+    tables: CaptionTables, where: str, folders: Sequence[str], pairs: Sequence[FoundPair]
+) -> Iterator[PairEntry | Problem]:
     """Yield the entries of one folder's pairs. Where some have texts, all must; where none has, one may be for all.
 
     Args:
-        root: the dataset's folder.
+        tables: the dataset's files of many texts.
         where: the folder, for messages.
+        folders: those in which such files are looked for.
         pairs: its pairs.
     """
+    root = tables.tree.root
     shared = [name for word in sorted(CAPTION_WORDS) if (root / (name := f"{where}/{word}.txt")).is_file()]
-    captioned = any(pair.captions for pair in pairs) or bool(shared)
+    found: list[CaptionTable] = []
+    for one in tables.in_folders(folders, {file for pair in pairs for file in pair.captions}):
+        if isinstance(one, Problem):
+            yield one
+        else:
+            found.append(one)
+    said = [_said(tables, pair, found, shared) for pair in pairs]
+    captioned = any(said)
     if pairs and not captioned:
         wanted = f"expected {' or '.join(CAPTIONS[:2])} files of the pictures' names for others"
         yield Problem(
             "note", where, "", f"no texts lie beside its pictures: the text of its samples is empty; {wanted}"
         )
-    for pair in pairs:
-        texts = (*pair.captions, *shared)
-        try:
-            caption = read_caption(root, texts[0]) if texts else Caption("")
-        except CaptionError as error:
-            yield Problem("broken", where, pair.before, str(error))
-            continue
-        if captioned and not texts:
+    for pair, caption in zip(pairs, said, strict=True):
+        if isinstance(caption, CaptionError):
+            yield Problem("broken", where, pair.before, str(caption))
+        elif captioned and caption is None:
             yield Problem("broken", where, pair.before, "no text of this name lies beside it, as with other pictures")
-            continue
-        yield PairEntry(
-            sys.intern(caption.task or pair.task), pair.before, caption.instruction, where, pair.after, pair.name
-        )
+        else:
+            yield _entry(pair, caption or Caption(""), where)
+
+
+def _said(
+    tables: CaptionTables, pair: FoundPair, found: Sequence[CaptionTable], shared: Sequence[str]
+) -> Caption | CaptionError | None:
+    """What the texts say of a pair: its own, then those of many, then that of all; None where there is none."""
+    try:
+        if pair.captions:
+            return read_captions(tables.tree.root, pair.captions)
+        for path in (pair.after, pair.before, pair.shared):
+            for table in found:
+                caption = table.find(path)
+                if caption is not None:
+                    return caption
+        return read_captions(tables.tree.root, shared[:1]) if shared else None
+    except CaptionError as error:
+        return error
+
+
+def _entry(pair: FoundPair, caption: Caption, where: str) -> PairEntry:
+    task = sys.intern(caption.task or pair.task)
+    return PairEntry(task, pair.before, caption.instruction, where, pair.after, pair.name)

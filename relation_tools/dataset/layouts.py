@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .archives import ARCHIVES
+from .caption_tables import CaptionTables
 from .listings import HUB, IMAGE_FOLDER, LISTS, lists_pairs, read_listing
 from .pair_entry import PairEntry
 from .paired_folders import PairedFolders, find_paired_folders, read_paired_folders
 from .paired_names import Samples, find_paired_names, read_paired_names
 from .problems import Problem
-from .tables import TABLES
+from .table_file import TABLES, is_table
 from .tree import Tree
 
 KNOWN = (
     "<task>/Group1/labels.json; a .jsonl, .json or .csv that lists pictures; two folders such as 'before' and "
     "'after' with pictures of equal names; pictures such as '1.before.png' and '1.after.png'; or .parquet, .zip or "
-    ".tar files"
+    ".tar files, such as 'before.zip' and 'after.zip'"
 )
 
 
@@ -43,9 +44,10 @@ def is_packed(name: str) -> bool:
     return name.lower().endswith((*ARCHIVES, *TABLES))
 
 
-def layout_of_file(name: str) -> Layout:
+def layout_of_file(file: Path) -> Layout:
     """Give the layout that a single file has."""
-    return Layout(packed=(name,)) if is_packed(name) else Layout(lists=(name,))
+    listed = not is_packed(file.name) or (is_table(file) and lists_pairs(file))
+    return Layout(lists=(file.name,)) if listed else Layout(packed=(file.name,))
 
 
 def find_layout(tree: Tree) -> Layout | None:
@@ -65,16 +67,25 @@ def find_layout(tree: Tree) -> Layout | None:
     folders = find_paired_folders(tree)
     if folders:
         return Layout(folders=tuple(folders))
-    for kinds in (TABLES, ARCHIVES):
-        packed = tuple(name for name in tree.files if name.lower().endswith(kinds))
-        if packed:
-            return Layout(packed=packed)
+    packed = _packed(tree)
+    if packed:
+        return packed
     names = find_paired_names(tree)
     if names:
         return Layout(names=names)
     deep = [name for name in lists if lists_pairs(tree.root / name)]
     found = deep or top or list(_named(tree, IMAGE_FOLDER))
     return Layout(lists=tuple(found)) if found else None
+
+
+def _packed(tree: Tree) -> Layout | None:
+    """The layout of a folder of tables, with pictures or their names in them, or else of archives."""
+    tables = tuple(name for name in tree.files if is_table(tree.root / name))
+    named = tuple(name for name in tables if lists_pairs(tree.root / name))
+    if named:
+        return Layout(lists=named)
+    packed = tables or tuple(name for name in tree.files if name.lower().endswith(ARCHIVES))
+    return Layout(packed=packed) if packed else None
 
 
 def read_layout(tree: Tree, layout: Layout, dataset: str) -> Iterator[PairEntry | Problem]:
@@ -87,8 +98,9 @@ def read_layout(tree: Tree, layout: Layout, dataset: str) -> Iterator[PairEntry 
     """
     for file in layout.lists:
         yield from read_listing(tree.root, file, dataset)
-    yield from read_paired_folders(tree, layout.folders, dataset)
-    yield from read_paired_names(tree, layout.names, dataset)
+    tables = CaptionTables(tree)
+    yield from read_paired_folders(tables, layout.folders, dataset)
+    yield from read_paired_names(tables, layout.names, dataset)
 
 
 def tree_of_file(file: Path) -> Tree:

@@ -1,4 +1,4 @@
-"""Files that list the pairs of a dataset: ``.jsonl``, ``.json`` and ``.csv``."""
+"""Files that list the pairs of a dataset: ``.jsonl``, ``.json``, ``.csv``, and tables of files' names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Any, cast
 from relation_core.files.regular_file import open_regular
 from relation_core.samples.json_values import Located, Unreadable, read_values
 
-from .columns import UnclearColumnsError, columns_of_rows
-from .pair_entry import PairEntry, task_of_double, task_of_two
+from .columns import UnclearColumnsError, columns_of_rows, find_columns
+from .pair_entry import PairEntry, task_of_double, task_of_packed, task_of_two
 from .problems import Problem
 from .rows import INSTRUCTION, PICTURE, RowReader
+from .table_file import TableError, holds_pictures, holds_text, is_table, table_rows
 from .tables import ROWS
 
 LISTS = (".jsonl", ".json", ".csv")
-HUB, IMAGE_FOLDER = ("labels.json",), ("metadata.jsonl", "metadata.csv")
+HUB, IMAGE_FOLDER = ("labels.json",), ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """Names that say what a list is: of the authors' dataset, and of the ``datasets`` library's ImageFolder."""
 _LOOKED_AT = 200
 """Rows by which a file's columns are found."""
@@ -34,7 +35,7 @@ def lists_pairs(file: Path) -> bool:
         return _shows_both(rows) or columns_of_rows(rows) is not None
     except UnclearColumnsError:
         return True  # reading it says what is unclear
-    except OSError:
+    except (OSError, TableError):
         return False
 
 
@@ -53,7 +54,8 @@ def read_listing(root: Path, file: str, dataset: str) -> Iterator[PairEntry | Pr
         if columns is None and rows and not any(PICTURE in row or "cond1" in row for row in rows):
             yield Problem("broken", file, "", _no_pairs(rows))
             return
-        fallback = dataset if path.name in (*HUB, *IMAGE_FOLDER, ROWS) else path.stem
+        named = task_of_packed(path.stem, dataset) if is_table(path) else path.stem
+        fallback = dataset if path.name in (*HUB, *IMAGE_FOLDER, ROWS) else named
         fallback = task_of_two([fallback]) or dataset if columns else task_of_double([fallback]) or dataset
         reader = RowReader(root, file, fallback, columns)
         count = 0
@@ -63,7 +65,7 @@ def read_listing(root: Path, file: str, dataset: str) -> Iterator[PairEntry | Pr
             yield Problem("broken", file, "", "the file lists no entries")
         elif columns and not columns.instruction:
             yield Problem("note", file, "", "it has no column of instructions: the text of its samples is empty")
-    except UnclearColumnsError as error:
+    except (UnclearColumnsError, TableError) as error:
         yield Problem("broken", file, "", str(error))
     except OSError as error:
         yield Problem("broken", file, "", f"the file cannot be read: {error.strerror or error}")
@@ -89,7 +91,17 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rows(path: Path) -> Iterator[Located]:
+    if is_table(path):
+        return (Located(number, row) for number, row in enumerate(table_rows(path, _columns_of_text), 1))
     return _csv_rows(path) if path.suffix.lower() == ".csv" else read_values(path)
+
+
+def _columns_of_text(schema: Any) -> list[str]:
+    """The columns of a table that may name pictures; none where it holds the pictures of pairs themselves."""
+    pictures = [field.name for field in schema if holds_pictures(field.type)]
+    if find_columns(pictures, ()) is not None:
+        return []
+    return [field.name for field in schema if holds_text(field.type)]
 
 
 def _csv_rows(path: Path) -> Iterator[Located]:

@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 
 from relation_core.errors import DatasetError
 
-from .archives import ARCHIVES, OTHERS
+from .archive_pairs import SIDES, folders_of_two, grouped, holds_pictures
+from .archives import ARCHIVES, OTHERS, stem_of
 from .budget import Budget
 from .layouts import KNOWN, Layout, find_layout, is_packed, layout_of_file, read_layout, tree_of_file
 from .pair_entry import PairEntry, task_of_double, task_of_packed, task_of_two
 from .problems import Problem
-from .roles import role_of
+from .roles import role_of, split_role
 from .tree import Tree, look_through
 from .unlisted import unlisted
 from .unpacking import Packed, unpack
@@ -73,7 +74,7 @@ class OpenedDataset:
         for part in self.parts:
             if not part.alone:
                 prefix = f"{part.inside}/" if part.inside else ""
-                for found in unlisted(part.tree, part.layout.read, prefix, listed):
+                for found in unlisted(part.tree, part.layout, prefix, listed):
                     yield _problem_placed(found, part)
 
 
@@ -99,8 +100,8 @@ def open_dataset(pairs: Path, out: Path, work: Path) -> OpenedDataset:
         if packed:
             _LOG.info("Unpacking %d files.", sum(len(part.layout.packed) for part in packed))
         for part in packed:
-            for file in part.layout.packed:
-                found = _unpacked(part, file, work, level)
+            for files in grouped(part.layout.packed):
+                found = (_unpacked if len(files) == 1 else _unpacked_two)(part, files, work, level)
                 parts += [one for one in found if isinstance(one, Part)]
                 problems += [one for one in found if isinstance(one, Problem)]
     for part in (part for part in parts if part.layout.packed):
@@ -115,8 +116,8 @@ def _first_part(pairs: Path, out: Path) -> Part:
             "folder."
         )
     if pairs.is_file():
-        layout, around = layout_of_file(pairs.name), name_of_folder(pairs.parent)
-        dataset = task_of_packed(_stem(pairs.name), around) if layout.packed else around
+        layout, around = layout_of_file(pairs), name_of_folder(pairs.parent)
+        dataset = task_of_packed(stem_of(pairs.name), around) if layout.packed else around
         return Part(tree_of_file(pairs), layout, dataset, alone=True)
     if not pairs.is_dir():
         raise DatasetError(f"There is no file or folder '{pairs}'. Give a paired dataset: {KNOWN}.")
@@ -133,17 +134,16 @@ def name_of_folder(folder: Path) -> str:
     return next((name for name in (place.name, place.parent.name) if task_of_double([name])), place.name)
 
 
-def _unpacked(part: Part, file: str, work: Path, level: int) -> list[Part | Problem]:
-    path = part.tree.root / file
+def _unpacked(part: Part, files: tuple[str, ...], work: Path, level: int) -> list[Part | Problem]:
+    (file,) = files
     shown = f"{part.shown}/{file}" if part.shown else file
-    budget = part.budget or Budget(path.stat().st_size if path.is_file() else 0)
     inside = f"{_WITHIN}/{shown}" if level else shown
-    record = work / "records" / f"{blake2b(inside.encode(errors='surrogatepass'), digest_size=16).hexdigest()}.json"
-    found: list[Part | Problem] = [*unpack(Packed(path, shown, work / inside, record), budget)]
+    budget, problems = _unpack(part, file, work, inside)
+    found: list[Part | Problem] = [*problems]
     tree = look_through(work / inside)
     layout = find_layout(tree)
     if layout is not None:
-        folders = (*PurePosixPath(file).parent.parts, task_of_packed(_stem(path.name), ""))
+        folders = (*PurePosixPath(file).parent.parts, task_of_packed(stem_of(PurePosixPath(file).name), ""))
         top, dataset = _top_folder(tree, task_of_two(filter(None, folders)) or part.dataset)
         if top:
             tree, inside, shown = look_through(work / inside / top), f"{inside}/{top}", f"{shown}/{top}"
@@ -152,6 +152,34 @@ def _unpacked(part: Part, file: str, work: Path, level: int) -> list[Part | Prob
     elif not any(isinstance(one, Problem) and one.kind == "broken" for one in found):
         found.append(Problem("broken", shown, "", f"it holds no paired dataset; expected one of these in it: {KNOWN}"))
     return found
+
+
+def _unpacked_two(part: Part, files: tuple[str, ...], work: Path, level: int) -> list[Part | Problem]:
+    """Unpack two archives, of the pictures before and after, beside each other."""
+    names = " + ".join((files[0], *(PurePosixPath(file).name for file in files[1:])))
+    shown = f"{part.shown}/{names}" if part.shown else names
+    inside = f"{_WITHIN}/{shown}" if level else shown
+    found: list[Part | Problem] = []
+    for side, file in zip(SIDES, files, strict=True):
+        found += _unpack(part, file, work, f"{inside}/{side}")[1]
+    tree = look_through(work / inside)
+    if holds_pictures(tree):
+        shared = split_role(stem_of(PurePosixPath(files[0]).name)) or ("",)
+        folders = (*PurePosixPath(files[0]).parent.parts, shared[0])
+        layout, dataset = Layout(folders=(folders_of_two(tree),)), task_of_two(filter(None, folders)) or part.dataset
+        found.append(Part(tree, layout, dataset, part.budget, inside, shown))
+    elif not found:
+        found.append(Problem("broken", shown, "", "they hold no pictures; expected pictures of equal names in both"))
+    return found
+
+
+def _unpack(part: Part, file: str, work: Path, inside: str) -> tuple[Budget, list[Problem]]:
+    """Unpack a file of a part; give what is left of its budget, and what cannot be used."""
+    path = part.tree.root / file
+    shown = f"{part.shown}/{file}" if part.shown else file
+    budget = part.budget or Budget(path.stat().st_size if path.is_file() else 0)
+    record = work / "records" / f"{blake2b(inside.encode(errors='surrogatepass'), digest_size=16).hexdigest()}.json"
+    return budget, unpack(Packed(path, shown, work / inside, record), budget)
 
 
 def _top_folder(tree: Tree, dataset: str) -> tuple[str, str]:
@@ -164,12 +192,6 @@ def _top_folder(tree: Tree, dataset: str) -> tuple[str, str]:
             break
         top, dataset = inner, task_of_packed(names[0], dataset)
     return top, dataset
-
-
-def _stem(name: str) -> str:
-    """A file's name without its endings, as of ``pairs.tar.gz``."""
-    stem = PurePosixPath(name).stem
-    return stem[: -len(".tar")] if stem.lower().endswith(".tar") else stem
 
 
 def _entry_placed(entry: PairEntry, part: Part) -> PairEntry:

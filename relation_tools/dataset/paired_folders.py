@@ -10,7 +10,8 @@ from posixpath import splitext
 
 from relation_core.pictures.picture_file import readable_suffixes
 
-from .captions import CAPTION_WORDS, CAPTIONS
+from .caption_tables import CaptionTables
+from .captions import CAPTION_WORDS, CAPTIONS, by_ending
 from .found_pairs import FoundPair, entries_of_pairs
 from .pair_entry import PairEntry, task_of_two
 from .problems import Problem
@@ -60,11 +61,13 @@ def _pair(parent: str, names: Sequence[str]) -> PairedFolders | None:
     return PairedFolders(parent, before, after, tuple(name for name in names if name.lower() in CAPTION_WORDS))
 
 
-def read_paired_folders(tree: Tree, folders: Sequence[PairedFolders], dataset: str) -> Iterator[PairEntry | Problem]:
+def read_paired_folders(
+    tables: CaptionTables, folders: Sequence[PairedFolders], dataset: str
+) -> Iterator[PairEntry | Problem]:
     """Yield the pairs of such folders, and a problem for each picture that has no counterpart, or several.
 
     Args:
-        tree: the dataset's files.
+        tables: the dataset's files of many texts.
         folders: those of :func:`find_paired_folders`.
         dataset: the dataset's name, for pairs whose folders name no task.
     """
@@ -77,22 +80,26 @@ def read_paired_folders(tree: Tree, folders: Sequence[PairedFolders], dataset: s
                     "broken", where, "", f"the folders {shown} may all hold the pictures {role}; expected one"
                 )
         if len(pair.before) == len(pair.after) == 1:
-            yield from _entries(tree, pair, where, dataset)
+            yield from _entries(tables, pair, where, dataset)
 
 
-def _entries(tree: Tree, pair: PairedFolders, where: str, dataset: str) -> Iterator[PairEntry | Problem]:
+def _entries(tables: CaptionTables, pair: PairedFolders, where: str, dataset: str) -> Iterator[PairEntry | Problem]:
+    tree = tables.tree
     sides = [_below(tree, pair.parent, name, readable_suffixes()) for name in (pair.before[0], pair.after[0])]
-    texts = [_below(tree, pair.parent, name, CAPTIONS) for name in (*pair.captions, pair.after[0], pair.before[0])]
+    inside = (*pair.captions, pair.after[0], pair.before[0])
+    texts = [_below(tree, pair.parent, name, CAPTIONS) for name in inside]
     found: list[FoundPair] = []
     for key in sorted({*sides[0], *sides[1]}):
         before, after = (side.get(key, []) for side in sides)
         if len(before) == len(after) == 1:
             folders = (*PurePosixPath(pair.parent).parts, *PurePosixPath(key).parent.parts)
-            captions = tuple(name for side in texts for name in side.get(key, ()))
-            found.append(FoundPair(task_of_two(folders) or dataset, before[0], after[0], captions))
+            captions = tuple(name for side in texts for name in sorted(side.get(key, ()), key=by_ending))
+            shared = f"{pair.parent}/{key}".lstrip("/")
+            found.append(FoundPair(task_of_two(folders) or dataset, before[0], after[0], captions, shared))
         else:
             yield _no_pair(where, before, after, pair)
-    yield from entries_of_pairs(tree.root, where, found)
+    around = ("", pair.parent, *(f"{pair.parent}/{name}".lstrip("/") for name in inside))
+    yield from entries_of_pairs(tables, where, around, found)
 
 
 def _below(tree: Tree, parent: str, name: str, suffixes: Sequence[str]) -> Files:

@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 
 from relation_core.pictures.picture_file import readable_suffixes
 
-from .captions import CAPTION_WORDS, CAPTIONS
+from .caption_tables import CaptionTables
+from .captions import CAPTION_WORDS, CAPTIONS, by_ending
 from .found_pairs import FoundPair, entries_of_pairs
 from .pair_entry import PairEntry, task_of_two
 from .problems import Problem
@@ -73,18 +74,18 @@ def _texts_of(stem: str) -> Iterator[tuple[str, int]]:
         yield stem[: -len(last) - 1] if start else "", 1
 
 
-def read_paired_names(tree: Tree, samples: Samples, dataset: str) -> Iterator[PairEntry | Problem]:
+def read_paired_names(tables: CaptionTables, samples: Samples, dataset: str) -> Iterator[PairEntry | Problem]:
     """Yield the pairs of such folders, and a problem for each picture that has no counterpart, or several.
 
     Args:
-        tree: the dataset's files.
+        tables: the dataset's files of many texts.
         samples: those of :func:`find_paired_names`.
         dataset: the dataset's name, for pairs whose folders name no task.
     """
     alone = [folder for folder, keys in samples.items() if "" in keys and keys[""].is_pair]
     for folder, keys in samples.items():
         if folder not in alone:
-            yield from _entries(tree, folder or ".", keys, dataset)
+            yield from _entries(tables, folder or ".", keys, dataset)
     parents: dict[str, dict[str, _Sample]] = defaultdict(dict)
     for folder in alone:
         parent, _, name = folder.rpartition("/")
@@ -93,20 +94,23 @@ def read_paired_names(tree: Tree, samples: Samples, dataset: str) -> Iterator[Pa
             _no_pair(folder, sample) for key, sample in samples[folder].items() if key and _tells_a_role(sample)
         )
     for parent, keys in parents.items():
-        yield from _entries(tree, parent or ".", keys, dataset)
+        yield from _entries(tables, parent or ".", keys, dataset)
 
 
-def _entries(tree: Tree, where: str, keys: dict[str, _Sample], dataset: str) -> Iterator[PairEntry | Problem]:
+def _entries(
+    tables: CaptionTables, where: str, keys: dict[str, _Sample], dataset: str
+) -> Iterator[PairEntry | Problem]:
+    folder = "" if where == "." else where
     task = task_of_two(PurePosixPath(where).parts) or dataset
     found: list[FoundPair] = []
     for key, sample in keys.items():
         if sample.is_pair:
             before, after = sample.side(Role.BEFORE)[0], sample.side(Role.AFTER)[0]
-            texts = tuple(file for _, file in sorted(sample.texts))
-            found.append(FoundPair(task, before, after, texts, key))
+            texts = tuple(file for _, file in sorted(sample.texts, key=lambda text: (text[0], by_ending(text[1]))))
+            found.append(FoundPair(task, before, after, texts, f"{folder}/{key}".lstrip("/"), key))
         elif _tells_a_role(sample):
             yield _no_pair(where, sample)
-    yield from entries_of_pairs(tree.root, where, found)
+    yield from entries_of_pairs(tables, where, ("", folder), found)
 
 
 def _tells_a_role(sample: _Sample) -> bool:

@@ -8,26 +8,27 @@ from posixpath import splitext
 from relation_core.pictures.picture_file import readable_suffixes
 
 from .archives import ARCHIVES, OTHERS
+from .layouts import Layout
 from .listings import LISTS
 from .problems import Problem
-from .tables import TABLES
+from .table_file import TABLES
 from .tree import Tree
 
 _NAMED = 10
 """Pictures of a folder that are named one by one."""
 
 
-def unlisted(tree: Tree, read: Collection[str], prefix: str, listed: Collection[str]) -> Iterator[Problem]:
+def unlisted(tree: Tree, layout: Layout, prefix: str, listed: Collection[str]) -> Iterator[Problem]:
     """Yield a note for every folder with pictures that no entry names, and for every list or archive that is not read.
 
     Args:
         tree: the dataset's files.
-        read: the lists, archives and tables that are read.
+        layout: what is read of them.
         prefix: what comes before its files' paths in ``listed``.
         listed: the pictures that entries name.
     """
-    lists = sorted({file.rpartition("/")[2] for file in read if file.lower().endswith(LISTS)})
-    known = set(read)
+    lists = sorted({file.rpartition("/")[2] for file in layout.lists})
+    known = set(layout.read)
     for file in tree.files:
         unread = file.lower().endswith((*TABLES, *ARCHIVES)) or (
             lists and "/" not in file and file.lower().endswith(LISTS)

@@ -23,10 +23,11 @@ from .budget import Budget, BudgetError
 from .captions import CAPTIONS
 from .listings import LISTS
 from .problems import Problem
-from .tables import TABLES, TableError, write_rows
+from .table_file import TABLES, TableError, is_table
+from .tables import ROWS, write_rows
 from .tree import is_passed_over
 
-_FORMAT = 1
+_FORMAT = 2
 _PIECE = 1 << 20
 _NAMED = 10
 _ITS_OWN = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT)
@@ -93,8 +94,9 @@ def _unpack(packed: Packed, budget: Budget) -> list[Problem]:
     """Unpack; what is damaged as a whole, or a bomb, leaves nothing."""
     problems: list[Problem] = []
     try:
-        if packed.path.name.lower().endswith(TABLES):
-            write_rows(packed.path, packed.target, budget)
+        if is_table(packed.path):
+            rows = write_rows(packed.path, packed.target, budget)
+            problems += [Problem("broken", f"{packed.shown}/{ROWS}:{number}", "", reason) for number, reason in rows]
         else:
             _write_members(packed, budget, problems)
     except (BudgetError, DamagedWholeError, TableError) as error:

@@ -126,6 +126,44 @@ def parquet(root: Path, write: Callable[[Any, Path], None] | None = None, suffix
     return root
 
 
+def table_of_names(root: Path, file: str, task: str = "") -> Path:
+    """A table that names files, and holds none."""
+    import pyarrow as pa
+
+    listed(root, f"{file}.jsonl", "source", "target_path", "text", task)
+    rows = [json.loads(line) for line in (root / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()]
+    (root / f"{file}.jsonl").unlink()
+    write = write_parquet if file.endswith(".parquet") else write_arrow_stream
+    write(pa.Table.from_pylist(rows), root / file)
+    return root
+
+
+def kohya(root: Path, full_path: bool = False) -> Path:
+    """Two folders for each task, and one file of all texts: by their names without endings, or by whole paths."""
+    folders_in_tasks(root, "control", "images")
+    for file in root.rglob("*.txt"):
+        file.unlink()
+    entries: dict[str, Any] = {}
+    for task, number, *_ in every():
+        key = f"C:\\train\\{task}\\images\\{number}.webp" if full_path else f"{task}/{number}"
+        tags = {"tags": said(task, number)} if number == 0 else {"caption": said(task, number), "tags": "a, b"}
+        entries[key] = {**tags, "train_resolution": [SIDE, SIDE]}
+    put(root / "meta_cap.json", json.dumps(entries))
+    return root
+
+
+def archives_of_sides(root: Path, around: bool = False) -> Path:
+    """Two archives for a task, one of the pictures before and one of those after, with their texts."""
+    folders_in_tasks(root / "all")
+    (root / "packed").mkdir()
+    for task in TASKS:
+        for side in ("before", "after"):
+            file = root / "packed" / (f"{task}_{side}.zip" if around else f"{task}-{side}.tar.gz")
+            folder = root / "all" / task / side
+            zipped(folder, file, f"my {side}s/") if around else tarred(folder, file, "w:gz")
+    return root / "packed"
+
+
 def table(tasks: list[str]) -> Any:
     import pyarrow as pa
 

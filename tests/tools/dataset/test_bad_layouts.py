@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 
 import people
+import pyarrow as pa
 import pytest
 from built import build_told, run, samples, tree, used
 from people import PICTURES, TASKS, both, put, said
 from PIL import Image
+
+from relation_tools.dataset import tables
+from relation_tools.dataset.opened import open_dataset
+from relation_tools.dataset.pair_entry import PairEntry
 
 
 def depth(root: Path, texts: bool = True) -> Path:
@@ -200,8 +205,6 @@ def test_what_holds_no_pairs(tmp_path: Path) -> None:
 
 
 def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     rows = people.table(list(TASKS))
     folder = tmp_path / "pairs"
     folder.mkdir()
@@ -230,14 +233,119 @@ def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
         "one.parquet": "it has no two columns of pictures that make a pair, such as 'source' and 'target'; found",
         "unclear.parquet": "the columns 'input_image', 'source' may all be the picture before",
         "rows.parquet": "it has no rows",
-        "few.parquet/rows.jsonl:1": "'before' is an absolute path",
-        "few.parquet/rows.jsonl:2": "should be text, found null",
+        "few.parquet/rows.jsonl:1": "'source' holds the path '/etc/x.png' without the picture; expected the bytes",
+        "few.parquet/rows.jsonl:2": "'source' holds no picture; expected the bytes of its file",
         "few.parquet/rows.jsonl:3": "the picture cannot be read: the file is not a picture",
     }
     assert said_of.keys() == expected.keys()
     for where, reason in expected.items():
         assert reason in said_of[where], where
     assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
+
+
+def test_a_picture_in_a_table_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs its row alone, and the message says where it is."""
+    rows = people.table(["depth"])
+    largest = max(len(cell["bytes"]) for cell in rows["input_image"].to_pylist()) + 1
+    monkeypatch.setattr(tables, "MAX_BYTES", largest)
+    large = [{"bytes": bytes(largest + 1), "path": None}, *rows["edited_image"].to_pylist()[1:]]
+    place = rows.schema.get_field_index("edited_image")
+    (tmp_path / "pairs").mkdir()
+    people.write_parquet(
+        rows.set_column(place, "edited_image", pa.array(large, rows.schema.field(place).type)),
+        tmp_path / "pairs" / "a.parquet",
+    )
+    for _ in range(2):  # the second time, of what was unpacked before
+        ((where, _, reason),) = build_told(tmp_path / "pairs", tmp_path / "out")["broken"]
+        assert where == "a.parquet/rows.jsonl:1"
+        assert reason.startswith("the picture in 'edited_image' has 0 MB; expected at most 0 MB")
+        assert used(tmp_path / "out") == EVERY - {said("depth", 0)}
+
+
+def test_archives_of_two_sides_that_do_not_match(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "pairs")
+    (pairs / "after" / "0.png").unlink()
+    put(pairs / "after" / "notes.txt", "none")
+    folder = tmp_path / "packed"
+    for side in ("before", "after"):
+        folder.mkdir(exist_ok=True)
+        people.zipped(pairs / side, folder / f"{side}.zip")
+    found = build_told(folder, tmp_path / "out")
+    assert found["broken"] == [
+        (
+            "before.zip + after.zip",
+            "before.zip + after.zip/before/0.png",
+            "no picture of this name, with any ending, is in 'after'",
+        )
+    ]
+    assert used(tmp_path / "out") == EVERY - {said("depth", 0)}
+    shutil.rmtree(folder)
+    folder.mkdir()
+    put(pairs / "texts" / "1.txt", "do")
+    for side in ("before", "after"):
+        people.zipped(pairs / "texts", folder / f"{side}.zip")
+    stderr = run("dataset", "build", folder, tmp_path / "other", status=1).stderr
+    assert "before.zip + after.zip: they hold no pictures; expected pictures of equal names in both" in stderr
+
+
+def kohya(pairs: Path, entries: dict[str, object]) -> None:
+    put(pairs / "meta_cap.json", json.dumps(entries))
+
+
+def test_one_file_of_texts_that_lacks_some_or_says_two_things(tmp_path: Path) -> None:
+    pairs = depth(tmp_path / "pairs", texts=False)
+    entries = {f"/another/machine/after/{number}.png": {"caption": said("depth", number)} for number in range(3)}
+    kohya(pairs, {**entries, "after/1.png": "Beside it.", "x/after/2.png": "Another.", "4": "no picture"})
+    found = build_told(pairs, tmp_path / "out")
+    assert found["broken"] == [
+        (".", "before/2.png", "'meta_cap.json' has several texts for 'after/2'; expected one"),
+        (".", "before/3.png", "no text of this name lies beside it, as with other pictures"),
+    ]
+    assert used(tmp_path / "out") == {said("depth", 0), "Beside it."}
+
+
+def test_one_file_of_texts_is_for_the_pictures_below_it(tmp_path: Path) -> None:
+    """A bare name in it says nothing of pictures of that name elsewhere."""
+    pairs = tmp_path / "pairs"
+    for task in TASKS:
+        for number in range(2):
+            for side, picture in zip(("before", "after"), both(task, number), strict=True):
+                put(pairs / task / side / f"{number}.png", picture)
+    kohya(pairs / "rain", {str(number): {"tags": said("rain", number)} for number in range(2)})
+    found = build_told(pairs, tmp_path / "out")
+    assert [(where, reason.split(":")[0]) for where, _, reason in found["note"]] == [
+        ("depth", "no texts lie beside its pictures")
+    ]
+    assert used(tmp_path / "out") == {"", said("rain", 0), said("rain", 1)}
+
+
+@pytest.mark.parametrize("text", ['{"after/1.png": {"caption": "do"', "[" * 100_000, "[1, 2]", '{"a": 1}'])
+def test_one_file_of_texts_that_is_damaged_or_none(tmp_path: Path, text: str) -> None:
+    pairs = depth(tmp_path / "pairs", texts=False)
+    put(pairs / "meta_cap.json", text)
+    found = build_told(pairs, tmp_path / "out")
+    told = [(where, reason.split(":")[0]) for where, _, reason in found["broken"]]
+    assert told == ([] if text in ("[1, 2]", '{"a": 1}') else [("meta_cap.json", "it is no usable JSON")])
+    assert used(tmp_path / "out") == {""}
+
+
+def test_a_text_goes_before_a_json_whose_task_counts(tmp_path: Path) -> None:
+    """Also before one that has no instruction, as other programs' files about pictures do."""
+    pairs = depth(tmp_path / "pairs", texts=False)
+    for number in range(PICTURES):
+        put(pairs / "after" / f"{number}.json", json.dumps({"task": "deep", "prompt": "No."} if number else {"w": 24}))
+        put(pairs / "after" / f"{number}.caption", said("depth", number) if number == 1 else "No.")
+        if number != 1:
+            put(pairs / "after" / f"{number}.txt", said("depth", number))
+    for layout, folder in (("two folders", pairs), ("names", tmp_path / "names")):
+        if layout == "names":
+            folder.mkdir()
+            for file in sorted(pairs.rglob("*.*")):
+                shutil.copy(file, folder / f"{file.stem}_{file.parent.name}{file.suffix}")
+        found = list(open_dataset(folder, tmp_path / "out", tmp_path / "work").entries())
+        entries = [one for one in found if isinstance(one, PairEntry)]
+        assert len(entries) == PICTURES and {one.instruction for one in entries} == EVERY, layout
+        assert sorted(one.task for one in entries) == ["deep"] * (PICTURES - 1) + [folder.name], layout
 
 
 def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "a.parquet": lambda root: people.parquet(root) / "data" / f"{SHARD}.parquet",
     "a.arrow": lambda root: people.parquet(root, people.write_arrow_stream, ".arrow") / "data" / f"{SHARD}.arrow",
     "b.arrow": lambda root: people.parquet(root, people.write_arrow_file, ".arrow") / "data" / f"{SHARD}.arrow",
+    "c.parquet": lambda root: people.table_of_names(root, "c.parquet") / "c.parquet",
     "a.jsonl": lambda root: people.listed(root, "a.jsonl", "source", "target", "text") / "a.jsonl",
     "a.csv": lambda root: people.listed(root, "a.csv", "source", "target", "text") / "a.csv",
 }  # fmt: skip

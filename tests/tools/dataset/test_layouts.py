@@ -43,6 +43,15 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "a Parquet file": lambda root: people.parquet(root) / "data" / "train-00000-of-00002.parquet",
     "Arrow stream": lambda root: people.parquet(root, people.write_arrow_stream, ".arrow"),
     "Arrow file": lambda root: people.parquet(root, people.write_arrow_file, ".arrow"),
+    "metadata.parquet": lambda root: people.table_of_names(root, "metadata.parquet"),
+    "a Parquet file of names": lambda root: people.table_of_names(root, "a.parquet", "task") / "a.parquet",
+    "Arrow of names": lambda root: people.table_of_names(root, "list.arrow"),
+    "zip of names": lambda root: people.zipped(people.table_of_names(root / "a", "a.parquet"), root / "a.zip"),
+    "kohya's file of texts": people.kohya,
+    "kohya's file of whole paths": lambda root: people.kohya(root, full_path=True),
+    "archives of two sides": people.archives_of_sides,
+    "archives of two sides around folders": lambda root: people.archives_of_sides(root, around=True),
+    "zip of archives of two sides": lambda root: people.zipped(people.archives_of_sides(root / "a"), root / "a.zip"),
     "webdataset": people.shards,
     "zip": lambda root: people.zipped(people.folders_in_tasks(root / "a"), root / "a.zip"),
     "zip around a folder": lambda root: people.zipped(people.tasks_in_folders(root / "a"), root / "a.zip", "a/"),
@@ -73,6 +82,7 @@ LAYOUTS["a zip for a task"] = zips_of_tasks
 SLOW = (
     *("control and target", "input and output", "a split around both", "ImageFolder, CSV", "source and target"),
     *("one file", "authors' list", "authors' list of any name", "a Parquet file", "Arrow stream", "Arrow file"),
+    *("Arrow of names", "zip of names", "zip of archives of two sides"),
     *("zip of a list", "zip", "tar", "tgz of a CSV", "tar.bz2", "tar.xz", "zip of Parquet"),
 )
 """Layouts that others' readers read too."""
