@@ -17,7 +17,7 @@ from .bounds import same_relation_from_both_formats
 from .comfyui import start_comfyui
 from .encoding import measure_conversion, measure_encoding
 from .machine import describe_machine
-from .memory import KEEP_MEMORY
+from .memory import KEEP_MEMORY, restarted_with
 from .report import draw_chart, table
 from .sizes import BY_NAME, Sizes
 from .step import measure_steps
@@ -31,9 +31,7 @@ ROOM = 13_000_000_000
 
 def main() -> None:
     """Run the benchmark."""
-    if not STEADY.items() <= os.environ.items():  # read when the process starts
-        os.environ.update(STEADY)
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])  # noqa: S606
+    restarted_with(STEADY, "benchmarks")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--sizes", choices=BY_NAME, default="full", help="hours: full 1, quick 0.5; toy: seconds")
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="the others stay as they were")

@@ -1,7 +1,8 @@
-"""What tuning learns of edits with the model of drawn scenes: ``python -m benchmarks.learned``.
+"""What tuning learns of edits with the small model: ``python -m benchmarks.learned``.
 
-Every figure is the share of scenes that were not learned from whose result is right (:mod:`.edits_to_learn`). Figures
-are kept as they are found, so that a run that was ended goes on where it was. The table is made of all that are there.
+Every figure is the share of landscapes that were not learned from whose result is right (:mod:`.landscape_edits`).
+Figures are kept as they are found, by model and settings, so that a run that was ended goes on where it was. The table
+is made of all that are there.
 """
 
 from __future__ import annotations
@@ -11,34 +12,35 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
 
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.settings.bounds import COUNT
-from relation_core.tuning.settings import TuningSettings
+from relation_core.tuning.settings import BATCH_SIZE, LEARNING_STEPS, TuningSettings
 from relation_core.weights.atomic import write_whole
 from relation_tools.commands.number_option import NumberOption
-from relation_tools.drawn_scenes.relations import TRAINED
-from relation_tools.drawn_scenes.unseen import UNSEEN
+from relation_tools.fingerprints import file_digest
 
-from .edits_to_learn import JUDGED_BY, REVERSED, TO, is_right, pair_of, pairs_to_learn
+from .landscape_edits import JUDGED_BY, NEVER_SEEN, REVERSED, TO, TRAINED, is_right, pair_of, pairs_to_learn
 from .learned_engines import Engine, Headless, InComfyUI
 
 SCENES = 24
 _USUAL = 4
 """Pairs; what is learned from so many is measured first."""
+_LEARNING = TuningSettings(steps=200, batch_size=8)
+"""As the workflow try_it_small_tune learns."""
 UNDONE_BY_KNOWN = (
-    *("mirror", "flip", "invert"),
-    *(f"recolour_red{TO}recolour_blue", f"background_yellow{TO}background_green", f"shape_star{TO}shape_cross"),
+    *("mirror", "flip", "turn", "invert"),
+    *(f"houses_red{TO}houses_blue", f"sky_orange{TO}sky_green"),
 )
-"""Edits whose reverse the model was trained to draw, if not of such pictures: themselves, or another colour."""
-UNDONE_BY_UNKNOWN = ("rotate", "darken", "grow", "blur", "dim_lower_half", "add_frame")
+"""Edits whose reverse the model was trained to draw, if not of such pictures: themselves, or another colour or turn."""
+UNDONE_BY_UNKNOWN = ("night", "fog", "balloon")
 """Edits that can be undone, by what it was not trained to draw."""
-_MANY = 64
-"""Pairs that leave no doubt about what is asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,16 @@ def _cells(edits: tuple[str, ...], counts: tuple[int, ...]) -> list[Cell]:
 
 
 PARTS: dict[str, tuple[str, list[Cell]]] = {
-    "unseen": ("Edits that the model never saw", _cells(tuple(edit.name for edit in UNSEEN), (1, _USUAL, 8))),
-    "comfyui": ("The same, with the nodes in ComfyUI", _cells(tuple(edit.name for edit in UNSEEN), (_USUAL,))),
+    "unseen": ("Edits that the model never saw", _cells(NEVER_SEEN, (1, _USUAL, 8))),
+    "comfyui": ("The same, with the nodes in ComfyUI", _cells(NEVER_SEEN, (_USUAL,))),
+    "trained": ("Every third named edit that the model was trained on", _cells(TRAINED[::3], (_USUAL,))),
     "reversed": (
         "Pairs the other way round, (A', A), where the model can draw the reverse",
         _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_KNOWN), (_USUAL,)),
     ),
     "not_drawn": (
         "The same, where it was not trained to",
-        _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_UNKNOWN), (_USUAL, _MANY)),
-    ),
-    "trained": (
-        "Edits that the model was trained on",
-        _cells(tuple(edit.name for edit in TRAINED), (_USUAL,)),
+        _cells(tuple(f"{name}{REVERSED}" for name in UNDONE_BY_UNKNOWN), (_USUAL,)),
     ),
 }
 
@@ -78,34 +77,41 @@ def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned", description=__doc__)
     parser.add_argument("--parts", choices=PARTS, nargs="*", default=list(PARTS), help="none: print what is there")
-    parser.add_argument(
-        "--pairs",
-        type=NumberOption(COUNT),
-        nargs="+",
-        default=[1, _USUAL, 8, _MANY],
-        help="how many pairs to learn from",
-    )
+    counts, steps, batch = NumberOption(COUNT), NumberOption(LEARNING_STEPS), NumberOption(BATCH_SIZE)
+    parser.add_argument("--pairs", type=counts, nargs="+", default=[1, _USUAL, 8], help="how many to learn from")
+    parser.add_argument("--steps", type=steps, default=_LEARNING.steps, help="of learning (%(default)s)")
+    parser.add_argument("--batch-size", type=batch, default=_LEARNING.batch_size, help="samples a step (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/learned"), help="folder for the figures")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    settings = TuningSettings(steps=options.steps, batch_size=options.batch_size)
+    kept = options.out / f"{_models()}-{settings.steps}x{settings.batch_size}"
+    kept.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         engines: dict[str, Callable[[], Engine]] = {"comfyui": lambda: InComfyUI(Path(folder) / "base")}
         for part in options.parts:
             wanted = [cell for cell in PARTS[part][1] if cell.pairs in options.pairs]
-            _measure(options.out / f"{part}.json", wanted, engines.get(part, Headless))
+            _measure(kept / f"{part}.json", wanted, engines.get(part, Headless), settings)
+    learning = f"{settings.steps} steps of {settings.batch_size} samples"
+    sys.stdout.write(f"Learned in {learning}; {SCENES} landscapes, {STEPS} sampling steps\n")
     for part, (title, cells) in PARTS.items():
-        sys.stdout.write(f"\n{title}\n\n{_table(cells, _read(options.out / f'{part}.json'))}\n")
+        sys.stdout.write(f"\n{title}\n\n{_table(cells, _read(kept / f'{part}.json'))}\n")
 
 
-def _measure(file: Path, cells: list[Cell], start: Callable[[], Engine]) -> None:
+def _models() -> str:
+    """Short for the small model's files."""
+    digests = "".join(file_digest(file) for file in (FLUX, ADAPTER, VISION, AUTOENCODER))
+    return blake2b(digests.encode(), digest_size=4).hexdigest()
+
+
+def _measure(file: Path, cells: Sequence[Cell], start: Callable[[], Engine], settings: TuningSettings) -> None:
     found = _read(file)
     missing = sorted((cell for cell in cells if cell not in found), key=lambda cell: cell.pairs != _USUAL)
     engine = start() if missing else None
     for cell in missing:
         assert engine is not None  # noqa: S101 - some are missing
         began = time.perf_counter()
-        relation = engine.relation(pairs_to_learn(cell.edit, cell.pairs), TuningSettings() if cell.learned else None)
+        relation = engine.relation(pairs_to_learn(cell.edit, cell.pairs), settings if cell.learned else None)
         took = time.perf_counter() - began
         found[cell] = right = judge(engine, relation, cell.edit)
         sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {cell}: {right:.2f} right, {took:.0f} s\n")

@@ -1,4 +1,4 @@
-"""The two ways to learn a relation with the model of drawn scenes, and to edit: the command line's and ComfyUI's."""
+"""The two ways to learn a relation with the small model, and to edit: the command line's and ComfyUI's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 
-from comfyui_host.graph import Graph
 from relation_core.pictures.tensors import from_pil, to_pil
 from relation_core.relation.learned import Learned
 from relation_core.relation.pairs import Pair
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.tuning.flow import LatentPair
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import learned_relation, start_relation
@@ -21,9 +21,7 @@ from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
 
-from .comfyui import start_comfyui
-from .drawn_scenes.in_comfyui import add_loaders, install
-from .drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from .small_model import SmallModel, Way
 
 
 class Engine(Protocol):
@@ -82,44 +80,23 @@ class InComfyUI:
     """The nodes, in a real ComfyUI in this process."""
 
     def __init__(self, base: Path) -> None:
-        self._host = start_comfyui(base)
-        self._graph = Graph()
-        install(self._host)
-        self._model, self._vae, self._adapter = add_loaders(self._graph)
-        self._prompt = self._graph.add("RelationEmptyPrompt", model=self._model)
+        self._small = SmallModel(base)
 
     def relation(self, pairs: Sequence[Pair], settings: TuningSettings | None) -> Any:
         """Learn with Tune Relation, or encode with Encode Relation Exemplars."""
-        graph = self._graph.copy()
-        before, after = (
-            self._host.value(graph, name, torch.cat([from_pil(pair[place]) for pair in pairs]))
-            for place, name in enumerate(("before", "after"))
-        )
-        shown = {"relation_adapter": self._adapter, "before": before, "after": after}
+        small, graph = self._small, self._small.graph.copy()
         if settings is None:
-            node = graph.add("RelationExemplarEncode", **shown, fit="pad", weight=1.0)
-        else:
-            told = {name: getattr(settings, name) for name in ("steps", "learning_rate", "seed", "batch_size")}
-            through = {"model": self._model, "vae": self._vae, "conditioning": self._prompt}
-            node = graph.add("TuneRelation", **shown, **through, **told, long_side=0)
-        return self._host.run(graph, relation=node)
+            return small.host.run(graph, relation=small.encoded(graph, pairs))
+        told = {name: getattr(settings, name) for name in ("steps", "learning_rate", "seed", "batch_size")}
+        through = {"model": small.model, "vae": small.vae, "conditioning": small.prompt, "long_side": 0}
+        return small.host.run(
+            graph, relation=graph.add("TuneRelation", **small.exemplars(graph, pairs), **through, **told)
+        )
 
     def edit(self, relation: Any, source: Image.Image, seed: int) -> Image.Image:
         """Edit, as the workflow try_it_small does."""
-        graph = self._graph.copy()
-        values = {"relation": relation, "source": from_pil(source)}
-        learned, picture = (self._host.value(graph, name, value) for name, value in values.items())
-        acting = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-        model = graph.add("ApplyRelationAdapter", model=self._model, relation=learned, **acting)
-        source_of = {"conditioning": self._prompt, "vae": self._vae, "image": picture, "long_side": 0}
-        encoded = graph.add("RelationSourceEncode", **source_of)
-        sampled = graph.add(
-            "SamplerCustomAdvanced",
-            noise=graph.add("RandomNoise", noise_seed=seed),
-            guider=graph.add("BasicGuider", model=model, conditioning=encoded[0]),
-            sampler=graph.add("KSamplerSelect", sampler_name="euler"),
-            sigmas=graph.add("RelationScheduler", steps=STEPS, latent=encoded[1], denoise=1.0),
-            latent_image=encoded[1],
+        small, graph = self._small, self._small.graph.copy()
+        edited = small.edited(
+            graph, small.value(graph, relation), small.source(graph, from_pil(source)), Way("euler", STEPS), seed
         )
-        decoded = graph.add("VAEDecode", samples=sampled, vae=self._vae)
-        return to_pil(self._host.run(graph, picture=decoded))[0]
+        return to_pil(small.host.run(graph, picture=edited))[0]

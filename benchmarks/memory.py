@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,13 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 36),
 }
 """Environment in which glibc gives no freed memory back: else a step has a million page faults, whose cost wanders."""
+
+
+def restarted_with(environment: dict[str, str], module: str) -> None:
+    """Go on in this environment, which is read when a process starts: unless it is this one, run a module anew."""
+    if not environment.items() <= os.environ.items():
+        os.environ.update(environment)
+        os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])  # noqa: S606
 
 
 def usual_memory() -> dict[str, str]:

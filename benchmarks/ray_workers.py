@@ -1,4 +1,4 @@
-"""Pictures a second of ``edit --ray`` by several workers against one, with the model of drawn scenes, in one run.
+"""Pictures a second of ``edit --ray`` by several workers against one, with the small model, in one run.
 
 ``python -m benchmarks.ray_workers`` takes about 4 minutes on 2 quiet cores.
 """
@@ -15,11 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from relation_core.scenes.examples import draw_pair
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_core.settings.bounds import COUNT
 from relation_tools.commands.number_option import NumberOption
-from relation_tools.drawn_scenes.examples import draw_pair
-
-from .drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 
 _MODELS = {"model": FLUX, "adapter": ADAPTER, "vision": VISION, "vae": AUTOENCODER}
 _STEADY = (0.2, 0.9)

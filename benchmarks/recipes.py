@@ -1,10 +1,10 @@
-"""How far fast ways to sample are from exact ones, with the model of drawn scenes: ``python -m benchmarks.recipes``.
+"""How far fast ways to sample are from exact ones, with the small model: ``python -m benchmarks.recipes``.
 
-Every edit of that model is sampled with the same noise in every way. The first table is of the authors' way, 24
-Euler steps, with the source reused: PSNR to the same steps with the source computed at each, and the share of results
-that are right (:mod:`.edits_to_learn`). The second is of faster ways. A way's distance is the root of the mean squared
-error of its decoded pictures to the converged ones, 128 Euler steps with the source computed at each. It is shown as
-PSNR, and as a multiple of the authors' distance.
+Every named edit that the model was trained on is sampled with the same noise in every way. The first table is of the
+authors' way, 24 Euler steps, with the source reused: PSNR to the same steps with the source computed at each, and the
+share of results that are right (:mod:`.landscape_edits`). The second is of faster ways. A way's distance is the root of
+the mean squared error of its decoded pictures to the converged ones, 128 Euler steps with the source computed at each.
+It is shown as PSNR, and as a multiple of the authors' distance. The chart sets these against speed (:mod:`.speed`).
 """
 
 from __future__ import annotations
@@ -12,59 +12,117 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from math import log10
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from relation_core.settings.bounds import SAMPLING_STEPS
+from relation_core.settings.bounds import COUNT, SAMPLING_STEPS
 from relation_tools.commands.number_option import NumberOption
 
-from .small_edits import SmallEdits, Way
+from .small_edits import SmallEdits
+from .small_model import SmallModel, Way
+from .speed import Distance, draw_speed, times_as_fast
 
 CONVERGED, AUTHORS = Way("euler", 128), Way("euler", 24)
-SAMPLERS = ("euler", "dpmpp_2m", "uni_pc", "res_multistep", "heun")
-STEPS = (24, 16, 13, 10, 7)
+REUSED = tuple(Way(AUTHORS.sampler, AUTHORS.steps, every) for every in (2, 4, 8, AUTHORS.steps))
+SAMPLERS = ("euler", "dpmpp_2m", "res_multistep", "heun")
+STEPS = (13, 10, 7)
 REFRESHES = (1, 3)
-"""The last step is refreshed, too, where it is a multiple of this behind the first: after 16, 13, 10 and 7 steps."""
+"""The last step is refreshed, too, where it is a multiple of this behind the first: after 13, 10 and 7 steps."""
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables, and draw the chart."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__)
+    parser.add_argument("--tables", nargs="+", choices=("reuse", "ways"), default=("reuse", "ways"))
     parser.add_argument("--samplers", nargs="+", default=SAMPLERS, help="names that ComfyUI knows")
     parser.add_argument("--steps", nargs="+", type=NumberOption(SAMPLING_STEPS), default=STEPS)
+    parser.add_argument("--judged", type=NumberOption(COUNT), default=4, help="sources an edit, reused (%(default)s)")
+    parser.add_argument("--sources", type=NumberOption(COUNT), default=1, help="sources an edit, ways (%(default)s)")
+    parser.add_argument("--chart", type=Path, default=Path("build/bench/speed.png"), help="where to draw it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recipes-") as folder:
-        edits = SmallEdits(Path(folder) / "comfyui")
-        for line in chain(_reuse(edits), [""], _ways(edits, options.samplers, options.steps)):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+        small = SmallModel(Path(folder) / "comfyui")
+        if "reuse" in options.tables:
+            _say(_reuse(small, options.judged))
+        if "ways" in options.tables:
+            ways = [
+                Way(sampler, steps, every)
+                for sampler in options.samplers
+                for steps in options.steps
+                for every in REFRESHES
+            ]
+            distances = _distances(SmallEdits(small, options.sources), ways)
+            _say(_ways(distances, ways))
+            options.chart.parent.mkdir(parents=True, exist_ok=True)
+            draw_speed(distances, options.chart)
 
 
-def _reuse(edits: SmallEdits) -> Iterator[str]:
-    exact = edits.pictures(AUTHORS)
+def _reuse(small: SmallModel, sources: int) -> Iterator[str]:
+    edits = SmallEdits(small, sources)
+    exact, *found = (edits.pictures(way) for way in (AUTHORS, *REUSED))
+    with _kept_in_8_bits(small.host):
+        found.append(edits.pictures(REUSED[1]))
+    names = [*(f"every {way.refresh_every} steps" for way in REUSED[:-1]), "at the first step only"]
+    names.append(f"{names[1]}, kept in 8 bits")
+    right = edits.right(exact, *found)
+    yield f"{len(exact)} pictures"
+    yield ""
     yield "| source computed | PSNR to the exact edit, dB | edits right |"
     yield "| --- | --- | --- |"
-    yield f"| at each step |  | {edits.right(exact):.3f} |"
-    for every in (2, 4, 8, AUTHORS.steps):
-        found = edits.pictures(Way(AUTHORS.sampler, AUTHORS.steps, every))
-        yield f"| every {every} steps | {_psnr(_distance(found, exact)):.1f} | {edits.right(found):.3f} |"
+    yield f"| at each step |  | {right[0]:.3f} |"
+    for name, pictures, share in zip(names, found, right[1:], strict=True):
+        yield f"| {name} | {_psnr(_distance(pictures, exact)):.2f} | {share:.3f} |"
 
 
-def _ways(edits: SmallEdits, samplers: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
+def _distances(edits: SmallEdits, ways: Sequence[Way]) -> list[Distance]:
+    """Of these ways and of the authors', which is the first and whose is 1; with the source reused, too."""
     converged = edits.pictures(CONVERGED)
-    authors = _distance(edits.pictures(AUTHORS), converged)
-    yield "| way | PSNR to the converged edit, dB | distance, authors' = 1 |"
-    yield "| --- | --- | --- |"
-    for sampler in samplers:
-        for steps in counts:
-            for every in REFRESHES:
-                way = Way(sampler, steps, every)
-                distance = _distance(edits.pictures(way), converged)
-                yield f"| {way} | {_psnr(distance):.1f} | {distance / authors:.2f} |"
+    found = {way: _distance(edits.pictures(way), converged) for way in dict.fromkeys((AUTHORS, *REUSED, *ways))}
+    return [Distance(way, distance, distance / found[AUTHORS]) for way, distance in found.items()]
+
+
+def _ways(distances: Sequence[Distance], ways: Sequence[Way]) -> Iterator[str]:
+    samplers, known = dict.fromkeys(way.sampler for way in ways), {one.way: one for one in distances}
+    yield "PSNR to the converged edit in dB, in parentheses the distance as a multiple of the authors'"
+    yield ""
+    yield f"| steps | {' | '.join(samplers)} |"
+    yield f"| --- |{' --- |' * len(samplers)}"
+    for steps, every in dict.fromkeys((way.steps, way.refresh_every) for way in ways):
+        shown = [known[Way(sampler, steps, every)] for sampler in samplers]
+        cells = " | ".join(f"{_psnr(one.distance):.1f} ({one.relative:.2f})" for one in shown)
+        yield f"| {str(Way('', steps, every)).removeprefix(', ')} | {cells} |"
+    yield ""
+    yield "| way | times as fast | PSNR to the converged edit, dB | distance |"
+    yield "| --- | --- | --- | --- |"
+    for one in distances:
+        if one.way in (AUTHORS, *REUSED):
+            yield f"| {one.way} | {times_as_fast(one.way):.2f} | {_psnr(one.distance):.1f} | {one.relative:.2f} |"
+
+
+@contextmanager
+def _kept_in_8_bits(host: Any) -> Generator[None]:
+    """Let what is kept of a source pass through 8 bits: whole numbers, and a scale for every token and head."""
+    memory = host.module("relation_core.flux.source_reuse").SourceMemory
+    keep = memory.keep
+
+    def keep_rounded(self: Any, call: Any, entries: Any, blocks: Any) -> None:
+        keep(self, call, entries, {name: type(kept)(*map(_rounded, kept)) for name, kept in blocks.items()})
+
+    memory.keep = keep_rounded
+    try:
+        yield
+    finally:
+        memory.keep = keep
+
+
+def _rounded(values: torch.Tensor) -> torch.Tensor:
+    scale = values.abs().amax(-1, keepdim=True).clamp_min(1e-12) / 127
+    return (values / scale).round().to(torch.int8) * scale
 
 
 def _psnr(distance: float) -> float:
@@ -73,6 +131,13 @@ def _psnr(distance: float) -> float:
 
 def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).square().mean().sqrt())
+
+
+def _say(lines: Iterator[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

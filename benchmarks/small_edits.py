@@ -1,106 +1,58 @@
-"""Every edit of the model of drawn scenes, sampled in a real ComfyUI in this process."""
+"""Every named edit that the small model was trained on, shown by one pair and made of several landscapes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 
 import torch
 
-from comfyui_host.graph import Graph, Node
+from comfyui_host.graph import Node
 from relation_core.pictures.tensors import from_pil, to_pil
-from relation_tools.drawn_scenes.examples import draw_pair
-from relation_tools.drawn_scenes.relations import ALL
 
-from .comfyui import start_comfyui
-from .drawn_scenes.in_comfyui import add_loaders, install
-from .edits_to_learn import is_right
-
-_FIRST_SCENE = 5000
-"""Scenes from here on were not trained on."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to sample."""
-
-    sampler: str
-    steps: int
-    refresh_every: int = 1
-
-    def __str__(self) -> str:
-        every = f", source every {self.refresh_every}" if self.refresh_every > 1 else ""
-        return f"{self.sampler}, {self.steps} steps{every}"
+from .landscape_edits import JUDGED_BY, TRAINED, is_right, pair_of, pairs_to_learn
+from .small_model import SmallModel, Way
 
 
 class SmallEdits:
-    """The edits of the model of drawn scenes in a real ComfyUI in this process."""
+    """The edits as nodes of a graph, and what is made of them."""
 
-    def __init__(self, base: Path, scenes: int = 1) -> None:
-        """Start ComfyUI.
+    def __init__(self, model: SmallModel, sources: int) -> None:
+        """Encode pairs and sources.
 
         Args:
-            base: an empty folder for it.
-            scenes: sources for each edit.
+            model: what edits.
+            sources: landscapes for each edit.
         """
-        self._host = start_comfyui(base)
-        self._graph = Graph()
-        add = self._graph.add
-        install(self._host)
-        self._model, self._vae, adapter = add_loaders(self._graph)
-        prompt = add("RelationEmptyPrompt", model=self._model)
+        self._model, self._graph = model, model.graph.copy()
         self._edits: list[tuple[Node, Node]] = []
-        """Every edit's relation and encoded source."""
-        self.scenes: list[tuple[str, int]] = []
-        """Every edit's name, and the number of its source's scene."""
-        for edit in ALL:
-            for scene in range(_FIRST_SCENE, _FIRST_SCENE + scenes):
-                self.scenes.append((edit.name, scene + scenes))
-                drawn = (*draw_pair(edit.name, scene), draw_pair(edit.name, scene + scenes)[0])
-                before, after, source = (
-                    self._host.value(self._graph, f"{edit.name} {scene} {place}", from_pil(picture))
-                    for place, picture in enumerate(drawn)
-                )
-                pair = {"before": before, "after": after, "fit": "pad", "weight": 1.0}
-                relation = add("RelationExemplarEncode", relation_adapter=adapter, **pair)
-                picture = {"vae": self._vae, "image": source, "long_side": 0}
-                self._edits.append((relation, add("RelationSourceEncode", conditioning=prompt, **picture)))
+        """Every edit's relation and batch of encoded sources."""
+        self.shown: list[tuple[str, int]] = []
+        """Every edit's name, and the numbers of its sources in turn."""
+        indices = range(JUDGED_BY, JUDGED_BY + sources)
+        for name in TRAINED:
+            self.shown += [(name, index) for index in indices]
+            relation = model.encoded(self._graph, pairs_to_learn(name, 1))
+            pictures = torch.cat([from_pil(pair_of(name, index)[0]) for index in indices])
+            self._edits.append((relation, model.source(self._graph, pictures)))
 
     def pictures(self, way: Way) -> torch.Tensor:
-        """Sample all edits in one way: (edits, height, width, 3) in [0, 1]."""
-        graph = self._graph.copy()
-        sampler = graph.add("KSamplerSelect", sampler_name=way.sampler)
-        noise = graph.add("RandomNoise", noise_seed=0)
-        acting = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-        decoded = {}
-        for number, (relation, source) in enumerate(self._edits):
-            model = graph.add("ApplyRelationAdapter", model=self._model, relation=relation, **acting)
-            model = graph.add("RelationSourceReuse", model=model, refresh_every=way.refresh_every)
-            sampled = graph.add(
-                "SamplerCustomAdvanced",
-                noise=noise,
-                guider=graph.add("BasicGuider", model=model, conditioning=source),
-                sampler=sampler,
-                sigmas=graph.add("RelationScheduler", steps=way.steps, latent=source[1], denoise=1.0),
-                latent_image=source[1],
-            )
-            decoded[f"picture{number}"] = graph.add("VAEDecode", samples=sampled, vae=self._vae)
-        return torch.cat(self._host.run(graph, **decoded))
+        """Sample all edits in one way with the same noise: (edits x sources, height, width, 3) in [0, 1]."""
+        results = list[torch.Tensor]()
+        for relation, source in self._edits:
+            graph = self._graph.copy()
+            results.append(self._model.host.run(graph, pictures=self._model.edited(graph, relation, source, way, 0)))
+        return torch.cat(results)
 
-    def right(self, pictures: torch.Tensor) -> float:
-        """The share of pictures, from :meth:`pictures`, that show the right edit."""
-        return mean(is_right(*what, picture) for what, picture in zip(self.scenes, to_pil(pictures), strict=True))
+    def right(self, *ways: torch.Tensor) -> list[float]:
+        """Of each way's pictures, from :meth:`pictures`, the share that show the right edit."""
+        pictures = [to_pil(way) for way in ways]
+        verdicts = [
+            [is_right(*what, made[place]) for made in pictures] for place, what in enumerate(self.shown)
+        ]  # a landscape's look-alikes are painted once
+        return [mean(of_way) for of_way in zip(*verdicts, strict=True)]
 
     def pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Sources and true targets, as :meth:`pictures` orders and shapes them."""
-        pairs = [draw_pair(*what) for what in self.scenes]
+        pairs = [pair_of(*what) for what in self.shown]
         before, after = (torch.cat([from_pil(pair[place]) for pair in pairs]) for place in range(2))
         return before, after
-
-    def through_autoencoder(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Encode pictures and decode them."""
-        graph = self._graph.copy()
-        given = self._host.value(graph, "pictures", pictures)
-        encoded = graph.add("VAEEncode", pixels=given, vae=self._vae)
-        return self._host.run(graph, pictures=graph.add("VAEDecode", samples=encoded, vae=self._vae))

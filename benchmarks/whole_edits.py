@@ -24,7 +24,7 @@ from relation_tools.diffusers_host.settings import FAST, EditSettings
 
 from .comfyui import start_comfyui
 from .machine import describe_machine
-from .memory import KEEP_MEMORY
+from .memory import KEEP_MEMORY, restarted_with
 from .report import machine_line
 from .sizes import BY_NAME, Sizes
 from .step import StepModels
@@ -46,9 +46,7 @@ WATCHED_STEPS = 4
 
 def main() -> None:
     """Measure and print the tables."""
-    if not KEEP_MEMORY.items() <= os.environ.items():  # read when the process starts
-        os.environ.update(KEEP_MEMORY)
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.whole_edits", *sys.argv[1:]])  # noqa: S606
+    restarted_with(KEEP_MEMORY, "benchmarks.whole_edits")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_edits", description=__doc__)
     parser.add_argument("--sizes", choices=BY_NAME, default="full")
     parser.add_argument("--sides", nargs="+", type=NumberOption(LONG_SIDE), default=[512, 1024], help="pixels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,11 +84,15 @@ def example_candidates(name: str, number: int) -> Candidates:
     return _painted(relation, example_scene(relation, number), SEED)
 
 
+def candidates_among(target: Image.Image, others: Sequence[Image.Image]) -> Candidates:
+    """Collect what a result could be: its target, and those other pictures that do not look like it."""
+    true, pictures = _pixels(target), np.stack([_pixels(picture) for picture in others])
+    return Candidates(true, pictures[((pictures - true) ** 2).mean((1, 2, 3)) > _SAME])
+
+
 def _painted(relation: PaintedEdit, source: Landscape, seed: int) -> Candidates:
-    target = _pixels(relation.apply(source))
     misses = [miss.apply(source) for miss in near_misses(relation, seed)]
-    others = np.stack([_pixels(picture) for picture in (*misses, paint(source))])
-    return Candidates(target, others[((others - target) ** 2).mean((1, 2, 3)) > _SAME])
+    return candidates_among(relation.apply(source), [*misses, paint(source)])
 
 
 def degrees_off(question: LandscapeQuestion, result: np.ndarray) -> float | None:

@@ -1,0 +1,73 @@
+"""What the benchmarks of the small model judge and count by."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.landscape_edits import NEVER_SEEN, REVERSED, TO, TRAINED, is_right, pair_of, pairs_to_learn
+from benchmarks.small_model import Way
+from benchmarks.speed import reused_share, times_as_fast
+from relation_core.flux.source_reuse import SourceMemory
+from relation_core.scenes.named_edits import edit_named
+from relation_core.scenes.relation import PaintedEdit
+
+PLACE = 4000
+SCHEDULE = [1 - step / 10 for step in range(10)]
+
+
+@pytest.mark.parametrize("name", NEVER_SEEN)
+def test_an_edit_is_right_and_its_look_alikes_are_not(name: str) -> None:
+    before, after = pair_of(name, PLACE)
+    assert is_right(name, PLACE, after)
+    assert not is_right(name, PLACE, before)
+    for other in set(NEVER_SEEN[3:]) - {name}:
+        assert not is_right(name, PLACE, pair_of(other, PLACE)[1])
+
+
+def test_the_likest_family_is_no_new_kind() -> None:
+    for name, likest in (("posterise", "contrast"), ("swap_red_blue", "hues"), ("dim_lower_half", "evening")):
+        assert not is_right(name, PLACE, pair_of(likest, PLACE)[1])
+
+
+@pytest.mark.parametrize("name", ["mirror", f"houses_red{TO}houses_blue", "swap_red_blue"])
+def test_a_reversed_pair_leads_from_the_picture_after_to_the_one_before(name: str) -> None:
+    before, after = pair_of(name, PLACE)
+    assert [picture.tobytes() for picture in pair_of(f"{name}{REVERSED}", PLACE)] == [after.tobytes(), before.tobytes()]
+    assert is_right(f"{name}{REVERSED}", PLACE, before)
+    assert not is_right(f"{name}{REVERSED}", PLACE, after)
+
+
+def test_no_edit_that_was_never_seen_is_trained() -> None:
+    def families(edit: PaintedEdit) -> list[bool]:
+        return [step.family.held_out for step in edit.steps]
+
+    assert not set(NEVER_SEEN) & set(TRAINED)
+    assert not any(held_out for name in TRAINED for held_out in families(edit_named(name)))
+    assert all(all(families(edit_named(name))) for name in NEVER_SEEN[:3])
+
+
+def test_pairs_are_learned_from_other_landscapes_than_those_judged_by() -> None:
+    learned = {pair[0].tobytes() for pair in pairs_to_learn("posterise", 8)}
+    assert len(learned) == 8
+    assert not learned & {pair_of("posterise", PLACE + number)[0].tobytes() for number in range(8)}
+
+
+@pytest.mark.parametrize("every", [1, 3, 4, 10])
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_speed_counts_what_is_computed(sampler: str, every: int) -> None:
+    """A run of ten steps, whose calls are those of ComfyUI's samplers."""
+    levels = [level for level in SCHEDULE for _ in range(1 + (sampler == "heun" and level < 1))]
+    memory, full, reused = SourceMemory(every, SCHEDULE), 0, 0
+    for level in levels:
+        memory.evaluate(level)
+        if memory.recall("call") is None:
+            memory.keep("call", ["entry"], {})
+            full += 1
+        else:
+            reused += 1
+    assert times_as_fast(Way(sampler, 10, every), 512) == pytest.approx(24 / (full + 0.6 * reused))
+
+
+def test_a_step_with_a_reused_source_takes_its_share_of_the_tokens() -> None:
+    assert reused_share(512) == pytest.approx(0.6)
+    assert reused_share(1024) == pytest.approx(0.529, abs=1e-3)
