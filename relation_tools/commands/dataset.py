@@ -158,10 +158,8 @@ def _divider(options: argparse.Namespace) -> Generator[Divide | None]:
         def divide(chunks: Sequence[Chunk], make: Callable[[], Any]) -> Iterator[tuple[Chunk, list[Outcome]]]:
             for chunk, outcomes in spread(where, chunks, make):
                 if isinstance(outcomes, Lost):
-                    raise DatasetError(
-                        f"{outcomes.times} workers died over the pictures from '{chunk[1][0].picture}' on, perhaps for "
-                        "want of memory. Run again with fewer --workers; what is done stays done."
-                    )
+                    first = outcomes.reason(f"the pictures from '{chunk[1][0].picture}' on")
+                    raise DatasetError(f"{first} Then run again: what is done stays done.")
                 yield chunk, outcomes
 
         yield divide

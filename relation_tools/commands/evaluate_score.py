@@ -77,7 +77,7 @@ def _score_alone(options: argparse.Namespace, run: RunFolder, costs: Prices) -> 
     scored = _scored(options, run, samples, judge, unscored)
     _LOG.info("%d of %d samples scored: %s", len(scored), len(samples), run.scores)
     for index, reason in unscored.items():
-        _LOG.error("Sample %d was not scored: %s", index, reason)
+        _LOG.error("Sample %d %s", index, reason)
     for index, reason in failed.items():
         _LOG.info("Sample %d has no judgement: %s", index, reason)
     if meter.refused:
@@ -107,7 +107,7 @@ def _check_ray(options: argparse.Namespace) -> None:
 def _scored(
     options: argparse.Namespace, run: RunFolder, samples: Sequence[Sample], judge: str, unscored: dict[int, str]
 ) -> list[SampleScores]:
-    """Score samples here, or by Ray's workers; add those that have no scores to ``unscored``."""
+    """Score samples here, or by Ray's workers; add those that lack some to ``unscored``."""
     settings = ScoringOptions(options.batch_size)
     if options.ray is None:
         scorers = open_scorers(options)

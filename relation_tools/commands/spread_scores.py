@@ -22,16 +22,8 @@ def score_spread(options: argparse.Namespace, batches: Sequence[Batch]) -> Itera
     models = has_models(options)
     with cluster(options.ray, options.workers, on_cards=models, on_cores=not models) as where:
         for batch, ended in spread(where, batches, partial(made_ready, options)):
-            if isinstance(ended, Lost):
-                yield (
-                    batch,
-                    (
-                        f"{ended.times} workers died over it or a sample that is scored with it. They may need more "
-                        "memory than they have: run again with a smaller --batch-size, or fewer --workers."
-                    ),
-                )
-            else:
-                yield batch, ended
+            lost = isinstance(ended, Lost)
+            yield batch, ended.reason("it or a sample that is scored with it") if lost else ended
 
 
 def made_ready(options: argparse.Namespace) -> Callable[[list[Batch]], list[ScoredBatch]]:

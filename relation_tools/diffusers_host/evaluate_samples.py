@@ -112,8 +112,7 @@ def _outcomes(order: SampleOrder, samples: Sequence[Sample]) -> Generator[tuple[
     with cluster(order.options.ray, order.options.workers, order.options.device != "cpu") as where:
         for sample, outcome in spread(where, samples, partial(_made_ready, order, order.identity())):
             if isinstance(outcome, Lost):
-                message = f"{outcome.times} workers died over it. It may need more memory than they have."
-                yield sample, SampleOutcome(contents_of(sample, order.folder), message)
+                yield sample, SampleOutcome(contents_of(sample, order.folder), outcome.reason())
             else:
                 yield sample, outcome
 

@@ -50,6 +50,4 @@ def edit_spread(order: Order, jobs: Sequence[Job], found: Findings, progress_bar
 
 def _lost(job: Job, outcome: Lost) -> Outcome:
     name = printable(str(job.source))
-    return Outcome(
-        "failed", f"Cannot edit '{name}': {outcome.times} workers died over it. It may need more memory than they have."
-    )
+    return Outcome("failed", f"Cannot edit '{name}': {outcome.reason()}")

@@ -37,6 +37,8 @@ class ScoredBatch:
     scores: Sequence[SampleScores]
     failed: Mapping[int, str]
     """Why samples have no scores, by index."""
+    lacking: Mapping[int, str]
+    """Why others have not all scores."""
     makers: Mapping[str, Maker]
     """The models of the process that scored it."""
 
@@ -61,16 +63,19 @@ class BatchScorer:
         prepared: dict[str, list[tuple[int, Any]]] = {scorer.name: [] for scorer in self._scorers}
         found: dict[int, SampleScores] = {}
         failed: dict[int, str] = {}
+        lacking: dict[int, str] = {}
         for sample in batch.samples:
             pictures = SamplePictures(sample, self._folder, self._run)
             begun = self._begun(sample, pictures, batch.known.get(sample.index))
-            lacking = [one for one in self._scorers if begun.made_by.get(one.name) != one.maker]
             try:
-                own = [(scorer.name, scorer.prepare(pictures)) for scorer in lacking]
-            except (PictureError, EvaluationError) as error:
+                own, reasons = self._prepared(pictures, begun)
+            except PictureError as error:
                 failed[sample.index] = f"{error} If it is a result, remove it and run the sample again."
                 continue
-            found[sample.index] = begun
+            if reasons:
+                (lacking if own or begun.made_by else failed)[sample.index] = " ".join(reasons)
+            if sample.index not in failed:
+                found[sample.index] = begun
             for name, item in own:
                 prepared[name].append((sample.index, item))
         for scorer in self._scorers:
@@ -78,7 +83,24 @@ class BatchScorer:
             for (index, _), values in zip(prepared[scorer.name], scored, strict=True):
                 found[index].values.update(values)
                 found[index].made_by[scorer.name] = scorer.maker
-        return ScoredBatch(list(found.values()), failed, self._makers)
+        return ScoredBatch(list(found.values()), failed, lacking, self._makers)
+
+    def _prepared(self, pictures: SamplePictures, begun: SampleScores) -> tuple[list[tuple[str, Any]], list[str]]:
+        """What the scorers need that a sample has no scores of, and why some of them cannot score it.
+
+        Raises:
+            PictureError: a picture cannot be read.
+        """
+        own: list[tuple[str, Any]] = []
+        reasons: dict[str, None] = {}
+        for scorer in self._scorers:
+            if begun.made_by.get(scorer.name) == scorer.maker:
+                continue
+            try:
+                own.append((scorer.name, scorer.prepare(pictures)))
+            except EvaluationError as error:
+                reasons[str(error)] = None
+        return own, list(reasons)
 
     def _begun(self, sample: Sample, pictures: SamplePictures, old: SampleScores | None) -> SampleScores:
         """A sample's scores that still hold."""

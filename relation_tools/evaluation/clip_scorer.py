@@ -65,13 +65,9 @@ class ClipScorer:
             found.append({"clip_i": similar[index], "clip_direction": along[index], **texts})
         return found
 
-    def embed(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        """Embed RGB pictures: (B, D) float32 of length 1."""
-        return self._embed_pixels(self._pixels(pictures))
-
     @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Embed texts likewise; long ones are cut."""
+    def _embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Embed texts: (B, D) float32 of length 1; long ones are cut."""
         most = self._model.config.text_config.max_position_embeddings
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
         read = self._model.text_model(**tokens.to(self._device)).pooler_output
@@ -88,7 +84,7 @@ class ClipScorer:
     def _by_captions(self, captions: tuple[str, str] | None, source: torch.Tensor, result: torch.Tensor) -> Values:
         if captions is None or self._tokenizer is None:
             return {"clip_text_direction": None, "clip_t": None}
-        old, new = self.embed_texts([captions[0]]), self.embed_texts([captions[1]])
+        old, new = self._embed_texts([captions[0]]), self._embed_texts([captions[1]])
         (along,) = directions(new - old, (result - source)[None])
         return {"clip_text_direction": along, "clip_t": cosines(new, result[None])[0]}
 

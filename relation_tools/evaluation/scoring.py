@@ -71,7 +71,7 @@ def score_samples(
         run: where the results are.
         scorers: what to score with.
         progress: told of every sample.
-        failed: samples that cannot be scored are added to it, with the reason; they have no scores.
+        failed: samples that have no scores, or not all of them, are added to it, with what is to be said of them.
         judge: the model whose judgements count; all that are there if empty.
         options: how to score.
     """
@@ -103,12 +103,13 @@ def score_by(
     written = time.monotonic()
     for batch, ended in score(_batches(samples, known, (options or ScoringOptions()).batch_size)):
         if isinstance(ended, str):  # what the samples had may still hold
-            failed.update(dict.fromkeys((sample.index for sample in batch.samples), ended))
+            failed.update((sample.index, f"was not scored: {ended}") for sample in batch.samples)
         else:
             makers = _same(makers or ended.makers, ended.makers)
             known.update({one.index: one for one in ended.scores})
             broken.update(ended.failed)
-            failed.update(ended.failed)
+            failed.update((index, f"was not scored: {reason}") for index, reason in ended.failed.items())
+            failed.update((index, f"lacks a score: {reason}") for index, reason in ended.lacking.items())
         for _ in batch.samples:
             progress.step()
         if time.monotonic() > written + _PAUSE:

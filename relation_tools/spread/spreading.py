@@ -25,10 +25,10 @@ LOSSES = 4
 """Workers that may die over one item; then it may be what kills them, and is given up."""
 _HOPELESS = 12
 """Times that items are begun again before any is done; then none can be, as where a model is too large."""
-_DYING = (
-    "Workers die over everything that they are given, and nothing is done. They may need more memory than their "
-    "machines have: lower --workers, or use smaller models or pictures."
+_REMEDY = (
+    "They may need more memory than their machines have: lower --workers, or use smaller models, pictures or batches."
 )
+_DYING = f"Workers die over everything that they are given, and nothing is done. {_REMEDY}"
 _AT_A_TIME, _ROUNDS = 8, 8
 """Items that a worker is sent at a time, and how often it is at least sent some, so that all end together."""
 
@@ -38,6 +38,14 @@ class Lost:
     """The outcome of an item over which workers died."""
 
     times: int
+
+    def reason(self, over: str = "it") -> str:
+        """Say so, and what to do, in whole sentences.
+
+        Args:
+            over: what the workers died over.
+        """
+        return f"{self.times} workers died over {over}. {_REMEDY}"
 
 
 @dataclass(frozen=True)

@@ -228,9 +228,22 @@ def test_code_in_a_models_folder_is_neither_run_nor_asked_about(
 
 
 def test_a_result_that_lpips_cannot_see(scored: FinishedRun, models: Models, tmp_path: Path) -> None:
-    """It is named, and the others are scored."""
+    """That is said, and it has the other scores."""
     made = copied(scored, tmp_path)
+    for name in ("source", "target"):
+        Image.new("RGB", (40, 20), (9, 9, 9)).save(made.file.parent / made.samples()[2][name])
     Image.new("RGB", (40, 20)).save(made.result(2))
-    said = run("evaluate", "score", made.file, made.folder, "--lpips", models.trunk, status=1)
-    assert "Sample 2 was not scored: A result of 40x20 pixels has no LPIPS; expected at least 32x32." in said
+    for _ in range(2):
+        said = run("evaluate", "score", made.file, made.folder, *models.options(), status=1)
+        assert "Sample 2 lacks a score: A result of 40x20 pixels has no LPIPS; expected at least 32x32.\n" in said
+        assert "11 of 11 samples scored" in said
+        lacking = made.scores()[2]
+        assert {"lpips", "lpips_source"}.isdisjoint(lacking)
+        assert {"mse", "psnr", "ssim", "dino", "kept_mse"} <= lacking.keys()
+        for ours, before in zip(made.scores(), scored.scores(), strict=True):
+            assert ours == before or ours["index"] == 2
+    Image.new("RGB", (6, 6)).save(made.result(2))
+    (made.folder / "scores.jsonl").unlink()
+    said = run("evaluate", "score", made.file, made.folder, status=1)
+    assert "Sample 2 was not scored: A result of 6x6 pixels cannot be scored; expected at least 7x7." in said
     assert [one["index"] for one in made.scores()] == [0, 1, *range(3, 11)]

@@ -57,7 +57,8 @@ def test_samples_over_which_workers_die_are_named_and_keep_what_they_had(
     said = run(*score, *RAY, status=1)
     for index in (4, 5):
         assert (
-            f"Sample {index} was not scored: {LOSSES} workers died over it or a sample that is scored with it" in said
+            f"Sample {index} was not scored: {LOSSES} workers died over it or a sample that is scored with it. "
+            "They may need more memory than their machines have: lower --workers" in said
         )
     assert "Sample 6 " not in said
     assert (made.folder / "scores.jsonl").read_bytes() == before
