@@ -13,6 +13,8 @@ from ..relation_core.flux.sizes import LATENT_CHANNELS
 from .crops import Entry
 from .source_conditioning import Conditions
 
+_METHOD = "index_timestep_zero"
+"""Of reference latents: gives clean ones a noise level of their own. FLUX.1's blocks are modulated by one for all."""
 _NUMBERS = ("guidance", "strength", "mask_strength")
 """Conditioning keys whose values are numbers."""
 
@@ -39,6 +41,10 @@ def check_run(guider: Any, latent: torch.Tensor, noise: torch.Tensor, denoise_ma
             )
     used = guider.conds if getattr(guider, "cfg", 1.0) != 1.0 else _without_negative(guider.conds)
     check_prompts(used, guider.model_patcher.model.model_config.unet_config)
+    default = guider.model_patcher.object_patches.get("diffusion_model.params.default_ref_method")
+    for name, entries in used.items():
+        for entry in entries or ():
+            _check_method(name, entry, default)
 
 
 def check_prompts(conditions: Conditions, sizes: dict[str, Any]) -> None:
@@ -67,6 +73,19 @@ def check_prompts(conditions: Conditions, sizes: dict[str, Any]) -> None:
                     )
             for reference in entry.get("reference_latents") or ():
                 _check_latent(f"reference latent of the {name} conditioning", reference)
+
+
+def _check_method(name: str, entry: Entry, default: str | None) -> None:
+    own = entry.get("reference_latents_method")
+    if (own or default) != _METHOD or not entry.get("reference_latents"):
+        return
+    by = "Edit Model Reference Method sets it" if own else "Flux KV Cache sets it for the model"
+    remedy = "choose offset, index or uxo/uno there" if own else "take that node out"
+    raise SamplingInputError(
+        f"The {name} conditioning has reference latents by the method {_METHOD} ({by}), which ComfyUI can do with "
+        f"FLUX.2 only; expected a method of FLUX.1: {remedy}. Reuse Relation Source saves the time of the relation's "
+        "source."
+    )
 
 
 def check_latent_axes(latent: torch.Tensor) -> None:

@@ -146,6 +146,23 @@ def test_what_comfyui_takes_is_sampled(edit: Edit, values: dict[str, Any]) -> No
     assert not torch.equal(found, plain)
 
 
+def test_a_method_of_reference_latents_that_flux_1_lacks_is_refused(edit: Edit) -> None:
+    """ComfyUI itself stops in the middle of FLUX.1's first block, with shapes that say nothing."""
+    method = edit.graph.add(
+        "FluxKontextMultiReferenceLatentMethod",
+        conditioning=edit.with_source(edit.text()),
+        reference_latents_method="index_timestep_zero",
+    )
+    message = message_of(edit, sampled(edit, method), "SamplingInputError")
+    assert "The positive conditioning has reference latents by the method index_timestep_zero" in message
+    assert "Edit Model Reference Method sets it" in message and "choose offset, index or uxo/uno there" in message
+    node = sampled(edit)
+    cached = edit.apply(edit.graph.add("FluxKVCache", model=edit.model()), edit.relation())
+    edit.graph.nodes[node.name]["inputs"]["model"] = cached.link(0)
+    message = message_of(edit, node, "SamplingInputError")
+    assert "Flux KV Cache sets it for the model" in message and "take that node out" in message
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 96, 3), (64,), (0, 64, 96), (1, 0, 0)])
 def test_what_is_no_mask_is_refused(edit: Edit, shape: tuple[int, ...]) -> None:
     message = message_of(edit, sampled(edit, mask=torch.zeros(shape)), "ExemplarError")
