@@ -88,7 +88,7 @@ def after_control(edit: Edit, model: Node, text: Node) -> torch.Tensor:
 
 
 def test_flux_kv_cache_is_for_flux_2(edit: Edit) -> None:
-    """Whatever the core's cache does on FLUX.1, our node changes nothing of it; where it works, the relation acts."""
+    """ComfyUI itself cannot do it on FLUX.1, with or without our node."""
 
     def outcome(model: Node) -> torch.Tensor | str:
         try:
@@ -96,13 +96,9 @@ def test_flux_kv_cache_is_for_flux_2(edit: Edit) -> None:
         except GraphError as error:
             return str(error)
 
-    found, plain = outcome(patched(edit)), outcome(still(edit))
-    assert isinstance(plain, str) == isinstance(outcome(edit.model()), str)
-    if isinstance(plain, str):
-        assert found == plain
-    else:
-        assert not isinstance(found, str), found
-        assert relative_error(found, plain) > APART
+    assert isinstance(outcome(edit.model()), str), "ComfyUI can do it by now; take its refusal out"
+    refused = outcome(patched(edit))
+    assert isinstance(refused, str) and "Flux KV Cache sets it for the model" in refused
 
 
 @pytest.mark.parametrize("node", ["EasyCache", "LazyCache"])
