@@ -130,6 +130,7 @@ def _refusal(found: str) -> ProcessesError:
     return ProcessesError(
         f"The processes were started with {found}. Expected data parallel, or FSDP of version 2 without offloading: "
         "with anything else this trainer would save untrained weights. Run `accelerate config` again and choose "
-        "multi-GPU, with FSDP 2 to divide the model, or start with `torchrun --nproc_per_node GPUS -m relation_tools "
-        "train CONFIG.toml`; for FSDP, with ACCELERATE_USE_FSDP=true FSDP_VERSION=2 before it."
+        "multi-GPU, with FSDP 2 to divide the model; or unset what asks for it in the environment, and start with "
+        "`torchrun --nproc_per_node GPUS -m relation_tools train CONFIG.toml`; for FSDP, with ACCELERATE_USE_FSDP=true "
+        "FSDP_VERSION=2 before it."
     )
