@@ -9,6 +9,7 @@ from pathlib import Path
 
 import people
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from built import build_told, run, samples, tree, used
 from people import PICTURES, TASKS, both, put, said
@@ -240,6 +241,25 @@ def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
     assert said_of.keys() == expected.keys()
     for where, reason in expected.items():
         assert reason in said_of[where], where
+    assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
+
+
+def test_names_in_a_table_that_cannot_be_used(tmp_path: Path) -> None:
+    pairs = people.table_of_names(tmp_path / "pairs", "metadata.parquet")
+    rows = pq.read_table(pairs / "metadata.parquet").to_pylist()
+    wrong = {
+        "/etc/x.png": "'source' is an absolute path; expected one relative to the file",
+        "../x.png": "'source' leads out of the dataset's folder",
+        None: "'source' should be text, found null",
+        "gone.png": "the picture cannot be read: No such file or directory",
+        rows[0]["target_path"]: "'source' and 'target_path' are one file",
+    }
+    rows += [{**rows[0], "source": name} for name in wrong]
+    people.write_parquet(pa.Table.from_pylist(rows), pairs / "metadata.parquet")
+    found = build_told(pairs, tmp_path / "out")
+    first = len(TASKS) * PICTURES + 1
+    expected = {f"metadata.parquet:{number}": reason for number, reason in enumerate(wrong.values(), first)}
+    assert {where: reason for where, _, reason in found["broken"]} == expected
     assert len(used(tmp_path / "out")) == len(TASKS) * PICTURES
 
 
