@@ -45,7 +45,7 @@ def appearing(target: Path, synced: bool = True) -> Generator[Path]:
         if synced:
             _sync_folder(target.parent)
     except OSError as error:
-        if error.filename == str(part):
+        if error.errno is not None and error.filename in (None, str(part)):  # a write to a full disk names no file
             raise OSError(error.errno, error.strerror, str(target)) from error
         raise
     finally:

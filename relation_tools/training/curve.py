@@ -40,14 +40,23 @@ class Curve:
                 writer.writeheader()
                 writer.writerows(kept)
         except OSError as error:
-            raise DatasetError(
-                f"Cannot write '{path}': {error.strerror or error}. Make room, or remove what lies there."
-            ) from error
+            raise _unwritable(path, error) from error
 
     def add(self, row: Mapping[str, float | int | str]) -> None:
-        """Append a row; columns that it lacks stay empty."""
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._columns).writerow(row)
+        """Append a row; columns that it lacks stay empty.
+
+        Raises:
+            DatasetError: it cannot be written.
+        """
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"Cannot write '{path}': {error.strerror or error}. Make room, or remove what lies there.")
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:

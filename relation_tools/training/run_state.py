@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,15 +32,27 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Pat
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with appearing(target) as unfinished:
-            torch.save({"step": step, **state}, unfinished)
+            _write_state({"step": step, **state}, unfinished)
         for old in saved_states(folder)[:-keep]:
             old.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # torch words a full disk as a RuntimeError
+    except OSError as error:
+        with suppress(OSError):  # it is not there, or not empty
+            folder.rmdir()
         raise CheckpointError(
-            f"The state of step {step} could not be written to {folder} ({error}). Expected room for it: make room, "
-            "and start the same command again; it goes on from the last state."
+            f"The state of step {step} could not be written to {folder} ({error.strerror or error}). Expected room for "
+            "it: make room, and start the same command again; it goes on from the last state, if there is one."
         ) from error
     return target
+
+
+def _write_state(state: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's own words for what the file said
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 def saved_states(folder: Path) -> list[Path]:

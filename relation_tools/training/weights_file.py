@@ -8,7 +8,9 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
+from relation_core.errors import CheckpointError
 from relation_core.weights.atomic import appearing
 
 _TORCH: Any = safetensors.torch  # partly untyped
@@ -17,8 +19,19 @@ _TORCH: Any = safetensors.torch  # partly untyped
 def write_weights(
     path: Path, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype, metadata: dict[str, str] | None = None
 ) -> Path:
-    """Write copies of tensors in one dtype to a ``.safetensors`` file, which appears whole or not at all."""
+    """Write copies of tensors in one dtype to a ``.safetensors`` file, which appears whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there stays.
+    """
     copies = {name: tensor.detach().to("cpu", dtype).contiguous().clone() for name, tensor in tensors.items()}
-    with appearing(path) as unfinished:
-        _TORCH.save_file(copies, unfinished, metadata=metadata)
+    try:
+        with appearing(path) as unfinished:
+            _TORCH.save_file(copies, unfinished, metadata=metadata)
+    except (OSError, SafetensorError) as error:  # the library words a full disk as an error of its own
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise CheckpointError(
+            f"{path} could not be written ({reason or error}). Expected room for it: make room, and start the same "
+            "command again; it goes on from its last state."
+        ) from error
     return path
