@@ -13,11 +13,13 @@ from ..relation_core.flux.source import check_latent, resize_rgb, source_size
 from ..relation_core.pictures.loss_curve import draw_loss_curve
 from ..relation_core.pictures.tensors import flatten_alpha, from_pil, rgb_to_pil
 from ..relation_core.relation.learned import Learned
-from ..relation_core.relation.pairs import Pair, encode_pairs, pair_up
+from ..relation_core.relation.pairs import encode_tokens, pair_up
 from ..relation_core.relation.relation import Relation
 from ..relation_core.settings.bounds import LEARNING_RATE, LONG_SIDE, SEED
 from ..relation_core.tuning.flow import LatentPair
 from ..relation_core.tuning.pairs import (
+    Start,
+    check_keys_values,
     check_latents,
     check_pairs,
     check_start,
@@ -133,38 +135,76 @@ class TuneRelation(io.ComfyNode):
     ) -> io.NodeOutput:
         """Check everything, encode the pairs, learn."""
         settings = TuningSettings(steps, learning_rate, batch_size, seed)
-        before, after = flatten_alpha(before), flatten_alpha(after)
-        pairs = pair_up(rgb_to_pil(before), rgb_to_pil(after))
-        check_pairs(pairs)
         adapter = relation_adapter.adapter
-        check_model(model, adapter.config)
-        dtype = compute_dtype(model) or torch.float32
-        start = _start(relation_adapter, pairs, relation, dtype)
-        latents = [
-            LatentPair(*(_latent(model, vae, images[place : place + 1], long_side) for images in (before, after)))
-            for place in range(len(pairs))
-        ]
-        check_latents(latents)
+        start, latents = _encoded(model, relation_adapter, vae, before, after, relation, long_side)
         learned = learn(model, vae, conditioning, adapter, start, latents, settings)
         name = (
             upstream_text(cls.hidden.prompt, cls.hidden.unique_id, "model", MODEL_NAMES) or type(model.model).__name__
         )
         text = upstream_text(cls.hidden.prompt, cls.hidden.unique_id, "conditioning", TEXT_NAMES)
-        origin, device = Learned(len(pairs), steps, text, name), comfy.model_management.get_torch_device()
+        origin, device = Learned(len(latents), steps, text, name), comfy.model_management.get_torch_device()
+        dtype = _dtype(model)
         result = learned_relation(adapter, start, learned.tokens, origin, device, dtype, HostProgress())
         return io.NodeOutput(result, from_pil(draw_loss_curve(learned.losses)))
 
 
-def _start(loaded: LoadedRelationAdapter, pairs: list[Pair], relation: Relation | None, dtype: torch.dtype) -> Relation:
+def _encoded(
+    model: Any,
+    loaded: LoadedRelationAdapter,
+    vae: Any,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    relation: Relation | None,
+    long_side: int,
+) -> tuple[Start, list[LatentPair]]:
+    """Check and encode the pairs; their pictures are not held."""
+    before, after = flatten_alpha(before), flatten_alpha(after)
+    start = _start(model, loaded, before, after, relation)
+    return start, _latents(model, vae, before, after, long_side)
+
+
+def _start(
+    model: Any,
+    loaded: LoadedRelationAdapter,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    relation: Relation | None,
+) -> Start:
+    """Check the pairs and the model, and make the tokens that learning starts from."""
+    pairs = pair_up(rgb_to_pil(before), rgb_to_pil(after))
+    check_pairs(pairs)
     adapter: RelationAdapter = loaded.adapter
+    check_model(model, adapter.config)
     if relation is not None:
         return showing(check_start(relation, adapter), pairs)
-    device = comfy.model_management.get_torch_device()
-    parts = (
-        encode_pairs(adapter, loaded.vision, part, "pad", 1.0, device, dtype, HostProgress())
-        for part in in_relations(pairs)
+    device, dtype = comfy.model_management.get_torch_device(), _dtype(model)
+    start = start_relation(
+        *(
+            encode_tokens(adapter, loaded.vision, part, "pad", device, dtype, HostProgress())
+            for part in in_relations(pairs)
+        )
     )
-    return start_relation(*parts)
+    check_keys_values(adapter, start, device, HostProgress())
+    return start
+
+
+def _dtype(model: Any) -> torch.dtype:
+    return compute_dtype(model) or torch.float32
+
+
+def _latents(model: Any, vae: Any, before: torch.Tensor, after: torch.Tensor, long_side: int) -> list[LatentPair]:
+    """Encode pictures (P, height, width, 3) before and after the edit; an interrupt is heeded after each."""
+    progress = HostProgress()
+    progress.start(2 * len(before))
+    latents: list[LatentPair] = []
+    for place in range(len(before)):
+        pair: list[torch.Tensor] = []
+        for images in (before, after):
+            pair.append(_latent(model, vae, images[place : place + 1], long_side))
+            progress.step()
+        latents.append(LatentPair(*pair))
+    check_latents(latents)
+    return latents
 
 
 def _latent(model: Any, vae: Any, image: torch.Tensor, long_side: int) -> torch.Tensor:

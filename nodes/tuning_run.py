@@ -12,9 +12,9 @@ from PIL import Image
 from ..relation_core.adapter.adapter import RelationAdapter
 from ..relation_core.pictures.tensors import preview_pil
 from ..relation_core.randomness import generator_of
-from ..relation_core.relation.relation import Relation
 from ..relation_core.tuning.flow import LatentPair, draw_edit
 from ..relation_core.tuning.learner import Learner
+from ..relation_core.tuning.pairs import Start
 from ..relation_core.tuning.settings import TuningSettings
 from .tuning_model import HostPredict, learning_model
 
@@ -36,7 +36,7 @@ def learn(
     vae: Any,
     conditioning: list[Any],
     adapter: RelationAdapter,
-    start: Relation,
+    start: Start,
     pairs: list[LatentPair],
     settings: TuningSettings,
 ) -> LearnedTokens:

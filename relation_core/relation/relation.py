@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from einops import rearrange
 
 from ..adapter.adapter import RelationAdapter
 from ..adapter.config import RelationConfig
@@ -20,7 +18,7 @@ from ..weights.stored_tensor import StoredTensor
 from .keys_values import KeysValues, compute_keys_values, join_tokens, mix_tokens, select_pairs
 from .learned import Learned
 from .limits import check_pair_count, check_weight
-from .tokens import exemplar_tokens
+from .tokens import pair_tokens, token_bias
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,7 @@ class Relation:
 
         Every weight must be above 0.
         """
-        if len(set(self.pair_weights)) == 1:
-            return None
-        largest = math.log(max(self.pair_weights))
-        logs = torch.tensor([math.log(weight) - largest for weight in self.pair_weights])  # a quotient may underflow
-        return logs.repeat_interleave(self.tokens.shape[1])
+        return token_bias(self.pair_weights, self.tokens.shape[1])
 
 
 def encode_relation(
@@ -116,21 +110,8 @@ def encode_relation(
         CheckpointError: the adapter holds values that are not finite, or changed on disk.
     """
     check_pair_count(len(pooled))
-    config = adapter.config
-    if pooled.ndim != 3 or pooled.shape[1:] != (2, config.vision_dim):
-        raise ExemplarError(
-            f"The vision model gave features of shape {tuple(pooled.shape)}; the adapter {adapter.path.name} expects "
-            f"(pairs, 2, {config.vision_dim}). Load the SigLIP vision model that the adapter was trained with."
-        )
-    if not bool(pooled.isfinite().all()):
-        raise ExemplarError(
-            "The vision model returned NaN or infinite values; expected finite values only. Check the exemplar "
-            "pictures and the vision model's file."
-        )
     check_weight(weight)
-    weights = adapter.weights()
-    pictures = exemplar_tokens(pooled.flatten(0, 1), weights, config, device, progress or Silent())
-    tokens = rearrange(pictures, "(p two) n d -> p (two n) d", two=2).to("cpu", dtype)
+    tokens = pair_tokens(adapter, pooled, device, dtype, progress)
     return relation_of_tokens(adapter, tokens, (weight,) * len(pooled), thumbnails, device, progress)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 
+from ..adapter.adapter import RelationAdapter
 from ..adapter.config import RelationConfig
-from ..progress import Progress
+from ..errors import ExemplarError
+from ..progress import Progress, Silent
 from ..weights.stored_tensor import StoredTensor
 from .streaming import streamed_linear
 
@@ -49,3 +52,47 @@ def exemplar_tokens(
         progress.step()
     tokens = rearrange(flat, "p (n d) -> p n d", n=config.tokens)
     return F.layer_norm(tokens, (config.text_dim,), weight("norm.weight"), weight("norm.bias"), eps=1e-5)
+
+
+def pair_tokens(
+    adapter: RelationAdapter,
+    pooled: torch.Tensor,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """Turn pooled vision features of P exemplar pairs into their tokens alone: (P, 2N, D) on the CPU, in ``dtype``.
+
+    Args:
+        adapter: the adapter.
+        pooled: (P, 2, vision_dim), of before and after; any number of pairs.
+        device: where to compute.
+        dtype: of the tokens.
+        progress: one step a token of the adapter; it may raise to stop.
+
+    Raises:
+        ExemplarError: the vision model is not the adapter's, or returned NaN or infinite values.
+        CheckpointError: the adapter changed on disk.
+    """
+    config = adapter.config
+    if pooled.ndim != 3 or pooled.shape[1:] != (2, config.vision_dim):
+        raise ExemplarError(
+            f"The vision model gave features of shape {tuple(pooled.shape)}; the adapter {adapter.path.name} expects "
+            f"(pairs, 2, {config.vision_dim}). Load the SigLIP vision model that the adapter was trained with."
+        )
+    if not bool(pooled.isfinite().all()):
+        raise ExemplarError(
+            "The vision model returned NaN or infinite values; expected finite values only. Check the exemplar "
+            "pictures and the vision model's file."
+        )
+    pictures = exemplar_tokens(pooled.flatten(0, 1), adapter.weights(), config, device, progress or Silent())
+    return rearrange(pictures, "(p two) n d -> p (two n) d", two=2).to("cpu", dtype)
+
+
+def token_bias(pair_weights: tuple[float, ...], tokens: int) -> torch.Tensor | None:
+    """Logarithms of the weights of pairs with so many tokens each, (P * tokens,) float32; None if all are equal."""
+    if len(set(pair_weights)) == 1:
+        return None
+    largest = math.log(max(pair_weights))
+    logs = torch.tensor([math.log(weight) - largest for weight in pair_weights])  # a quotient may underflow
+    return logs.repeat_interleave(tokens)

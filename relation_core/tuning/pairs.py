@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from PIL import Image
 from ..adapter.adapter import RelationAdapter
 from ..errors import RelationMismatchError
 from ..pictures.thumbnails import pair_thumbnail
-from ..progress import Progress
+from ..progress import Progress, Silent
 from ..relation.learned import Learned
 from ..relation.limits import MAX_PAIRS
-from ..relation.pairs import Pair
+from ..relation.pairs import EncodedPairs, Pair
 from ..relation.relation import Relation, relation_of_tokens
+from ..relation.tokens import token_bias
 from .flow import LatentPair
 from .settings import TuningError
 
@@ -81,17 +82,50 @@ def _pixels(pair: Pair) -> tuple[object, ...]:
     return tuple(part for picture in pair for part in (picture.size, picture.tobytes()))
 
 
+@dataclass(frozen=True)
+class Start:
+    """What learning starts from: exemplar tokens without their keys and values, which are new at every step."""
+
+    tokens: torch.Tensor
+    """(P, 2N, D), on the CPU."""
+    pair_weights: tuple[float, ...]
+    """One a pair, above 0."""
+    thumbnails: torch.Tensor
+    """(P, height, width, 3) uint8: the pairs that are learned from."""
+    learned: tuple[Learned, ...] = ()
+    """Earlier learnings."""
+
+    def token_bias(self) -> torch.Tensor | None:
+        """Logarithms of the tokens' weights, (P * 2N,) float32; None if all are equal."""
+        return token_bias(self.pair_weights, self.tokens.shape[1])
+
+
 def in_relations(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """Divide pairs into lists that one relation can hold."""
     for place in range(0, len(pairs), MAX_PAIRS):
         yield list(pairs[place : place + MAX_PAIRS])
 
 
-def start_relation(*encoded: Relation) -> Relation:
+def start_relation(*encoded: EncodedPairs | Relation) -> Start:
     """Make one set of exemplar tokens, the mean of all pairs', with a thumbnail of the first ones."""
     tokens = torch.cat([part.tokens for part in encoded])
     mean = tokens.float().mean(0, keepdim=True).to(tokens.dtype)
-    return replace(encoded[0], tokens=mean, pair_weights=(1.0,), thumbnails=first_pairs(encoded[0].thumbnails, 1))
+    return Start(mean, (1.0,), first_pairs(encoded[0].thumbnails, 1))
+
+
+def check_keys_values(
+    adapter: RelationAdapter, start: Start, device: torch.device | str, progress: Progress | None = None
+) -> None:
+    """Compute the keys and values of the tokens that learning starts from once, and refuse any that are not finite.
+
+    Nothing is kept of them. Progress is one step a block.
+
+    Raises:
+        CheckpointError: the adapter holds values that are not finite, or changed on disk.
+    """
+    progress = progress or Silent()
+    progress.start(adapter.config.blocks)
+    relation_of_tokens(adapter, start.tokens, start.pair_weights, start.thumbnails, device, progress)
 
 
 def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:
@@ -116,7 +150,7 @@ def check_start(relation: Relation, adapter: RelationAdapter) -> Relation:
 
 def learned_relation(
     adapter: RelationAdapter,
-    start: Relation,
+    start: Start,
     tokens: torch.Tensor,
     learned: Learned,
     device: torch.device | str,
@@ -128,6 +162,8 @@ def learned_relation(
     Raises:
         CheckpointError: the adapter changed on disk.
     """
+    progress = progress or Silent()
+    progress.start(adapter.config.blocks)
     return relation_of_tokens(
         adapter,
         tokens.to("cpu", dtype),
@@ -139,10 +175,10 @@ def learned_relation(
     )
 
 
-def showing(relation: Relation, pairs: Sequence[Pair]) -> Relation:
-    """A relation to start from, with small pictures of the pairs that it is to learn from."""
+def showing(relation: Relation, pairs: Sequence[Pair]) -> Start:
+    """Start from a relation, with small pictures of the pairs that it is to learn from."""
     thumbnails = torch.cat([pair_thumbnail(*pair) for pair in pairs])
-    return replace(relation, thumbnails=first_pairs(thumbnails, relation.pairs))
+    return Start(relation.tokens, relation.pair_weights, first_pairs(thumbnails, relation.pairs), relation.learned)
 
 
 def first_pairs(thumbnails: torch.Tensor, count: int) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,12 @@ from relation_core.flux.source import resize_source, source_size
 from relation_core.pictures.tensors import from_pil, preview_pil, to_pil
 from relation_core.progress import Progress
 from relation_core.relation.limits import check_weight
-from relation_core.relation.pairs import Pair, encode_pairs
+from relation_core.relation.pairs import EncodedPairs, Pair, encode_pairs, encode_tokens
 from relation_core.relation.relation import Relation
 from relation_core.relation.relation_file import load_relation
 from relation_core.tuning.flow import Predict
 from relation_core.vision.exemplar import Fit
+from relation_core.vision.vision_model import VisionModel
 
 from .attention import ExemplarAttention
 from .autoencoder import decode, encode
@@ -77,15 +80,36 @@ class RelationPipeline:
             )
         for weight in weights:
             check_weight(weight)
+        with self._seeing() as vision:
+            relation = encode_pairs(self._adapter, vision, pairs, fit, 1.0, self._device, self._dtype, progress)
+        return replace(relation, pair_weights=tuple(weights))
+
+    def exemplars(self, pairs: list[Pair], fit: Fit, progress: Progress | None = None) -> EncodedPairs:
+        """Turn any number of exemplar pairs into their tokens, without keys and values.
+
+        Args:
+            pairs: pictures before and after, RGB.
+            fit: how a picture is brought to the vision model's square.
+            progress: that of :func:`relation_core.relation.pairs.encode_tokens`; it may raise to stop.
+
+        Raises:
+            ExemplarError: there is no vision model, or it is not the adapter's.
+            CheckpointError: the adapter changed on disk.
+        """
+        with self._seeing() as vision:
+            return encode_tokens(self._adapter, vision, pairs, fit, self._device, self._dtype, progress)
+
+    @contextmanager
+    def _seeing(self) -> Generator[VisionModel]:
+        """Give the vision model, on the device for as long as the block takes."""
         vision = self._vision
         if vision is None:
             raise no_vision_model()
         vision.model.to(self._device)
         try:
-            relation = encode_pairs(self._adapter, vision, pairs, fit, 1.0, self._device, self._dtype, progress)
+            yield vision
         finally:
             vision.model.to("cpu")
-        return replace(relation, pair_weights=tuple(weights))
 
     def load_relation(self, path: Path, progress: Progress | None = None) -> Relation:
         """Read a relation file.

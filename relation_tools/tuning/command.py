@@ -16,11 +16,12 @@ from relation_core.pictures.picture_file import read_picture
 from relation_core.progress import Progress
 from relation_core.relation.learned import Learned
 from relation_core.relation.pairs import Pair
-from relation_core.relation.relation import Relation
 from relation_core.tuning.flow import LatentPair, Predict, draw_edit
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import (
+    Start,
     check_held_out,
+    check_keys_values,
     check_latents,
     check_pairs,
     check_start,
@@ -46,6 +47,20 @@ ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 LossBar = Callable[[int, int], AbstractContextManager[Callable[[float], None]]]
 SHEET_ROWS, SHEET_SEED = 8, 1000
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What is kept of the pairs: their pictures may be large, and many."""
+
+    start: Start
+    latents: list[LatentPair]
+    """Of those that are learned from, then of those that are held out."""
+    learned_from: int
+    """How many are learned from."""
+    first: Pair
+    shown: dict[int, Pair]
+    """Those that the sheet shows, by their place among all."""
 
 
 @dataclass(frozen=True)
@@ -76,40 +91,51 @@ def _tune(options: argparse.Namespace, settings: TuningSettings, bar: ProgressBa
     output.check_beside(options.overwrite)
     if options.overwrite:
         remove_states(output.states)
-    files = find_pairs(options.before or [], options.after or [], options.dataset, options.task)
-    pairs = [(read_picture(before), read_picture(after)) for before, after in files]
-    check_pairs(pairs)
-    learned_from = pairs[: len(pairs) - _held_out(options.hold_out, len(pairs))]
-    held_out = pairs[len(learned_from) :]
-    check_held_out(learned_from, held_out)
-    pipeline = open_pipeline(options, sees_pairs=options.start is None)
-    predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
-    start = _start(options, pipeline, learned_from, bar)
-    latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]
-    check_latents(latents)
+    pipeline, predict, learning = _prepare(options, bar)
+    start, latents, split = learning.start, learning.latents, learning.learned_from
     learner = Learner(
         predict,
         pipeline.adapter.weights(),
         pipeline.adapter.config,
         start.tokens,
         start.token_bias(),
-        latents[: len(learned_from)],
-        latents[len(learned_from) :],
+        latents[:split],
+        latents[split:],
         settings,
         pipeline.device,
         pipeline.dtype,
     )
-    run = _Run(output, pipeline, learner, _identity(options, settings, start, latents, len(held_out)))
+    run = _Run(output, pipeline, learner, _identity(options, settings, pipeline, learning))
     _learn(run, settings, loss_bar)
     _check(run)
-    origin = Learned(len(learned_from), learner.best_step, options.prompt, options.model.name)
+    origin = Learned(split, learner.best_step, options.prompt, options.model.name)
     relation = learned_relation(pipeline.adapter, start, learner.tokens, origin, pipeline.device, pipeline.dtype)
     with output.writing_pictures():
         draw_losses(learner.losses, learner.checks, output.curve)
-        _draw_results(run, predict, pairs, latents, len(learned_from), options.sheet_steps)
+        _draw_results(run, predict, learning, options.sheet_steps)
     output.write(relation)  # last, so that every relation has its curve and sheet
     remove_states(output.states)
     _LOG.info("Wrote %s: %s.", output.relation, origin)
+
+
+def _prepare(options: argparse.Namespace, bar: ProgressBar) -> tuple[RelationPipeline, Predict, _Learning]:
+    """Read the pairs, load the models, and encode what learning needs of the pairs, which are not held."""
+    files = find_pairs(options.before or [], options.after or [], options.dataset, options.task)
+    pairs = [(read_picture(before), read_picture(after)) for before, after in files]
+    check_pairs(pairs)
+    learned_from = len(pairs) - _held_out(options.hold_out, len(pairs))
+    check_held_out(pairs[:learned_from], pairs[learned_from:])
+    pipeline = open_pipeline(options, sees_pairs=options.start is None)
+    predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
+    start = _start(options, pipeline, pairs[:learned_from], bar)
+    latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]
+    check_latents(latents)
+    shown = list(range(learned_from, len(pairs)) or range(learned_from))[:SHEET_ROWS]
+    return (
+        pipeline,
+        predict,
+        _Learning(start, latents, learned_from, pairs[0], {place: pairs[place] for place in shown}),
+    )
 
 
 def _held_out(count: int, pairs: int) -> int:
@@ -120,13 +146,13 @@ def _held_out(count: int, pairs: int) -> int:
     return count
 
 
-def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Relation:
+def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[Pair], bar: ProgressBar) -> Start:
     if options.start is None:
         with bar("exemplars") as progress:
             parts = in_relations(pairs)
-            return start_relation(
-                *(pipeline.relation(part, [1.0] * len(part), options.fit, progress) for part in parts)
-            )
+            start = start_relation(*(pipeline.exemplars(part, options.fit, progress) for part in parts))
+            check_keys_values(pipeline.adapter, start, pipeline.device, progress)
+            return start
     try:
         found = pipeline.load_relation(options.start)
     except RelationMismatchError as error:
@@ -135,13 +161,14 @@ def _start(options: argparse.Namespace, pipeline: RelationPipeline, pairs: list[
 
 
 def _identity(
-    options: argparse.Namespace, settings: TuningSettings, start: Relation, latents: list[LatentPair], held_out: int
+    options: argparse.Namespace, settings: TuningSettings, pipeline: RelationPipeline, learning: _Learning
 ) -> str:
+    held_out = len(learning.latents) - learning.learned_from
     told = (settings, options.prompt, options.lora_strength, options.dtype, held_out)
-    told = (*told, start.pair_weights, start.fingerprint)
+    told = (*told, learning.start.pair_weights, pipeline.adapter.fingerprint)
     digest = hashlib.sha256(repr((told, models_identity(options, options.start is None))).encode())
-    digest.update(start.tokens.float().numpy().tobytes())
-    for pair in latents:
+    digest.update(learning.start.tokens.float().numpy().tobytes())
+    for pair in learning.latents:
         digest.update(pair.source.numpy().tobytes() + pair.target.numpy().tobytes())
     return digest.hexdigest()
 
@@ -177,18 +204,14 @@ def _check(run: _Run) -> None:
         raise
 
 
-def _draw_results(
-    run: _Run, predict: Predict, pairs: list[Pair], latents: list[LatentPair], learned_from: int, steps: int
-) -> None:
+def _draw_results(run: _Run, predict: Predict, learning: _Learning, steps: int) -> None:
     """Draw the edits of held-out pairs; without any, of those that were learned from, as their names say."""
-    unseen = range(learned_from, len(pairs))
-    shown = list(unseen or range(learned_from))[:SHEET_ROWS]
     attended, device = run.learner.attended(), run.pipeline.device
     rows: list[tuple[str, Pair, Image.Image]] = []
-    for index in shown:
-        source = latents[index].source[None].to(device)
+    for index, pair in learning.shown.items():
+        source = learning.latents[index].source[None].to(device)
         noise = draw_noise(tuple(source.shape), SHEET_SEED).to(device)
         result = run.pipeline.pictures(draw_edit(predict, source, noise, steps, attended))[0]
-        name = f"pair {index + 1}, {'held out' if unseen else 'learned from'}"
-        rows.append((name, pairs[index], result))
-    draw_sheet(pairs[0], rows, run.output.sheet)
+        name = f"pair {index + 1}, {'held out' if index >= learning.learned_from else 'learned from'}"
+        rows.append((name, pair, result))
+    draw_sheet(learning.first, rows, run.output.sheet)
