@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from edits import Edit, install_golden
 
-from benchmarks.drawn_scenes.in_comfyui import install
 from comfyui_host.find import find_comfyui
 from comfyui_host.host import Host
 from comfyui_host.server import ComfyServer
@@ -28,7 +27,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     arguments, path = sys.argv, list(sys.path)
     host = Host(comfyui, tmp_path_factory.mktemp("comfyui") / "base", "--fp32-text-enc", "--fp32-vae")
     install_golden(host)
-    install(host)
     yield host
     sys.argv, sys.path[:] = arguments, path
 

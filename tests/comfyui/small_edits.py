@@ -1,4 +1,4 @@
-"""Edits with the model of drawn scenes, with every part open to variation."""
+"""Edits with the small model, with every part open to variation."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from typing import Any
 
 from edits import Edit
 
-from benchmarks.drawn_scenes.in_comfyui import add_loaders
-from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
 from relation_core.pictures.tensors import from_pil
-from relation_tools.drawn_scenes.examples import draw_pair
+from relation_core.scenes.examples import draw_example
+from relation_core.scenes.small_model import STEPS
 
 
 class SmallEdit(Edit):
-    """One edit of an example's scene; its latent is 8 x 8, its picture 64 x 64."""
+    """One edit of an example's landscape; its latent is 16 x 16, its picture 128 x 128."""
 
     def __init__(self, host: Any, name: str, exemplar: int, source: int) -> None:
         super().__init__(host)
-        drawn = (*draw_pair(name, exemplar), *draw_pair(name, source))
-        example = [self.value(from_pil(picture)) for picture in drawn]
-        self.plain, self.vae, self.small_adapter = add_loaders(self.graph)
+        example = [self.value(from_pil(picture)) for picture in draw_example(name, exemplar, source)]
+        small = self.graph.add("LoadSmallRelationModel")
+        self.plain, self.vae, self.small_adapter = (small[index] for index in range(3))
         self.shown = self.relation(example[0], example[1], relation_adapter=self.small_adapter)
         self.picture, self.target = example[2:]
         self.prompt = self.graph.add("RelationEmptyPrompt", model=self.plain)

@@ -11,11 +11,12 @@ from edits import relative_error
 from refusals import message_of
 from small_edits import SmallEdit
 
-from benchmarks.drawn_scenes.model import STEPS
 from comfyui_host.graph import Node
 from comfyui_host.host import Host
 from relation_core.pictures.tensors import from_pil
-from relation_tools.drawn_scenes.examples import draw_pair
+from relation_core.scenes.examples import draw_pair
+from relation_core.scenes.small_model import STEPS
+from tests.small_pairs import SIDE, small
 
 BOUND = 1e-5
 SEED = 2**64 - 1
@@ -23,12 +24,14 @@ Latents = Callable[["Batch"], Any]
 
 
 class Batch(SmallEdit):
-    """Three scenes, sources of one edit."""
+    """Three small landscapes, sources of one edit."""
 
     def __init__(self, host: Host, pictures: int = 3) -> None:
-        super().__init__(host, "recolour_red", 1, 2)
+        super().__init__(host, "sky_green", 1, 2)
         add = self.graph.add
-        self.pictures = [self.value(from_pil(draw_pair("recolour_red", scene)[0])) for scene in range(2, 2 + pictures)]
+        self.pictures = [
+            self.value(from_pil(small(draw_pair("sky_green", scene)[0]))) for scene in range(2, 2 + pictures)
+        ]
         batch = self.pictures[0]
         for picture in self.pictures[1:]:
             batch = add("ImageBatch", image1=batch, image2=picture)
@@ -51,7 +54,7 @@ class Batch(SmallEdit):
     def rebatch(self, samples: Any, size: int) -> Node:
         return self.graph.add("RebatchLatents", latents=samples, batch_size=size)
 
-    def empty(self, batch: int, side: int = 64) -> Node:
+    def empty(self, batch: int, side: int = SIDE) -> Node:
         return self.graph.add("EmptySD3LatentImage", width=side, height=side, batch_size=batch)
 
     def enlarged(self, samples: Any) -> Node:
@@ -121,7 +124,7 @@ MATCHED: dict[str, tuple[Latents, list[int]]] = {
     "empty and larger": (lambda b: b.empty(3, 96), [0, 1, 2]),
     "enlarged": (lambda b: b.enlarged(b.latents), [0, 1, 2]),
     "masked": (
-        lambda b: b.graph.add("SetLatentNoiseMask", samples=b.latents, mask=b.value(torch.rand(1, 64, 64))),
+        lambda b: b.graph.add("SetLatentNoiseMask", samples=b.latents, mask=b.value(torch.rand(1, SIDE, SIDE))),
         [0, 1, 2],
     ),
 }
@@ -158,8 +161,8 @@ def test_a_second_pass_keeps_every_picture_with_its_source(host: Host) -> None:
 @pytest.mark.parametrize("masks", [2, 3])
 def test_masks_belong_to_their_latents_too(host: Host, masks: int) -> None:
     batch = Batch(host)
-    batch.sources = batch.source  # a single one
-    mask = batch.value(torch.rand(masks, 64, 64))
+    batch.sources = batch.encoded(batch.prompt, batch.pictures[0])
+    mask = batch.value(torch.rand(masks, SIDE, SIDE))
     latents = batch.empty(2 * masks)
     batch.run(batch.edited(latents, mask=mask), batch.edited(batch.pick(latents, masks, masks), mask=mask))
     for picked in (batch.pick(latents, 1), batch.pick(latents, 1, masks), batch.pick(latents, 0, masks + 1)):

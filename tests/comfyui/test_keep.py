@@ -1,14 +1,21 @@
-"""Keep Unedited after true edits of the model of drawn scenes."""
+"""Keep Unedited after edits of landscapes, on their true results as the small model's autoencoder gives them back."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from PIL import Image
 from small_edits import SmallEdit
 
 from comfyui_host.host import GraphError, Host
+from relation_core.pictures.tensors import from_pil
+from relation_core.scenes.examples import draw_pair
 
-LOCAL, GLOBAL = ("recolour_red", "background_green", "add_frame"), ("invert", "darken", "blur")
+LOCAL, GLOBAL = ("moon", "balloon", "frame"), ("invert", "hues", "night")
+SCENE, SIDE = 12, 256
+"""The landscape, and the pixels a side that it is enlarged to: as it is painted, the autoencoder blurs its detail."""
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -35,25 +42,38 @@ def test_batches_that_do_not_match_are_refused(host: Host) -> None:
         edit.run(edit.graph.add("RelationKeep", source=three, result=two)[0])
 
 
-def _kept(host: Host, name: str) -> list[torch.Tensor]:
-    edit = SmallEdit(host, name, 11, 12)
-    add = edit.graph.add
-    result = add("VAEDecode", samples=edit.sampled(edit.applied(), edit.source[0]), vae=edit.vae)
-    kept = add("RelationKeep", source=edit.picture, result=result)
-    return edit.run(edit.picture, edit.target, result, kept[0], kept[1])
-
-
 def test_the_mask_fits_apply_and_a_latent_noise_mask(host: Host) -> None:
-    edit = SmallEdit(host, "recolour_red", 11, 12)
+    """Where a moon was added, the picture is inverted; elsewhere it stays."""
+    edit = SmallEdit(host, "invert", 11, SCENE)
     add = edit.graph.add
-    latent = edit.sampled(edit.applied(), edit.source[0])
-    kept = add("RelationKeep", source=edit.picture, result=add("VAEDecode", samples=latent, vae=edit.vae))
-    masked = add("SetLatentNoiseMask", samples=edit.source[1], mask=kept[1])
-    second = edit.sampled(edit.applied(mask=kept[1]), edit.source[0], masked)
-    mask, image, whole = edit.run(kept[1], *(add("VAEDecode", samples=one, vae=edit.vae) for one in (second, latent)))
+    _, _, _, _, kept = _keeping(edit, "moon")
+    masked = add("SetLatentNoiseMask", samples=edit.source[1], mask=kept)
+    second = edit.sampled(edit.applied(mask=kept), edit.source[0], masked)
+    whole = edit.sampled(edit.applied(), edit.source[0])
+    decoded = [add("VAEDecode", samples=one, vae=edit.vae) for one in (second, whole, edit.source[1])]
+    mask, image, inverted, source = edit.run(kept, *decoded)
     assert 0 < mask.mean() < 1
     assert torch.isfinite(image).all()
-    far = torch.nn.functional.max_pool2d(mask[:, None], 33, 1, 16)[:, 0] == 0
-    source = edit.run(add("VAEDecode", samples=edit.source[1], vae=edit.vae))[0]
-    assert far.any()
-    assert (image - source).abs()[far].mean() < 0.5 * (whole - source).abs()[far].mean()
+    reached = torch.nn.functional.max_pool2d(mask[:, None], 65, 2, 32)[:, 0]
+    assert reached.shape == image.shape[:3]
+    assert (reached == 0).any()
+    change, full = ((one - source).abs().mean(-1) for one in (image, inverted))
+    assert change[reached == 0].mean() < 0.5 * full[reached == 0].mean()
+
+
+def _kept(host: Host, name: str) -> list[torch.Tensor]:
+    edit = SmallEdit(host, name, 11, SCENE)
+    return edit.run(*_keeping(edit, name))
+
+
+def _keeping(edit: SmallEdit, name: str) -> list[Any]:
+    """Source, target, what the autoencoder makes of the target, and the node's picture and mask."""
+    source, target = (edit.value(from_pil(_enlarged(picture))) for picture in draw_pair(name, SCENE))
+    encoded = edit.graph.add("VAEEncode", pixels=target, vae=edit.vae)
+    result = edit.graph.add("VAEDecode", samples=encoded, vae=edit.vae)
+    kept = edit.graph.add("RelationKeep", source=source, result=result)
+    return [source, target, result, kept[0], kept[1]]
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    return picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)

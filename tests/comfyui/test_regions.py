@@ -15,12 +15,9 @@ from comfyui_host.graph import Node
 from comfyui_host.host import Host
 
 QUICK, ALL = 5, 100
-SIDE, PIXELS = 8, 8
+SIDE, PIXELS = 16, 8
 """Latent pixels a side of the small model's pictures, and pixels a side of one of them."""
-LOCAL = (
-    "recolour_red", "recolour_blue", "background_yellow", "background_green", "invert", "darken", "outline", "remove",
-    "blur", "shape_star",
-)  # fmt: skip
+LOCAL = ("invert", "night", "snow")
 """Edits of which every place shows its own share."""
 FARTHER = 0.012
 """What a region's mean error may exceed the whole picture's there by; a squeezed source makes it 0.03 to 0.2 more."""
@@ -65,7 +62,7 @@ class Regions:
         return found
 
     def _box(self) -> Box:
-        height, width = (self.draw.randint(2, SIDE) for _ in range(2))
+        height, width = (self.draw.randint(SIDE // 2, SIDE) for _ in range(2))
         return height, width, self.draw.randint(0, SIDE - height), self.draw.randint(0, SIDE - width)
 
     def _bound(self, box: Box) -> Node:

@@ -13,16 +13,15 @@ from left_behind import allocated, changes, held, state_of
 from tuned import Tuning
 from tuning_gradients import attended_of, gradient_of, predicting
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, VISION
-from benchmarks.edits_to_learn import pairs_to_learn
+from benchmarks.landscape_edits import NEW_KINDS, pairs_to_learn
 from comfyui_host.host import GraphError, Host
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.tuning.flow import LatentPair
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.pairs import start_relation
 from relation_core.tuning.settings import TuningSettings
 from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
-from relation_tools.drawn_scenes.unseen import UNSEEN
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
@@ -65,9 +64,9 @@ def test_gradients_are_those_of_finite_differences(host: Host, case: str, monkey
 
 def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
     tuning = Tuning(host, pairs=3)
-    found = tuning.run(tuning.tuned(steps=6, batch_size=8))
+    found = tuning.run(tuning.tuned(steps=6, batch_size=4))
     pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
-    pairs = pairs_to_learn("sepia", 3)
+    pairs = pairs_to_learn("sepia_unseen", 3)
     start = start_relation(pipeline.relation(pairs, [1.0] * 3))
     learner = Learner(
         pipeline.predict(pipeline.prompt(""), 3.5),
@@ -77,7 +76,7 @@ def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
         None,
         [LatentPair(*(pipeline.latent(picture, 0) for picture in pair)) for pair in pairs],
         [],
-        TuningSettings(steps=6, batch_size=8),
+        TuningSettings(steps=6, batch_size=4),
         "cpu",
         torch.float32,
     )
@@ -86,13 +85,13 @@ def test_nodes_and_the_headless_engine_learn_one_relation(host: Host) -> None:
     assert float((found.tokens - learner.tokens).abs().max()) < 1e-3
     assert float((found.tokens - start.tokens).abs().max()) > 0.1
     assert found.learned[0].pairs == 3 and found.learned[0].steps == 6
-    again = tuning.run(tuning.tuned(steps=6, batch_size=8, model=tuning.value(tuning.run(tuning.plain))))
+    again = tuning.run(tuning.tuned(steps=6, batch_size=4, model=tuning.value(tuning.run(tuning.plain))))
     assert torch.equal(found.tokens, again.tokens)
 
 
 def test_it_learns_an_edit_that_the_model_never_saw(host: Host) -> None:
     tuning = Tuning(host, "posterise")
-    tuned = tuning.tuned(steps=40, batch_size=6)
+    tuned = tuning.tuned(steps=24)
     encoded = tuning.relation(tuned_value(tuning, 0), tuned_value(tuning, 1), relation_adapter=tuning.small_adapter)
     assert tuning.right(encoded, 4) == 0.0
     assert tuning.right(tuned, 4) == 1.0
@@ -103,11 +102,11 @@ def tuned_value(tuning: Tuning, place: int) -> Any:
 
 
 @pytest.mark.slow
-def test_it_learns_six_edits_that_the_model_never_saw(host: Host) -> None:
+def test_it_learns_edits_that_the_model_never_saw(host: Host) -> None:
     right: dict[str, float] = {}
-    for edit in UNSEEN:
-        tuning = Tuning(host, edit.name)
-        right[edit.name] = tuning.right(tuning.tuned(steps=400))
+    for edit in ("sepia_unseen", *NEW_KINDS):
+        tuning = Tuning(host, edit)
+        right[edit] = tuning.right(tuning.tuned(steps=400, batch_size=16))
     assert sum(right.values()) / len(right) >= 0.75, right
 
 
@@ -240,7 +239,7 @@ def test_pictures_show_how_far_it_is(host: Host, monkeypatch: pytest.MonkeyPatch
         comfy.utils.set_progress_bar_global_hook(hook)
     pictures = {value: preview[1] for value, preview in seen if preview is not None}
     assert list(pictures) == [2, 4]
-    assert all(picture.size == (64, 64) for picture in pictures.values())
+    assert all(picture.size == (128, 128) for picture in pictures.values())
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])

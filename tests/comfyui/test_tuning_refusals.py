@@ -16,8 +16,8 @@ from comfyui_host.host import GraphError, Host
     ("changed", "says"),
     [
         ({"after": "three"}, "There are 2 pictures before and 3 after"),
-        ({"before": "none", "after": "none"}, r"Got a picture of shape \(0, 64, 64, 3\); expected"),
-        ({"after": "wider"}, "have 64x64 and 80x64 pixels; expected one size"),
+        ({"before": "none", "after": "none"}, r"Got a picture of shape \(0, 128, 128, 3\); expected"),
+        ({"after": "wider"}, "have 128x128 and 144x128 pixels; expected one size"),
         ({"after": "before"}, "The pictures of pair 1 are equal"),
         ({"after": "one equal"}, "The pictures of pair 2 are equal"),
         ({"steps": 0}, "refused: .* 0 .*min"),
@@ -63,7 +63,7 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
 def with_speck(pictures: torch.Tensor) -> torch.Tensor:
     """Another value in one pixel, which 8 bits tell apart and a sixteenth of the size hardly does."""
     changed = pictures.clone()
-    changed[:, 0, 0, 0] = (changed[:, 0, 0, 0] * 255).round().sub(1).abs() / 255
+    changed[:, 0, 0, 2] = (changed[:, 0, 0, 2] * 255).round().sub(1).abs() / 255
     return changed
 
 

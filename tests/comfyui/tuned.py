@@ -1,4 +1,4 @@
-"""Learning a relation with the model of drawn scenes, with every part open to variation."""
+"""Learning a relation with the small model, with every part open to variation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from small_edits import SmallEdit
 
-from benchmarks.edits_to_learn import JUDGED_BY, is_right, pair_of, pairs_to_learn
+from benchmarks.landscape_edits import JUDGED_BY, is_right, pair_of, pairs_to_learn
 from comfyui_host.graph import Node
 from relation_core.pictures.tensors import from_pil, to_pil
 
 
 class Tuning(SmallEdit):
-    """Pairs of an edit that the model of drawn scenes never saw, and a node that learns it."""
+    """Pairs of an edit that the small model never saw, and a node that learns it."""
 
-    def __init__(self, host: Any, edit: str = "sepia", pairs: int = 4) -> None:
+    def __init__(self, host: Any, edit: str = "sepia_unseen", pairs: int = 4) -> None:
         super().__init__(host, "mirror", 4, 5)
         self.name = edit
         shown = pairs_to_learn(edit, pairs)
@@ -33,11 +33,12 @@ class Tuning(SmallEdit):
             "learning_rate": 0.15,
             "seed": 0,
             "long_side": 0,
+            "batch_size": 4,
         }
         return self.graph.add("TuneRelation", **{**defaults, **inputs})
 
     def right(self, relation: Node, count: int = 24) -> float:
-        """The share of scenes that were not learned from whose result is nearest to its true target."""
+        """The share of landscapes that were not learned from whose result is nearest to its true target."""
         right = 0
         model = self.apply(self.plain, relation, strength=1.0)
         for index in range(JUDGED_BY, JUDGED_BY + count):
