@@ -8,6 +8,8 @@ through untouched.
 
 How much agrees says little, since a new background leaves only an object. What such an edit leaves is compact, agrees
 well, and has clearly edited cells all around; what agrees by chance fades into cells that nearly agree.
+
+A blur of a drawing changes what is near its edges alone. What :mod:`.softness` measures tells it from a local edit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ import torch
 import torch.nn.functional as F
 
 from .cells import TEXTURED, Cells
+from .drift import centres
 from .reduced import Reduced
+from .softness import best_detail, left_by_blur
 from .windows import window_maximum
 
 Verdict = Literal["local", "global"]
@@ -43,6 +47,11 @@ _STRUCTURED = 0.15
 _SOFT, _SOFTER, _UNEVEN = 0.2, 0.12, 0.34
 """Gain of detail: its median and lower quartile at least, and lower over upper quartile. A median filter loses texture
 and keeps edges, and so is uneven."""
+_LOST, _EXPLAINED = 0.1, 0.5
+"""Gain of detail below which it is lost for certain, and difference that a blur leaves, below which the gains above
+count: weak autoencoders lose detail unevenly too, but a blur does not explain an edit."""
+_BLURRED, _NO_DETAIL = 0.35, 0.5
+"""Difference that a blur leaves, and detail that is kept at best, below which the picture is blurred."""
 _SHARP = 1.12
 """Gain of detail, its median at most."""
 _NOISE = 0.028
@@ -74,6 +83,10 @@ class Evidence:
     structure_over_flat: float
     detail: tuple[float, float, float]
     """Quartiles of the gain of detail over kept cells that have any; 1 where few have."""
+    left_by_blur: float
+    """Least squared difference of the result from the blurred source, over that from the source itself."""
+    best_detail: float
+    """Gain of detail that a tenth of the cells with detail has, kept or not."""
     noise: float
     turned: float
     """Least squared difference of the result from the source turned or mirrored, over that from the source itself."""
@@ -107,7 +120,10 @@ def reasons(seen: Evidence) -> tuple[str, ...]:
         "structure moves": rich
         and (seen.structure_over_flat < _OF_FLAT or (not compact and seen.structure_kept < _STRUCTURE)),
         "it is turned": seen.turned < _TURNED,
-        "detail is lost": middle < _SOFT or (rich and (lower < _SOFTER or lower < _UNEVEN * upper)),
+        "no detail is left": middle < _LOST,
+        "detail is lost": seen.left_by_blur < _EXPLAINED
+        and (middle < _SOFT or (rich and (lower < _SOFTER or lower < _UNEVEN * upper))),
+        "it is blurred": seen.left_by_blur < _BLURRED and seen.best_detail < _NO_DETAIL,
         "detail is sharpened": middle > _SHARP,
         "noise is added": seen.noise > _NOISE,
     }
@@ -123,6 +139,8 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
     gain = shared / own.clamp_min(1e-9)
     fine = textured & (own > _FINE**2) & (cells.relative < 1)
     inner, around = _inner_and_around(cells.kept)
+    sides = zip(pictures.source.shape[1:], pictures.size, strict=True)
+    y, x = (centres(side, pictures.factor, full) for side, full in sides)
     return Evidence(
         structured=float(textured.float().mean()),
         tolerance=cells.tolerance,
@@ -132,6 +150,8 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
         structure_kept=_share(cells.kept, textured),
         structure_over_flat=_ratio(cells.kept, textured),
         detail=_quartiles(gain[fine]),
+        left_by_blur=left_by_blur(pictures.source, pictures.result - cells.drift.over(y, x)),
+        best_detail=best_detail(pictures.source, pictures.result, pictures.cell),
         noise=float((added - gain * shared).clamp_min(0).sqrt().median()),
         turned=_turned(pictures.source, pictures.result),
         inner=_share(inner, cells.kept),

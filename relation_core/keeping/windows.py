@@ -13,9 +13,9 @@ _WIDE = 8
 """Radius above which a running sum is the faster way."""
 
 
-def window_mean(picture: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over windows of ``2 * radius + 1`` pixels a side."""
-    for axis in _AXES:
+def window_mean(picture: torch.Tensor, radius: int, axes: tuple[int, ...] = _AXES) -> torch.Tensor:
+    """Mean over windows of ``2 * radius + 1`` pixels a side, or along some axes only."""
+    for axis in axes:
         sums = _wide_sums(picture, radius, axis) if radius > _WIDE else _sums(picture, radius, axis)
         at = torch.arange(picture.shape[axis], dtype=picture.dtype, device=picture.device)
         count = (at + radius).clamp_max(len(at) - 1) - (at - radius).clamp_min(0) + 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from edits import Edit
 from PIL import Image
 from small_edits import SmallEdit
 
@@ -59,6 +60,21 @@ def test_the_mask_fits_apply_and_a_latent_noise_mask(host: Host) -> None:
     assert (reached == 0).any()
     change, full = ((one - source).abs().mean(-1) for one in (image, inverted))
     assert change[reached == 0].mean() < 0.5 * full[reached == 0].mean()
+
+
+@pytest.mark.parametrize("scene", range(4))
+def test_an_autoencoder_that_softens_unevenly_does_not_make_an_edit_global(host: Host, scene: int) -> None:
+    edit = Edit(host)
+    add = edit.graph.add
+    source = from_pil(draw_pair("mirror", scene)[0])
+    target = source.clone()
+    target[:, 30:70, 20 + 15 * scene : 55 + 15 * scene] = torch.tensor((0.9, 0.2, 0.6))
+    vae = add("LoadSmallRelationModel")[1]
+    result = add("VAEDecode", samples=add("VAEEncode", pixels=edit.value(target), vae=vae), vae=vae)
+    kept = add("RelationKeep", source=edit.value(source), result=result)
+    softened, image, mask = edit.run(result, kept[0], kept[1])
+    assert mask.mean() < 0.2
+    assert (image - target).square().mean() < 0.75 * (softened - target).square().mean()
 
 
 def _kept(host: Host, name: str) -> list[torch.Tensor]:
