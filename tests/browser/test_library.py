@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from comfyui_host.canvas_layout import show_pictures
 from comfyui_host.graph import Graph
-from comfyui_host.page import ComfyPage, open_page
+from comfyui_host.page import ComfyPage
 from comfyui_host.server import ComfyServer
 
 pytestmark = pytest.mark.browser
@@ -51,11 +51,11 @@ def saved(server: ComfyServer) -> Iterator[list[Path]]:
 
 
 @pytest.fixture
-def page(server: ComfyServer) -> Iterator[ComfyPage]:
-    with open_page(server.address) as page:
-        yield page
+def page(rendered_page: ComfyPage) -> ComfyPage:
+    return rendered_page
 
 
+@pytest.mark.parametrize("renderer", ["classic"], indirect=True)  # the library is the same in both
 @pytest.mark.usefixtures("saved")
 def test_two_relations_are_shown_with_pair_and_words(page: ComfyPage, of_core: frozenset[str]) -> None:
     """Before anything is run: the pair and the words, where the mouse rests on a name."""
@@ -138,6 +138,7 @@ def test_the_loader_shows_pair_and_words(
     assert complaints(page, of_core) == []
 
 
+@pytest.mark.parametrize("renderer", ["classic"], indirect=True)
 @pytest.mark.parametrize("metadata", [None, {"modelspec.thumbnail": 5, "modelspec.title": ["x"]}])
 def test_nothing_is_shown_of_a_file_without_pair_and_words(
     page: ComfyPage, saved: list[Path], of_core: frozenset[str], metadata: object

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.browser
 SHOWN = """kind => {
   const node = LiteGraph.createNode(kind);
   const controls = (node.widgets ?? []).flatMap(widget => widget.linkedWidgets ?? []);
-  const ours = (node.widgets ?? []).filter(widget => !controls.includes(widget));
+  const ours = (node.widgets ?? []).filter(
+    widget => !controls.includes(widget) && widget.serialize !== false  // no input is named by what is not saved
+  );
   const label = slot => slot.label ?? slot.localized_name ?? slot.name;
   return {
     title: node.title,
