@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from relation_core.keeping.keep import keep_unedited
-from relation_core.pictures.tensors import from_pil
+from relation_core.pictures.tensors import from_pil, to_pil
 
 SIZES = [(64, 64), (128, 128), (150, 90), (256, 256), (512, 512)]
 SCALE = 4
@@ -58,9 +58,10 @@ def box(picture: Image.Image) -> Image.Image:
 
 def motion(picture: Image.Image) -> Image.Image:
     reach = min(picture.size) // 20
-    values = np.pad(np.asarray(picture, np.float32), ((0, 0), (reach, reach), (0, 0)), "edge")
-    shifted = [values[:, first : first + picture.width] for first in range(2 * reach + 1)]
-    return Image.fromarray(np.mean(shifted, axis=0).round().astype(np.uint8))
+    values = from_pil(picture)[0]
+    columns = torch.arange(picture.width)
+    shifted = [values[:, (columns + by).clamp(0, picture.width - 1)] for by in range(-reach, reach + 1)]
+    return to_pil(torch.stack(shifted).mean(0)[None])[0]
 
 
 def thumbnail(picture: Image.Image) -> Image.Image:
@@ -87,7 +88,7 @@ def worn(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture.filter(ImageFilter.GaussianBlur(0.5)), np.float32)
     values = values + np.random.default_rng(3).normal(0, 2.5, values.shape)
     file = io.BytesIO()
-    Image.fromarray(values.clip(0, 255).round().astype(np.uint8)).save(file, "JPEG", quality=88)
+    Image.fromarray((values.clip(0, 255) + 0.5).astype(np.uint8)).save(file, "JPEG", quality=88)
     return Image.open(file).convert("RGB")
 
 
