@@ -72,7 +72,8 @@ def draw_speed(distances: Sequence[Distance], path: Path) -> None:
         ylabel="distance to the converged edit, 24 Euler steps = 1",
     )
     axis.grid(alpha=0.3)
-    axis.set_ylim(bottom=0)
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.legend(framealpha=0.5, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
