@@ -20,7 +20,7 @@ SIDE, PIXELS = 16, 8
 LOCAL = ("invert", "night", "snow")
 """Edits of which every place shows its own share."""
 FARTHER = 0.012
-"""What a region's mean error may exceed the whole picture's there by; a squeezed source makes it 0.03 to 0.2 more."""
+"""What a region's mean error may exceed the whole picture's there by; a moved source makes it up to 0.13."""
 
 Box = tuple[int, int, int, int]
 """Height, width, top and left in latent pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from relation_core.errors import RelationAdapterError
 from relation_core.scenes.examples import draw_example, draw_pair
 from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 from relation_tools.diffusers_host.models import ModelFiles, load_models
@@ -44,6 +46,18 @@ def test_it_makes_the_edit_that_it_is_shown_and_none_that_it_is_not(pipeline: Re
         blank += possible.is_right_picture(result(pipeline, (white, white), source))
     assert right >= len(SURE) - 1
     assert blank == 0
+
+
+def test_a_result_that_is_no_picture_is_refused() -> None:
+    """Where a dtype overflows, the picture would be black."""
+    models = load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32)
+    before, after, source, _ = draw_example("fog", 0, 1)
+    pipeline = RelationPipeline(models, "cpu")
+    relation = pipeline.relation([(before, after)], [1.0])
+    with torch.no_grad():
+        models.flux.transformer.proj_out.bias[0] = float("nan")
+    with pytest.raises(RelationAdapterError, match=r"NaN or infinite values in torch\.float32; expected a picture"):
+        pipeline.edit(relation, source, pipeline.prompt(""), replace(SETTINGS, steps=1))
 
 
 def test_its_autoencoder_is_as_sharp_as_the_model_card_says(pipeline: RelationPipeline) -> None:
