@@ -77,10 +77,10 @@ def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned", description=__doc__)
     parser.add_argument("--parts", choices=PARTS, nargs="*", default=list(PARTS), help="none: print what is there")
-    counts, steps, batch = NumberOption(COUNT), NumberOption(LEARNING_STEPS), NumberOption(BATCH_SIZE)
-    parser.add_argument("--pairs", type=counts, nargs="+", default=[1, _USUAL, 8], help="how many to learn from")
-    parser.add_argument("--steps", type=steps, default=_LEARNING.steps, help="of learning (%(default)s)")
-    parser.add_argument("--batch-size", type=batch, default=_LEARNING.batch_size, help="samples a step (%(default)s)")
+    parser.add_argument("--pairs", type=NumberOption(COUNT), nargs="+", default=[1, _USUAL, 8], help="to learn from")
+    steps, batch = _LEARNING.steps, _LEARNING.batch_size
+    parser.add_argument("--steps", type=NumberOption(LEARNING_STEPS), default=steps, help="of learning (%(default)s)")
+    parser.add_argument("--batch-size", type=NumberOption(BATCH_SIZE), default=batch, help="of samples (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/learned"), help="folder for the figures")
     options = parser.parse_args()
     settings = TuningSettings(steps=options.steps, batch_size=options.batch_size)

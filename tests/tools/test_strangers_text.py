@@ -203,7 +203,7 @@ def test_pictures_to_pretrain_on(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (pictures / f"{NAME}.png").write_bytes(b"no picture")
     shown(capsys, "pretrain", what, tmp_path / f"out {NAME}", "--pictures", pictures, *few)
     (tmp_path / f"file {NAME}").write_bytes(b"")
-    shown(capsys, "pretrain", what, tmp_path / f"file {NAME}", *few)
+    shown(capsys, "pretrain", what, tmp_path / f"file {NAME}", "--pictures", pictures, *few)
 
 
 def test_every_command_is_tried() -> None:
