@@ -41,10 +41,10 @@ def check_run(guider: Any, latent: torch.Tensor, noise: torch.Tensor, denoise_ma
             )
     used = guider.conds if getattr(guider, "cfg", 1.0) != 1.0 else _without_negative(guider.conds)
     check_prompts(used, guider.model_patcher.model.model_config.unet_config)
-    default = guider.model_patcher.object_patches.get("diffusion_model.params.default_ref_method")
     for name, entries in used.items():
         for entry in entries or ():
-            _check_method(name, entry, default)
+            if entry.get("reference_latents"):
+                check_reference_method(name, entry, guider.model_patcher)
 
 
 def check_prompts(conditions: Conditions, sizes: dict[str, Any]) -> None:
@@ -75,9 +75,19 @@ def check_prompts(conditions: Conditions, sizes: dict[str, Any]) -> None:
                 _check_latent(f"reference latent of the {name} conditioning", reference)
 
 
-def _check_method(name: str, entry: Entry, default: str | None) -> None:
+def check_reference_method(name: str, entry: Entry, model: Any) -> None:
+    """Refuse a method of reference latents that FLUX.1 lacks.
+
+    Args:
+        name: of the conditioning.
+        entry: a prompt of it, with a reference latent.
+        model: a ``ModelPatcher``, whose patches may set the method of prompts that name none.
+
+    Raises:
+        SamplingInputError: it gives clean latents a noise level of their own.
+    """
     own = entry.get("reference_latents_method")
-    if (own or default) != _METHOD or not entry.get("reference_latents"):
+    if (own or model.object_patches.get("diffusion_model.params.default_ref_method")) != _METHOD:
         return
     by = "Edit Model Reference Method sets it" if own else "Flux KV Cache sets it for the model"
     remedy = "choose offset, index or uxo/uno there" if own else "take that node out"

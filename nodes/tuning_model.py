@@ -19,7 +19,7 @@ from ..relation_core.tuning.flow import LatentPair
 from ..relation_core.tuning.settings import TuningError
 from .frozen_weights import FrozenWeights
 from .model_check import flux_sizes, unreached
-from .run_check import check_prompts
+from .run_check import check_prompts, check_reference_method
 from .tuning_memory import learning_bytes
 from .tuning_patch import attending_to, register_learning
 
@@ -79,7 +79,7 @@ def learning_model(
 
     Raises:
         TuningError: the conditioning is more than one plain prompt.
-        SamplingInputError: the prompt is not FLUX.1's.
+        SamplingInputError: the prompt is not FLUX.1's, or its method of reference latents is not.
     """
     _check_conditioning(conditioning)
     patched = model.clone()
@@ -87,6 +87,7 @@ def learning_model(
     register_learning(patched, frozen)
     conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
     check_prompts(conds, flux_sizes(model))
+    check_reference_method("positive", conds["positive"][0], model)  # the pairs' sources are reference latents
     options = comfy.model_patcher.create_model_options_clone(patched.model_options)
     comfy.sampler_helpers.prepare_model_patcher(patched, conds, options)
     text = conditioning[0][0].shape[1]

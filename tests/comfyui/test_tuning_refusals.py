@@ -31,6 +31,8 @@ from comfyui_host.host import GraphError, Host
         ({"conditioning": "foreign"}, r"has text of the shape \(1, 77, 768\); this Flux expects"),
         ({"conditioning": "nothing"}, "not a plain prompt: it has 0 entries"),
         ({"model": "chroma"}, "RelationAdapter works on FLUX.1 only"),
+        ({"model": "cached"}, "Flux KV Cache sets it for the model"),
+        ({"conditioning": "at zero"}, "by the method index_timestep_zero .Edit Model Reference Method sets it"),
         ({"model": "wide"}, "do not fit|does not fit|expected"),
     ],
 )
@@ -53,6 +55,12 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
         "foreign": lambda: tuning.value([[torch.rand(1, 77, 768), {"pooled_output": torch.rand(1, 768)}]]),
         "nothing": lambda: tuning.value([]),
         "chroma": lambda: foreign_model(tuning),
+        "cached": lambda: tuning.graph.add("FluxKVCache", model=tuning.plain),
+        "at zero": lambda: tuning.graph.add(
+            "FluxKontextMultiReferenceLatentMethod",
+            conditioning=tuning.prompt,
+            reference_latents_method="index_timestep_zero",
+        ),
         "wide": lambda: tuning.model("one_head/transformer.safetensors"),
     }
     inputs = {name: values[value]() if isinstance(value, str) else value for name, value in changed.items()}
@@ -65,11 +73,6 @@ def with_speck(pictures: torch.Tensor) -> torch.Tensor:
     changed = pictures.clone()
     changed[:, 0, 0, 2] = (changed[:, 0, 0, 2] * 255).round().sub(1).abs() / 255
     return changed
-
-
-def twice(tuning: Tuning) -> Any:
-    prompt = tuning.prompt
-    return tuning.graph.add("ConditioningCombine", conditioning_1=prompt, conditioning_2=prompt)
 
 
 def foreign_model(tuning: Tuning) -> Any:
