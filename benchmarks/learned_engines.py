@@ -48,10 +48,9 @@ class Headless:
     def relation(self, pairs: Sequence[Pair], settings: TuningSettings | None) -> Any:
         """Learn, as ``tune`` does."""
         pipeline = self._pipeline
-        encoded = pipeline.relation(list(pairs), [1.0] * len(pairs))
         if settings is None:
-            return encoded
-        start = start_relation(encoded)
+            return pipeline.relation(list(pairs), [1.0] * len(pairs))
+        start = start_relation(pipeline.exemplars(list(pairs), "pad"))
         learner = Learner(
             pipeline.predict(self._prompt, settings.guidance),
             pipeline.adapter.weights(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from relation_tools.commands import weights as command
 from relation_tools.weights import conversion, inspection
 from relation_tools.weights.conversion import convert_adapter
 from tests.counted_progress import CountedProgress
+from tests.full_disk import room_for
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -193,12 +193,8 @@ def test_a_disk_that_fills_up(tmp_path: Path, target: Path, caplog: pytest.LogCa
     """The system refuses to write on, half-way: the old file stays as it was, and nothing is left beside it."""
     source = write_bin(tmp_path / "adapter.bin", random_weights(CONFIG))
     target.write_bytes(b"precious")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (source.stat().st_size // 2, before[1]))
-    try:
+    with room_for(source.stat().st_size // 2):
         assert convert(source, target, "--overwrite") == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "could not be written (File too large)" in refusal(caplog)
     assert target.read_bytes() == b"precious"
     assert os.listdir(target.parent) == [target.name]

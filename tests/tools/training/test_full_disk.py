@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,19 +12,9 @@ from relation_core.weights.atomic import appearing
 from relation_tools.training.curve import Curve, read_curve
 from relation_tools.training.run_state import load_state, save_state
 from relation_tools.training.weights_file import write_weights
+from tests.full_disk import room_for
 
 STATE = {"value": torch.arange(10_000)}
-
-
-@contextmanager
-def room_for(size: int) -> Generator[None]:
-    """Let no file of this process grow larger."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("room", [0, 100, 60_000])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tune_runs import BEFORE, arguments, refusal, tune
 
 from relation_tools.__main__ import main
 from relation_tools.tuning import command
+from tests.full_disk import room_for
 
 Pairs = tuple[Path, Path]
 OUT = "mine.safetensors"
@@ -21,12 +21,8 @@ OUT = "mine.safetensors"
 def test_a_disk_that_is_full_at_the_first_state_is_named(
     vae: Path, folders: Pairs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, before[1]))
-    try:
+    with room_for(3_000):
         assert tune(vae, folders, tmp_path / OUT, "--steps=1") == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert refusal(caplog).startswith(
         f"The state of step 1 could not be written to {tmp_path / 'mine.tuning'} (File too"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from relation_core.tuning.settings import TuningSettings
 from relation_tools.__main__ import main
 from relation_tools.training.run_state import load_state
 from relation_tools.tuning import command
+from tests.full_disk import room_for
 
 Pairs = tuple[Path, Path]
 OUT = "mine.safetensors"
@@ -63,12 +63,8 @@ def test_only_states_are_removed_from_their_folder(vae: Path, folders: Pairs, tm
 
 def test_a_full_disk_loses_no_step(vae: Path, folders: Pairs, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """There is room for the state and not for the curve, then for all; --overwrite replaces what was there at last."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    try:
+    with room_for(20_000):
         assert tune(vae, folders, tmp_path / OUT, "--steps=2") == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "cannot be written (File too large)" in refusal(caplog)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.tuning"]
     caplog.clear()
