@@ -79,7 +79,7 @@ def learning_model(
 
     Raises:
         TuningError: the conditioning is more than one plain prompt.
-        SamplingInputError: the prompt is not FLUX.1's, or its method of reference latents is not.
+        SamplingInputError: the prompt is not FLUX.1's, or the model's method of reference latents is not.
     """
     _check_conditioning(conditioning)
     patched = model.clone()
@@ -87,7 +87,7 @@ def learning_model(
     register_learning(patched, frozen)
     conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
     check_prompts(conds, flux_sizes(model))
-    check_reference_method("positive", conds["positive"][0], model)  # the pairs' sources are reference latents
+    check_reference_method("positive", {}, model)  # the sources are reference latents; the prompt's method is not used
     options = comfy.model_patcher.create_model_options_clone(patched.model_options)
     comfy.sampler_helpers.prepare_model_patcher(patched, conds, options)
     text = conditioning[0][0].shape[1]

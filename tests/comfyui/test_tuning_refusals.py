@@ -32,7 +32,6 @@ from comfyui_host.host import GraphError, Host
         ({"conditioning": "nothing"}, "not a plain prompt: it has 0 entries"),
         ({"model": "chroma"}, "RelationAdapter works on FLUX.1 only"),
         ({"model": "cached"}, "Flux KV Cache sets it for the model"),
-        ({"conditioning": "at zero"}, "by the method index_timestep_zero .Edit Model Reference Method sets it"),
         ({"model": "wide"}, "do not fit|does not fit|expected"),
     ],
 )
@@ -56,11 +55,6 @@ def test_bad_input_is_refused(host: Host, changed: dict[str, Any], says: str) ->
         "nothing": lambda: tuning.value([]),
         "chroma": lambda: foreign_model(tuning),
         "cached": lambda: tuning.graph.add("FluxKVCache", model=tuning.plain),
-        "at zero": lambda: tuning.graph.add(
-            "FluxKontextMultiReferenceLatentMethod",
-            conditioning=tuning.prompt,
-            reference_latents_method="index_timestep_zero",
-        ),
         "wide": lambda: tuning.model("one_head/transformer.safetensors"),
     }
     inputs = {name: values[value]() if isinstance(value, str) else value for name, value in changed.items()}
