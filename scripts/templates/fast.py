@@ -16,8 +16,8 @@ The same as *relation_transfer*, with **{RECIPE["steps"]} steps** in place of 24
 final picture with *relation_transfer*.
 """
 
-SAMPLING_NOTE = """**How near is it?** With a small model of drawn scenes, a third farther from the \
-converged edit than the authors' 24 steps. On FLUX.1-dev this has not been measured.
+SAMPLING_NOTE = """**How near is it?** With the small model of landscapes, twice as far from the \
+converged edit as the authors' 24 steps. On FLUX.1-dev this has not been measured.
 
 **Fine detail of the source gets lost?** Set *refresh_every* to 1. The edit is then about twice as fast.
 

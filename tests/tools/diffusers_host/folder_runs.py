@@ -1,4 +1,4 @@
-"""Folders that the model of drawn scenes edits, by commands in processes of their own."""
+"""Folders that the small model edits, by commands in processes of their own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
-from relation_tools.drawn_scenes.examples import draw_pair
+from relation_core.scenes.examples import draw_pair
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,4 +1,4 @@
-"""``python -m relation_tools tune`` and ``encode``, with the golden models and with that of drawn scenes."""
+"""``python -m relation_tools tune`` and ``encode``, with the golden models and with the small ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tune_runs import AFTER, BEFORE, CASE, arguments, contents, refusal, tune
 
-from benchmarks.drawn_scenes.model import ADAPTER, AUTOENCODER, FLUX, STEPS, VISION
+from benchmarks.drawn_scenes import model as drawn_scenes
 from relation_core.adapter.adapter import open_adapter
 from relation_core.pictures.tensors import from_pil
 from relation_core.relation.relation_file import load_relation, save_relation
+from relation_core.scenes.examples import draw_pair
+from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_core.tuning.learner import Learner
 from relation_core.tuning.settings import TuningSettings
 from relation_tools.__main__ import main
@@ -30,7 +32,6 @@ from relation_tools.diffusers_host.models import ModelFiles, load_models
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
 from relation_tools.drawn_scenes.drawing import draw
-from relation_tools.drawn_scenes.examples import SEED, draw_pair
 from relation_tools.drawn_scenes.relations import ALL
 from relation_tools.drawn_scenes.scene import quiet_scene
 from relation_tools.training.run_state import load_state
@@ -102,7 +103,7 @@ def test_learning_that_helps_no_held_out_pair_leaves_no_file(tmp_path: Path, cap
 
 
 def test_the_step_that_is_best_on_the_held_out_pair_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On its way from red to blue backgrounds it comes near to the pair that is held out: halfway between."""
+    """On its way from an orange to a green sky it comes near to the pair that is held out: halfway between."""
     from relation_tools.tuning import command
 
     taken: list[torch.Tensor] = []
@@ -117,10 +118,10 @@ def test_the_step_that_is_best_on_the_held_out_pair_is_written(tmp_path: Path, m
 
     monkeypatch.setattr(command, "Learner", Recorded)
     monkeypatch.setattr(command, "TuningSettings", partial(TuningSettings, check_every=1))
-    (scene, red), (_, blue) = (draw_pair(f"background_{colour}", 2) for colour in ("red", "blue"))
+    (scene, orange), (_, green) = (draw_pair(f"sky_{colour}", 2) for colour in ("orange", "green"))
     (folder := tmp_path / "pairs").mkdir()
-    shown = options_of(folder, draw_pair("background_blue", 1), (scene, Image.blend(red, blue, 0.5)))
-    assert tune_small(tmp_path, "background_red", shown, "--hold-out=1", "--steps=12", "--learning-rate=0.4") == 0
+    shown = options_of(folder, draw_pair("sky_green", 1), (scene, Image.blend(orange, green, 0.5)))
+    assert tune_small(tmp_path, "sky_orange", shown, "--hold-out=1", "--steps=12", "--learning-rate=0.4") == 0
     losses = dict(learners[0].checks)
     best = min(losses, key=losses.__getitem__)
     assert 0 < best < len(taken) == 12
@@ -336,6 +337,11 @@ def test_a_dataset_gives_the_pairs_of_one_task(
     assert "Name one with --task" in refusal(caplog)
 
 
+DRAWN = ModelFiles(drawn_scenes.FLUX, drawn_scenes.ADAPTER, drawn_scenes.VISION, drawn_scenes.AUTOENCODER)
+SEED = 1000
+"""Of scenes that the model of drawn scenes was not trained on."""
+
+
 def sepia(picture: Image.Image) -> Image.Image:
     return ImageOps.colorize(ImageOps.grayscale(picture), (30, 10, 0), (255, 235, 190))
 
@@ -345,7 +351,7 @@ def grey(picture: Image.Image) -> Image.Image:
 
 
 @pytest.mark.slow
-def test_the_small_model_learns_an_edit_that_it_never_saw(tmp_path: Path) -> None:
+def test_a_model_that_is_right_learns_an_edit_that_it_never_saw(tmp_path: Path) -> None:
     """Right on 24 scenes that were not learned from, among all edits of the model, two unseen ones and the source."""
     for number in range(4):
         scene = draw(quiet_scene(SEED, 500 + number))
@@ -353,7 +359,7 @@ def test_the_small_model_learns_an_edit_that_it_never_saw(tmp_path: Path) -> Non
         sepia(scene).save(tmp_path / f"after{number}.png")
     out = tmp_path / "sepia.safetensors"
     pairs = [f"--{kind}={tmp_path / f'{kind}{number}.png'}" for number in range(4) for kind in ("before", "after")]
-    models = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}"]
+    models = [f"--{name}={getattr(DRAWN, name)}" for name in ("model", "adapter", "vision", "vae")]
     done = subprocess.run(
         [sys.executable, "-m", "relation_tools", "tune", *models, *pairs, f"--out={out}", "--long-side=0"],
         cwd=ROOT,
@@ -362,7 +368,7 @@ def test_the_small_model_learns_an_edit_that_it_never_saw(tmp_path: Path) -> Non
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    pipeline = RelationPipeline(load_models(ModelFiles(FLUX, ADAPTER, VISION, AUTOENCODER), torch.float32), "cpu")
+    pipeline = RelationPipeline(load_models(DRAWN, torch.float32), "cpu")
     shown = (Image.open(tmp_path / "before0.png"), Image.open(tmp_path / "after0.png"))
     relations = {"learned": pipeline.load_relation(out), "encoded": pipeline.relation([shown], [1.0])}
     right = dict.fromkeys(relations, 0)
@@ -372,7 +378,7 @@ def test_the_small_model_learns_an_edit_that_it_never_saw(tmp_path: Path) -> Non
         targets = {relation.name: relation.edit(scene) for relation in ALL}
         targets |= {"sepia": sepia(source), "grey": grey(source), "untouched": source}
         for name, relation in relations.items():
-            settings = EditSettings(steps=STEPS, long_side=0, seed=index)
+            settings = EditSettings(steps=drawn_scenes.STEPS, long_side=0, seed=index)
             result = from_pil(pipeline.edit(relation, source, pipeline.prompt(""), settings))
             errors = {edit: float((from_pil(target) - result).square().mean()) for edit, target in targets.items()}
             right[name] += min(errors, key=errors.__getitem__) == "sepia"
