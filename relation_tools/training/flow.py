@@ -29,8 +29,8 @@ def draw_times(count: int, times: Times, generator: torch.Generator) -> torch.Te
 def token_weights(source: torch.Tensor, target: torch.Tensor, focus: float) -> torch.Tensor:
     """Weights of a loss that looks at what an edit changes: (1 - focus) + focus * change / mean change.
 
-    The change of a token is its squared difference. A sample's weights have a mean of 1, so that an edit of a few tokens
-    weighs as much as one of all.
+    The change of a token is its squared difference. A sample's weights have a mean of 1, so that an edit of a few
+    tokens weighs as much as one of all.
 
     Args:
         source: tokens (B, L, D).
@@ -73,8 +73,9 @@ class RelationFlow(nn.Module):
         text: torch.Tensor,
         pooled_text: torch.Tensor,
     ) -> torch.Tensor:
-        """The mean squared error of the predicted velocity, noise - target, over the target's tokens, weighted by
-        :func:`token_weights`.
+        """The mean squared error of the predicted velocity, noise - target, over the target's tokens.
+
+        With a focus, it is weighted by :func:`token_weights`.
 
         Args:
             pooled: (B, 2, vision_dim), exemplars before and after.
