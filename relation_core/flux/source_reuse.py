@@ -3,6 +3,8 @@
 A source stays clean while the target is denoised, so its keys and values hardly change from one noise level to the
 next. At a refresh everything is computed, and every block's keys (after rotary embedding) and values of the source's
 tokens are kept. In between, the image stream holds no source tokens, and the other tokens attend to what was kept.
+The last step is always a refresh: its prediction is the result, and most of reuse's error comes from there
+(docs/performance.md).
 
 Axes: B rows of the batch, H heads, L tokens, R source tokens, d head width.
 """
@@ -119,7 +121,7 @@ class SourceMemory:
 
         Args:
             refresh_every: noise levels from one refresh to the next.
-            schedule: the run's falling noise levels, if they are known.
+            schedule: the run's falling noise levels, the last of which ends it, if they are known.
 
         Raises:
             RelationAdapterError: ``refresh_every`` is out of its bounds.
@@ -127,6 +129,7 @@ class SourceMemory:
         check_number("refresh_every", refresh_every, REFRESH_INTERVAL)
         self._refresh_every = refresh_every
         self._schedule = tuple(schedule)
+        self._last = self._schedule[-2] if len(self._schedule) > 1 else None
         self._level: float | None = None
         self._levels = self._passed = 0
         self._kept: dict[Hashable, _Kept] = {}
@@ -141,7 +144,8 @@ class SourceMemory:
         self._level = level
         self._levels += 1
         self._passed = sum(other > level * (1 + _TOLERANCE) for other in self._schedule)
-        due = [call for call, kept in self._kept.items() if self._age(kept) >= self._refresh_every]
+        ends = self._last is not None and level <= self._last * (1 + _TOLERANCE)
+        due = [call for call, kept in self._kept.items() if ends or self._age(kept) >= self._refresh_every]
         for call in due:
             del self._kept[call]
 

@@ -135,7 +135,8 @@ def sample(
         exemplars: what the blocks attend to; None for the model as it is.
         acting: noise levels from which and down to which the exemplars act.
         progress: one step a sampling step; its total is up to the caller. It may raise to stop.
-        refresh_every: steps from one computation of the source to the next; 1 computes it at each.
+        refresh_every: steps from one computation of the source to the next; 1 computes it at each. The last step
+            always does.
         solver: a new one; None for the authors'.
 
     Returns:
@@ -147,7 +148,7 @@ def sample(
     text, pooled = prompt.text.to(device, dtype), prompt.pooled.to(device, dtype)
     prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
     clean, target = pack(source), pack(noise).float()
-    memory, solver = SourceMemory(refresh_every), solver or Euler()
+    memory, solver = SourceMemory(refresh_every, sigmas.tolist()), solver or Euler()
     tokens = source_tokens(len(positions), [clean.shape[1]], [0])
     for level, lower in pairwise(map(float, sigmas)):
         acts = exemplars is not None and acting[1] < level <= acting[0]

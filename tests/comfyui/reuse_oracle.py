@@ -29,6 +29,7 @@ class _Oracle:
 
         if (level := float(extra_options["sigmas"][0])) != self.level:
             self.level, self.levels = level, self.levels + 1
+        every = 1 if level <= float(extra_options["sample_sigmas"][-2]) else self.every  # the last step
         q, k = apply_rope(q, k, pe)
         k, v = k.clone(), v.clone()
         text, entries = extra_options["img_slice"][0], extra_options["uuids"]
@@ -38,7 +39,7 @@ class _Oracle:
             for start, end in self.spans:
                 tokens = slice(text + start, text + end)
                 key = entry, extra_options["block_type"], extra_options["block_index"], start
-                if key not in self.kept or self.levels - self.kept[key][0] >= self.every:
+                if key not in self.kept or self.levels - self.kept[key][0] >= every:
                     self.kept[key] = self.levels, k[rows, :, tokens].clone(), v[rows, :, tokens].clone()
                 _, k[rows, :, tokens], v[rows, :, tokens] = self.kept[key]
         return {"q": q, "k": k, "v": v, "pe": None, "attn_mask": attn_mask}

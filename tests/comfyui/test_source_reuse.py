@@ -21,9 +21,9 @@ FULL, TARGET = 2 * PICTURE, PICTURE
 
 
 @pytest.mark.parametrize("every", [2, 3, 4, 100])
-def test_the_source_is_computed_at_every_nth_level(edit: Edit, every: int) -> None:
+def test_the_source_is_computed_at_every_nth_level_and_at_the_last(edit: Edit, every: int) -> None:
     tokens = tokens_of(edit, reused(edit, patched(edit), every), steps=9)
-    assert tokens == [FULL if step % every == 0 else TARGET for step in range(9)]
+    assert tokens == [FULL if step % every == 0 or step == 8 else TARGET for step in range(9)]
 
 
 @pytest.mark.parametrize("sampler", ["heun", "euler", "uni_pc"])
@@ -61,12 +61,12 @@ def test_levels_of_the_schedule_count_where_the_sampler_never_asks(edit: Edit) -
         return torch.zeros_like(x) if len(calls) in (2, 3, 4) else executor(x, *args)
 
     model.add_wrapper_with_key("predict_noise", "skip", skip)
-    assert tokens_of(edit, reused(edit, edit.value(model), 4), steps=7) == [FULL, FULL, TARGET, TARGET]
+    assert tokens_of(edit, reused(edit, edit.value(model), 4), steps=8) == [FULL, FULL, TARGET, TARGET, FULL]
 
 
 def test_the_source_is_refreshed_where_the_relation_begins_and_stops(edit: Edit) -> None:
     tokens = tokens_of(edit, reused(edit, patched(edit, start_percent=0.3, end_percent=0.7), 100), steps=10)
-    assert tokens[0] == FULL and tokens.count(FULL) == 3
+    assert tokens[0] == tokens[-1] == FULL and tokens[1:-1].count(FULL) == 2
 
 
 # Where nothing is reused
@@ -135,8 +135,8 @@ def test_one_model_in_two_samplers(edit: Edit) -> None:
     """The second starts where the first ends, with the same conditioning."""
     model, text = reused(edit, patched(edit), 100), edit.with_source(edit.text())
     model, tokens = counted(edit, model)
-    edit.run(*[edit.sample(model, text, noise=edit.noise(seed), steps=3) for seed in (1, 2)])
-    assert tokens == 2 * [FULL, TARGET, TARGET]
+    edit.run(*[edit.sample(model, text, noise=edit.noise(seed), steps=4) for seed in (1, 2)])
+    assert tokens == 2 * [FULL, TARGET, TARGET, FULL]
 
 
 def test_an_interrupted_run_leaves_nothing(edit: Edit) -> None:
@@ -152,8 +152,8 @@ def test_an_interrupted_run_leaves_nothing(edit: Edit) -> None:
     with pytest.raises(GraphError, match="stopped"):
         edit.run(edit.sample(edit.value(stopping), text))
     again, tokens = counted(edit, edit.value(model))
-    edit.run(edit.sample(again, text, noise=edit.noise(2), steps=2))
-    assert tokens == [FULL, TARGET]
+    edit.run(edit.sample(again, text, noise=edit.noise(2), steps=3))
+    assert tokens == [FULL, TARGET, FULL]
     assert alive == [1]
     assert _living(kind) == 0
 

@@ -50,9 +50,14 @@ def ages(memory: SourceMemory, levels: list[float]) -> str:
         (1, [], [4, 3, 2], "CCC"),
         (2, [], [4, 3, 2, 1], "C.C."),
         (3, [], [4, 3, 3, 2, 2, 1, 1], "C....C."),
-        (3, [5, 4, 3, 2, 1, 0], [5, 4, 1], "C.C"),  # two levels passed without a call
-        (3, [5, 0], [5, 4.5, 4, 3.5], "C..C"),  # levels between those of the schedule
-        (2, [2, 1, 0], [2, 1, 2, 1], "C.C."),  # back to the noise
+        (3, [6, 5, 4, 3, 2, 1, 0], [6, 5, 2], "C.C"),  # two levels passed without a call
+        (3, [5, 1, 0], [5, 4.5, 4, 3.5], "C..C"),  # levels between those of the schedule
+        (2, [3, 2, 1, 0], [3, 2, 3, 2], "C.C."),  # back to the noise
+        (9, [4, 3, 2, 1, 0], [4, 3, 2, 1], "C..C"),  # the last step
+        (9, [4, 3, 2, 1, 0], [4, 3, 3, 2, 2, 1, 1], "C....C."),  # which is called once more at its level
+        (9, [4, 3, 2, 1, 0], [4, 3, 2, 1, 0.5], "C..CC"),  # and below it
+        (9, [4, 3, 2, 1], [4, 3, 2], "C.C"),  # of a run that leaves some noise
+        (9, [4, 0], [4], "C"),
     ],
 )
 def test_what_is_kept_grows_old(every: int, schedule: list[float], levels: list[float], said: str) -> None:
