@@ -26,26 +26,6 @@ def draw_times(count: int, times: Times, generator: torch.Generator) -> torch.Te
     return torch.randn(count, generator=generator).sigmoid()
 
 
-def token_weights(source: torch.Tensor, target: torch.Tensor, focus: float) -> torch.Tensor:
-    """Weights of a loss that looks at what an edit changes: (1 - focus) + focus * change / mean change.
-
-    The change of a token is its squared difference. A sample's weights have a mean of 1, so that an edit of a few
-    tokens weighs as much as one of all.
-
-    Args:
-        source: tokens (B, L, D).
-        target: likewise.
-        focus: from 0, all tokens alike, to 1.
-
-    Returns:
-        (B, L, 1); 1 everywhere for a sample whose source and target are equal.
-    """
-    change = (target - source).square().mean(-1, keepdim=True)
-    mean = change.mean(1, keepdim=True)
-    relative = torch.where(mean > 0, change / mean.clamp_min(torch.finfo(mean.dtype).tiny), 1.0)
-    return (1.0 - focus) + focus * relative
-
-
 class RelationFlow(nn.Module):
     """A Flux, an adapter, and their training loss.
 
@@ -53,15 +33,13 @@ class RelationFlow(nn.Module):
         transformer: with relation attention (:func:`..headless.attention.add_relation_attention`).
         adapter: the adapter.
         guidance: what the transformer's guidance input is given.
-        focus: of the loss on what an edit changes (:func:`token_weights`).
     """
 
-    def __init__(self, transformer: Any, adapter: AdapterModule, guidance: float, focus: float = 0.0) -> None:
+    def __init__(self, transformer: Any, adapter: AdapterModule, guidance: float) -> None:
         super().__init__()
         self.transformer = transformer
         self.adapter = adapter
         self.guidance = guidance
-        self.focus = focus
 
     def forward(
         self,
@@ -74,8 +52,6 @@ class RelationFlow(nn.Module):
         pooled_text: torch.Tensor,
     ) -> torch.Tensor:
         """The mean squared error of the predicted velocity, noise - target, over the target's tokens.
-
-        With a focus, it is weighted by :func:`token_weights`.
 
         Args:
             pooled: (B, 2, vision_dim), exemplars before and after.
@@ -99,10 +75,7 @@ class RelationFlow(nn.Module):
             self.guidance,
             ExemplarAttention(keys, values),
         )
-        error = (predicted - pack(noise - target)).square()
-        if self.focus:
-            error = error * token_weights(pack(source), pack(target), self.focus)
-        return error.mean()
+        return (predicted - pack(noise - target)).square().mean()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained, by name."""

@@ -66,7 +66,7 @@ def build_flow(settings: RunSettings, vision_dim: int) -> RelationFlow:
     if training.trained in WITH_LORA:
         add_lora(transformer, training.lora_rank, models.lora, getattr(torch, training.weights))
     add_relation_attention(transformer)
-    return RelationFlow(transformer, adapter, training.guidance, training.focus)
+    return RelationFlow(transformer, adapter, training.guidance)
 
 
 def adapter_config(settings: RunSettings, transformer: Any, vision_dim: int) -> RelationConfig:

@@ -24,12 +24,7 @@ _FREE = (
     "training.gradient_checkpointing",
 )
 """Settings that may change when a run resumes: its length, its output, and how it computes the same."""
-_SINCE: dict[str, object] = {
-    "models.quantize": None,
-    "training.optimizer": "adamw",
-    "training.weights": "float32",
-    "training.focus": 0.0,
-}
+_SINCE: dict[str, object] = {"models.quantize": None, "training.optimizer": "adamw", "training.weights": "float32"}
 """Settings that older states do not name, and their values there: they are named where they have others."""
 _TRAINED_ON = ("index", "cond1", "cond2", "source", "target", "text")
 """Attributes of a sample."""

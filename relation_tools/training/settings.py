@@ -171,9 +171,6 @@ class TrainingSettings:
     """What the model's guidance input is given."""
     times: Literal["logit-normal", "power"] = "logit-normal"
     """How noise levels t are drawn: as for FLUX.1 and SD3, or t = 1 - 0.95 u^2.5, most of them near pure noise."""
-    focus: Share = 0.0
-    """How much the loss looks at what the edit changes, from 0, at all of the picture alike, to below 1: a token weighs
-    (1 - focus) + focus * change / mean change. It helps where edits are small or thin; the authors train without it."""
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -109,7 +109,7 @@ def _flow(
             layers = LORA_LAYERS if lora is None else list(layers_of(lora, transformer, training.lora_rank))
             add_layers(transformer, training.lora_rank, layers, getattr(torch, training.weights))
     add_relation_attention(transformer)
-    return RelationFlow(transformer, adapter, training.guidance, training.focus)
+    return RelationFlow(transformer, adapter, training.guidance)
 
 
 def _leave_meta(flow: nn.Module) -> None:
