@@ -148,9 +148,10 @@ def sample(
     text, pooled = prompt.text.to(device, dtype), prompt.pooled.to(device, dtype)
     prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
     clean, target = pack(source), pack(noise).float()
-    memory, solver = SourceMemory(refresh_every, sigmas.tolist()), solver or Euler()
+    schedule = [float(level) for level in sigmas]
+    memory, solver = SourceMemory(refresh_every, schedule), solver or Euler()
     tokens = source_tokens(len(positions), [clean.shape[1]], [0])
-    for level, lower in pairwise(map(float, sigmas)):
+    for level, lower in pairwise(schedule):
         acts = exemplars is not None and acting[1] < level <= acting[0]
         memory.evaluate(level)
         kept = memory.recall(acts)  # the source changes when the exemplars begin or stop acting

@@ -1,1 +1,0 @@
-"""Drawn scenes of plain shapes, and edits of them that a model learns in minutes."""
