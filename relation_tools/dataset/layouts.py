@@ -8,12 +8,13 @@ from pathlib import Path
 
 from .archives import ARCHIVES
 from .caption_tables import CaptionTables
-from .listings import HUB, IMAGE_FOLDER, LISTS, lists_pairs, read_listing
+from .listings import HUB, IMAGE_FOLDER, LISTS, Listed, listed_in, lists_pairs, read_listing
 from .pair_entry import PairEntry
 from .paired_folders import PairedFolders, find_paired_folders, read_paired_folders
 from .paired_names import Samples, find_paired_names, read_paired_names
 from .problems import Problem
 from .table_file import TABLES, is_table
+from .tables import embeds_pairs
 from .tree import Tree
 
 KNOWN = (
@@ -81,9 +82,11 @@ def find_layout(tree: Tree) -> Layout | None:
 def _packed(tree: Tree) -> Layout | None:
     """The layout of a folder of tables, with pictures or their names in them, or else of archives."""
     tables = tuple(name for name in tree.files if is_table(tree.root / name))
-    named = tuple(name for name in tables if lists_pairs(tree.root / name))
-    if named:
-        return Layout(lists=named)
+    found = {name: listed_in(tree.root / name) for name in tables}
+    if Listed.PAIRS in found.values() or (
+        Listed.UNCLEAR in found.values() and not any(embeds_pairs(tree.root / name) for name in tables)
+    ):  # reading them says what is damaged or unclear
+        return Layout(lists=tuple(name for name, listed in found.items() if listed is not Listed.NOTHING))
     packed = tables or tuple(name for name in tree.files if name.lower().endswith(ARCHIVES))
     return Layout(packed=packed) if packed else None
 

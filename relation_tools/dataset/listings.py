@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from enum import Enum, auto
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -28,15 +29,30 @@ _MOST_CSV = 2 << 30
 _NAMED = 20
 
 
-def lists_pairs(file: Path) -> bool:
-    """Tell whether a file's first rows name pictures of pairs, as far as it can be read."""
+class Listed(Enum):
+    """What a file's first rows name."""
+
+    PAIRS = auto()
+    UNCLEAR = auto()
+    """Pairs, perhaps; reading it says what is unclear."""
+    NOTHING = auto()
+    DAMAGED = auto()
+
+
+def listed_in(file: Path) -> Listed:
+    """Tell what a file's first rows name, as far as it can be read."""
     try:
         rows = list(islice(_objects(file), _LOOKED_AT))
-        return _shows_both(rows) or columns_of_rows(rows) is not None
+        return Listed.PAIRS if _shows_both(rows) or columns_of_rows(rows) is not None else Listed.NOTHING
     except UnclearColumnsError:
-        return True  # reading it says what is unclear
+        return Listed.UNCLEAR
     except (OSError, TableError):
-        return False
+        return Listed.DAMAGED
+
+
+def lists_pairs(file: Path) -> bool:
+    """Tell whether a file names pictures of pairs, or what may be some."""
+    return listed_in(file) in (Listed.PAIRS, Listed.UNCLEAR)
 
 
 def read_listing(root: Path, file: str, dataset: str) -> Iterator[PairEntry | Problem]:

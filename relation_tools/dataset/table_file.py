@@ -38,11 +38,9 @@ def table_rows(path: Path, choose: Callable[[Any], Sequence[str]]) -> Iterator[d
     """
     imported("pyarrow", "dataset")
     try:
-        for batch in _parquet_batches(path, choose) if _is_parquet(path) else _arrow_batches(path):
+        for batch in (_parquet_batches if _is_parquet(path) else _arrow_batches)(path, choose):
             batch.validate(full=True)  # of a damaged file, offsets may lead out of memory
             names = list(choose(batch.schema))
-            if not names:
-                return
             labels = {name: _labels(batch.schema, name) for name in names if name.lower() in TASKS}
             for row in batch.select(names).to_pylist():
                 yield {name: labels[name].get(value) if labels.get(name) else value for name, value in row.items()}
@@ -89,19 +87,24 @@ def _parquet_batches(path: Path, choose: Callable[[Any], Sequence[str]]) -> Iter
             yield from table.iter_batches(_AT_ONCE, columns=wanted, use_threads=False)
 
 
-def _arrow_batches(path: Path) -> Iterator[Any]:
-    """The ``datasets`` library saves a stream of batches; other programs write files with an index."""
+def _arrow_batches(path: Path, choose: Callable[[Any], Sequence[str]]) -> Iterator[Any]:
+    """The ``datasets`` library saves a stream of batches; other programs write files with an index.
+
+    A batch may be half a gigabyte, and is read whole.
+    """
     arrow: Any = importlib.import_module("pyarrow")
     with open_regular(path) as file:
         indexed = file.read(len(_INDEXED)) == _INDEXED
         file.seek(0)
         if not indexed:
             with arrow.ipc.open_stream(file) as stream:
-                yield from stream
+                if choose(stream.schema):
+                    yield from stream
             return
         with arrow.ipc.open_file(file) as table:
-            for number in range(table.num_record_batches):
-                yield table.get_batch(number)
+            if choose(table.schema):
+                for number in range(table.num_record_batches):
+                    yield table.get_batch(number)
 
 
 def _labels(schema: Any, column: str) -> dict[int, str]:

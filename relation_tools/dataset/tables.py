@@ -22,6 +22,21 @@ class _CellError(Exception):
     """A cell without a picture that can be used."""
 
 
+def embeds_pairs(path: Path) -> bool:
+    """Tell by its columns whether a table holds the pictures of pairs; nothing else of it is read."""
+    found: list[bool] = []
+
+    def look(schema: Any) -> list[str]:
+        found.append(find_columns(_pictures(schema), ()) is not None)
+        return []
+
+    try:
+        list(table_rows(path, look))
+    except TableError:
+        return False
+    return any(found)
+
+
 def write_rows(path: Path, target: Path, budget: Budget) -> list[tuple[int, str]]:
     """Write a table's pictures as files, and a list of its rows.
 
@@ -111,8 +126,12 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], Columns]]:
         raise TableError("it has no rows")
 
 
+def _pictures(schema: Any) -> list[str]:
+    return [field.name for field in schema if holds_pictures(field.type)]
+
+
 def _columns(schema: Any) -> Columns:
-    pictures = [field.name for field in schema if holds_pictures(field.type)]
+    pictures = _pictures(schema)
     found = find_columns(pictures, [field.name for field in schema if field.name not in pictures])
     if found is None:
         shown = ", ".join(f"'{name}'" for name in schema.names[:_NAMED])
