@@ -38,6 +38,11 @@ def add_models(group: Any, required: bool = True) -> None:
     group.add_argument(
         "--offload", action="store_true", help="keep only the model that is computing on the device, to save its memory"
     )
+    group.add_argument(
+        "--offload-blocks",
+        action="store_true",
+        help="and of FLUX.1 only the block that is computing, to save nearly all of it; every step fetches all blocks",
+    )
 
 
 def add_quantize(group: Any) -> None:

@@ -142,7 +142,9 @@ def _failing_alone(job: EditJob, outcomes: list[Outcome]) -> Generator[None]:
         outcomes.append(Outcome("failed", f"Cannot edit '{printable(str(job.source))}': {error}"))
     except (MemoryError, torch.OutOfMemoryError):
         name = printable(str(job.source))
-        outcomes.append(Outcome("failed", f"Cannot edit '{name}': out of memory. Give --long-side, or --offload."))
+        outcomes.append(
+            Outcome("failed", f"Cannot edit '{name}': out of memory. Give --long-side, --offload or --offload-blocks.")
+        )
 
 
 def _keep_settings(options: argparse.Namespace) -> KeepSettings | None:

@@ -150,5 +150,5 @@ def _edited(order: SampleOrder, pipeline: RelationPipeline, sample: Sample) -> S
     except RelationAdapterError as error:
         return SampleOutcome(made_of, str(error))
     except (MemoryError, torch.OutOfMemoryError):
-        return SampleOutcome(made_of, "out of memory. Give --long-side, or --offload.")
+        return SampleOutcome(made_of, "out of memory. Give --long-side, --offload or --offload-blocks.")
     return SampleOutcome(made_of)

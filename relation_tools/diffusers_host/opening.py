@@ -12,21 +12,24 @@ from transformers.utils import logging as transformers_logging
 from relation_core.errors import RelationAdapterError
 
 from .models import ModelFiles, load_models
+from .offloading import Offload
 from .pipeline import RelationPipeline
 
 
-def open_pipeline(options: argparse.Namespace, sees_pairs: bool) -> RelationPipeline:
+def open_pipeline(options: argparse.Namespace, sees_pairs: bool, learns: bool = False) -> RelationPipeline:
     """Load the models.
 
     Args:
         options: of the command.
         sees_pairs: whether exemplar pairs are to be seen, for which alone the vision model is loaded.
+        learns: whether gradients flow through the transformer.
 
     Raises:
         RelationAdapterError: they cannot be loaded, or cannot read the prompt.
     """
     quiet_libraries()
-    device = device_of(options.device, options.offload)
+    offload: Offload | None = "blocks" if options.offload_blocks else "models" if options.offload else None
+    device = device_of(options.device, offload)
     files = ModelFiles(
         options.model, options.adapter, None, options.vae, options.text, tuple(options.lora), options.quantize
     )
@@ -35,7 +38,7 @@ def open_pipeline(options: argparse.Namespace, sees_pairs: bool) -> RelationPipe
         files.vision_file()
     files.check_prompt(options.prompt)
     models = load_models(files, dtype_of(options.dtype, device), options.lora_strength, device)
-    return RelationPipeline(models, device, options.offload)
+    return RelationPipeline(models, device, offload, learns)
 
 
 def quiet_libraries() -> None:
@@ -44,7 +47,7 @@ def quiet_libraries() -> None:
         library.disable_progress_bar()
 
 
-def device_of(name: str, offload: bool = False) -> torch.device:
+def device_of(name: str, offload: Offload | None = None) -> torch.device:
     """Find the device to compute on; ``auto`` is the best available.
 
     Raises:
@@ -62,7 +65,8 @@ def device_of(name: str, offload: bool = False) -> torch.device:
         ) from error
     if offload and device.type == "cpu":
         raise RelationAdapterError(
-            "There is nothing to offload, since the models run on the CPU; expected a GPU. Remove --offload."
+            "There is nothing to offload, since the models run on the CPU; expected a GPU. Remove "
+            f"{'--offload' if offload == 'models' else '--offload-blocks'}."
         )
     return device
 

@@ -31,6 +31,7 @@ from .attention import ExemplarAttention
 from .autoencoder import decode, encode
 from .flow_predict import FlowPredict
 from .models import Models, no_text_encoder, no_vision_model
+from .offloading import Offload, place
 from .sampling import Prompt, draw_noise, sample, token_grid
 from .settings import EditSettings
 
@@ -44,19 +45,19 @@ class RelationPipeline:
     Args:
         models: the models, on the CPU.
         device: where to compute.
-        offload: whether to keep only the model that is computing on the device, by accelerate.
+        offload: what waits in the machine's memory while it does not compute.
+        learns: whether :meth:`predict` is called.
     """
 
-    def __init__(self, models: Models, device: torch.device | str, offload: bool = False) -> None:
+    def __init__(
+        self, models: Models, device: torch.device | str, offload: Offload | None = None, learns: bool = False
+    ) -> None:
         self._flux: Any = models.flux
         self._adapter, self._vision = models.adapter, models.vision
         self._device = torch.device(device)
         self._dtype: torch.dtype = models.flux.transformer.dtype
         self._transformer: Any = models.flux.transformer
-        if offload:
-            self._flux.enable_model_cpu_offload(device=self._device)
-        else:
-            self._flux.to(self._device)
+        place(models.flux, self._device, offload, learns)
 
     def relation(
         self, pairs: list[Pair], weights: list[float], fit: Fit = "pad", progress: Progress | None = None

@@ -125,7 +125,7 @@ def _prepare(options: argparse.Namespace, bar: ProgressBar) -> tuple[RelationPip
     check_pairs(pairs)
     learned_from = len(pairs) - _held_out(options.hold_out, len(pairs))
     check_held_out(pairs[:learned_from], pairs[learned_from:])
-    pipeline = open_pipeline(options, sees_pairs=options.start is None)
+    pipeline = open_pipeline(options, sees_pairs=options.start is None, learns=True)
     predict = pipeline.predict(pipeline.prompt(options.prompt), options.guidance)
     start = _start(options, pipeline, pairs[:learned_from], bar)
     latents = [LatentPair(*(pipeline.latent(picture, options.long_side) for picture in pair)) for pair in pairs]

@@ -202,6 +202,7 @@ def test_a_folder_of_sources(vae: Path, tmp_path: Path, caplog: pytest.LogCaptur
         ),
         (("--device", "abacus"), "Cannot compute on 'abacus'"),
         (("--offload",), "nothing to offload"),
+        (("--offload-blocks",), "expected a GPU. Remove --offload-blocks."),
         (("--source", "missing.png"), "There is nothing at missing.png"),
         (("--before", "missing.png", "--after", str(AFTER)), "Cannot read the picture 'missing.png'"),
         (("--out", "result.gif"), "'result.gif' is not a picture's file name"),

@@ -17,6 +17,7 @@ from relation_core.errors import ExemplarError, RelationAdapterError
 from relation_core.relation.pairs import Pair
 from relation_core.relation.relation import Relation
 from relation_tools.diffusers_host.models import load_models
+from relation_tools.diffusers_host.offloading import Offload
 from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.sampling import draw_noise
 from relation_tools.diffusers_host.settings import EditSettings
@@ -165,7 +166,8 @@ def test_offloading_changes_where_and_not_what(case: GoldenCase, tmp_path: Path)
     folder = pipeline_folder(case, tmp_path / "pipeline")
     files = replace(golden_files(case, tmp_path), model=folder, vae=None)
     results = []
-    for offload in (False, True):
+    offloads: tuple[Offload | None, ...] = (None, "models")
+    for offload in offloads:
         models = load_models(files, torch.float32)
         pipeline = RelationPipeline(models, "cpu", offload)
         relation = pipeline.relation([pair(case)], [1.0])
