@@ -75,12 +75,7 @@ def open_vision(path: str | Path) -> VisionFile:
         values (some of which attention would silently turn into zeros).
     """
     path = Path(path)
-    checkpoint = read_checkpoint(path)
-    _check_kind(checkpoint.stored, path)
-    stored = {name: tensor for name, tensor in checkpoint.stored.items() if not _IGNORED.fullmatch(name)}
-    _check_dtypes(stored, path)
-    config = _find_config(stored, path)
-    _check_size(stored, path)
+    stored, config = _stored(path)
     tensors = {name: tensor.read() for name, tensor in stored.items()}
     _check_finite(tensors, path)
     return VisionFile(
@@ -89,6 +84,15 @@ def open_vision(path: str | Path) -> VisionFile:
         trunk={name: tensor for name, tensor in tensors.items() if not name.startswith(HEAD_PREFIX)},
         head={name[len(HEAD_PREFIX) :]: tensor for name, tensor in tensors.items() if name.startswith(HEAD_PREFIX)},
     )
+
+
+def vision_config(path: str | Path) -> VisionConfig:
+    """Find the sizes of a SigLIP vision model, and check all of it but its values, by the file's header.
+
+    Raises:
+        CheckpointError: as :func:`open_vision`, but for what only values show.
+    """
+    return _stored(Path(path))[1]
 
 
 def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
@@ -115,6 +119,16 @@ def expected_vision_shapes(config: VisionConfig) -> dict[str, tuple[int, ...]]:
     for name, shape in matrices.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     return {f"vision_model.{name}": shape for name, shape in shapes.items()}
+
+
+def _stored(path: Path) -> tuple[dict[str, StoredTensor], VisionConfig]:
+    checkpoint = read_checkpoint(path)
+    _check_kind(checkpoint.stored, path)
+    stored = {name: tensor for name, tensor in checkpoint.stored.items() if not _IGNORED.fullmatch(name)}
+    _check_dtypes(stored, path)
+    config = _find_config(stored, path)
+    _check_size(stored, path)
+    return stored, config
 
 
 def _check_kind(names: Collection[str], path: Path) -> None:

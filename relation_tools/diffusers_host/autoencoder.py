@@ -26,7 +26,7 @@ from relation_core.weights.kinds import described
 from relation_core.weights.stored_tensor import StoredTensor
 
 from .comfy_weights import is_weight, part_of, unscaled
-from .folders import first_words, has_config, open_folder
+from .folders import first_words, has_config, open_folder, outlined_folder
 from .strict_load import check_shapes, load_strictly
 
 Autoencoder = AutoencoderKL | AutoencoderTiny
@@ -50,13 +50,27 @@ def load_autoencoder(path: Path, dtype: torch.dtype) -> Autoencoder:
         CheckpointError: there is no autoencoder of FLUX.1's latents.
     """
     path = path / "vae" if has_config(path / "vae") else path
-    model = _open_folder(path, dtype) if path.is_dir() else _load_file(path, dtype)
-    if model.config["latent_channels"] != LATENT_CHANNELS:
-        raise CheckpointError(
-            f"{path} makes latents of {model.config['latent_channels']} channels; those of FLUX.1 have "
-            f"{LATENT_CHANNELS}. Use ae.safetensors, FLUX.1's autoencoder."
-        )
+    model: Autoencoder = open_folder(_kind(path), path, dtype) if path.is_dir() else _load_file(path, dtype)
+    _check_channels(model, path)
     return model.eval().requires_grad_(False)
+
+
+def outlined_autoencoder(path: Path) -> Autoencoder:
+    """Make an autoencoder without values, on the meta device, from the headers of its files alone.
+
+    Args:
+        path: as of :func:`load_autoencoder`.
+
+    Raises:
+        CheckpointError: as :func:`load_autoencoder`, but for what only values show.
+    """
+    path = path / "vae" if has_config(path / "vae") else path
+    if path.is_dir():
+        model: Autoencoder = outlined_folder(_kind(path), path)[0]
+    else:
+        model = _outlined_file(part_of(read_checkpoint(path).stored, _PREFIXES), path)
+    _check_channels(model, path)
+    return model
 
 
 def encode(autoencoder: Autoencoder, image: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
@@ -95,27 +109,45 @@ def decode(autoencoder: Autoencoder, latent: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _open_folder(folder: Path, dtype: torch.dtype) -> Autoencoder:
+def _kind(folder: Path) -> type[Autoencoder]:
     try:
         kind = read_json(folder / "config.json").get("_class_name")
     except (OSError, ValueError, AttributeError):
         kind = None
-    return open_folder(AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL, folder, dtype)
+    return AutoencoderTiny if kind == "AutoencoderTiny" else AutoencoderKL
+
+
+def _check_channels(model: Autoencoder, path: Path) -> None:
+    if model.config["latent_channels"] != LATENT_CHANNELS:
+        raise CheckpointError(
+            f"{path} makes latents of {model.config['latent_channels']} channels; those of FLUX.1 have "
+            f"{LATENT_CHANNELS}. Use ae.safetensors, FLUX.1's autoencoder."
+        )
 
 
 def _load_file(path: Path, dtype: torch.dtype) -> Autoencoder:
     checkpoint = read_checkpoint(path)
     stored = part_of(checkpoint.stored, _PREFIXES)
-    scalars = {name: _scalar(stored.pop(name, None), default, path) for name, default in _SCALARS.items()}
-    planned = {name: torch.empty(tensor.shape, device="meta") for name, tensor in stored.items() if is_weight(name)}
+    model = _outlined_file(stored, path)  # what does not fit is refused before it is read
+    weights = {name: tensor for name, tensor in stored.items() if name not in _SCALARS}
+    with _complete(path):
+        state = _renamed(unscaled(weights, checkpoint.metadata, path), model)
+    return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
+
+
+def _outlined_file(stored: Mapping[str, StoredTensor], path: Path) -> Autoencoder:
+    """Make the model of a file's tensors, without values, and hold their shapes against it."""
+    scalars = {name: _scalar(stored.get(name), default, path) for name, default in _SCALARS.items()}
+    planned = {
+        name: torch.empty(tensor.shape, device="meta")
+        for name, tensor in stored.items()
+        if is_weight(name) and name not in _SCALARS
+    }
     with _complete(path):
         model = _made(planned, scalars, path)
         shapes = _renamed(planned, model)
-    # What does not fit is refused before it is read.
     check_shapes(model, {name: tuple(tensor.shape) for name, tensor in shapes.items()}, path)
-    with _complete(path):
-        state = _renamed(unscaled(stored, checkpoint.metadata, path), model)
-    return load_strictly(model, {name: tensor.to(dtype) for name, tensor in state.items()}, path)
+    return model
 
 
 @contextmanager

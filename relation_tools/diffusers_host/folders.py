@@ -29,6 +29,8 @@ _WEIGHTS = (
     "pytorch_model.bin",
 )
 _INDEX = ".index.json"
+_QUANTISED = "quantization_config"
+"""What another program that quantised a model left in its settings."""
 _MOST_BYTES = 64 << 20
 """Of a tokenizer's files."""
 _MOST_NUMBER = 1 << 22
@@ -57,16 +59,24 @@ def open_folder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return _opened(kind, folder, dtype, _model)
 
 
-def outlined_folder(kind: Any, folder: Path) -> Any:
-    """Make a model that diffusers saved, without values, from its settings.
+def outlined_folder(kind: Any, folder: Path) -> tuple[Any, Mapping[str, StoredTensor]]:
+    """Make a model that diffusers saved, without values, from its settings and the headers of its weights.
+
+    Returns:
+        The model on the meta device, and its tensors as they are stored: packed, if another program quantised them.
 
     Raises:
-        CheckpointError: they are not those of such a model.
+        CheckpointError: there is no such model.
     """
     config = _config(folder)
-    check_numbers(folder / "config.json", _MOST_NUMBER)
-    with _whole(kind.__name__, folder), torch.device("meta"):
-        return kind.from_config(config)
+    with _whole(kind.__name__, folder):
+        stored = stored_tensors(folder)
+        _check_layers(config, stored, folder)
+        with torch.device("meta"):
+            model = kind.from_config(config)
+        if _QUANTISED not in config:
+            check_shapes(model, {name: tensor.shape for name, tensor in stored.items()}, folder)
+        return model, stored
 
 
 def open_encoder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
@@ -92,7 +102,7 @@ def _opened(
     """Find a model's settings and tensors, and let ``load`` make it of them."""
     config = _config(folder)
     with _whole(kind.__name__, folder):
-        if "quantization_config" in config:  # only the library knows how to unpack it
+        if _QUANTISED in config:  # only the library knows how to unpack it
             return kind.from_pretrained(folder, dtype=dtype, local_files_only=True)
         stored = stored_tensors(folder)
         _check_layers(config, stored, folder)

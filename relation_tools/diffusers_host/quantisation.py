@@ -65,17 +65,26 @@ def check_quantization(kind: Quantization | None, model: Path | None, device: to
         library("gguf")
     if kind is None:
         return
-    if model is not None and is_stored_quantised(model):
-        raise RelationAdapterError(
-            f"{model} is quantised already; expected a model in bfloat16, float16, float32 or float8 to quantise to "
-            f"{kind}. Leave the quantisation out, or name the file that is not quantised."
-        )
+    check_not_quantised_twice(kind, model)
     if torch.device(device).type == "mps" and kind != "int8":
         raise RelationAdapterError(
             f"{kind} was asked for on mps, where PyTorch has no float8 and bitsandbytes no NF4 of its own; expected "
             "cuda or cpu. Use int8, or a GGUF file."
         )
     library(_LIBRARIES[kind])
+
+
+def check_not_quantised_twice(kind: Quantization | None, model: Path | None) -> None:
+    """Refuse to quantise what is quantised in its file or folder.
+
+    Raises:
+        RelationAdapterError: it is.
+    """
+    if kind is not None and model is not None and is_stored_quantised(model):
+        raise RelationAdapterError(
+            f"{model} is quantised already; expected a model in bfloat16, float16, float32 or float8 to quantise to "
+            f"{kind}. Leave the quantisation out, or name the file that is not quantised."
+        )
 
 
 def quantise(model: nn.Module, kind: Quantization, device: torch.device | str) -> None:

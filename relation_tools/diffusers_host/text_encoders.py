@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ from transformers.models.t5.modeling_t5 import T5EncoderModel
 from relation_core.errors import CheckpointError
 from relation_core.files.json_file import read_json
 
-from .folders import check_files, first_words, open_encoder
+from .folders import check_files, first_words, open_encoder, stored_tensors
 
 
 def open_text_encoders(folder: Path, dtype: torch.dtype, transformer: Any = None, vae: Any = None) -> FluxPipeline:
@@ -28,16 +30,8 @@ def open_text_encoders(folder: Path, dtype: torch.dtype, transformer: Any = None
     Raises:
         CheckpointError: the folder has no text encoders, or one that cannot be read.
     """
-    if folder.is_file():
-        raise CheckpointError(
-            f"{folder} is one file; text encoders are not read from single files, as ComfyUI has them, or from whole "
-            "checkpoints. Expected a FLUX.1 pipeline's folder, with text_encoder, text_encoder_2, tokenizer and "
-            "tokenizer_2: name one with --text, or remove the prompt."
-        )
-    try:
-        for part in ("", "tokenizer", "tokenizer_2"):
-            check_files(folder / part)
-        _check_index(folder)
+    check_text_encoders(folder)
+    with _whole(folder):
         clip = open_encoder(CLIPTextModel, folder / "text_encoder", dtype)
         t5 = open_encoder(T5EncoderModel, folder / "text_encoder_2", dtype)
         given = {"transformer": transformer, "vae": vae, "text_encoder": clip, "text_encoder_2": t5}
@@ -47,6 +41,32 @@ def open_text_encoders(folder: Path, dtype: torch.dtype, transformer: Any = None
         _check_tokenizer(pipeline.tokenizer, clip, clip.config.max_position_embeddings)
         _check_tokenizer(pipeline.tokenizer_2, t5, None)
         return pipeline
+
+
+def check_text_encoders(folder: Path) -> None:
+    """Refuse a folder without text encoders and tokenizers, by its settings and the headers of its weights.
+
+    Raises:
+        CheckpointError: it is none of a whole pipeline.
+    """
+    if folder.is_file():
+        raise CheckpointError(
+            f"{folder} is one file; text encoders are not read from single files, as ComfyUI has them, or from whole "
+            "checkpoints. Expected a FLUX.1 pipeline's folder, with text_encoder, text_encoder_2, tokenizer and "
+            "tokenizer_2: name one with --text, or remove the prompt."
+        )
+    with _whole(folder):
+        for part in ("", "tokenizer", "tokenizer_2"):
+            check_files(folder / part)
+        _check_index(folder)
+        for part in ("text_encoder", "text_encoder_2"):
+            stored_tensors(folder / part)
+
+
+@contextmanager
+def _whole(folder: Path) -> Generator[None]:
+    try:
+        yield
     except Exception as error:  # both libraries, and the readers below them, raise whatever they run into
         raise CheckpointError(
             f"{folder} does not hold FLUX.1's text encoders ({first_words(error)}). Expected the folder of a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from .comfy_weights import has_scale, is_weight, original_norm_names, part_of, q
 from .folders import first_words, has_config, open_folder, outlined_folder
 from .gguf_file import GgufTensor, is_gguf, read_gguf
 from .gguf_transformer import fill, loaded
+from .quantisation import is_stored_quantised
 from .strict_load import check_shapes, load_strictly
 
 _Tensors = dict[str, torch.Tensor]
@@ -56,29 +58,36 @@ def load_transformer(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     return model.eval().requires_grad_(False)
 
 
-def outlined(path: Path) -> tuple[FluxTransformer2DModel, dict[str, GgufTensor]]:
+@dataclass(frozen=True)
+class Outline:
+    """A transformer without values."""
+
+    model: FluxTransformer2DModel
+    """On the meta device."""
+    packed: tuple[StoredTensor, ...] = ()
+    """All its tensors as they are stored and held, if its file or folder is quantised."""
+    is_gguf: bool = False
+
+
+def outlined(path: Path) -> Outline:
     """Make a transformer without values, from the headers of its files alone.
 
     Args:
         path: as of :func:`load_transformer`.
 
-    Returns:
-        The transformer on the meta device, and what a GGUF holds; nothing of another file.
-
     Raises:
-        CheckpointError: there is no whole FLUX.1 transformer.
+        CheckpointError: as :func:`load_transformer`, but for what only values show.
         ModelMismatchError: it is another kind of Flux.
     """
     path = path / "transformer" if has_config(path / "transformer") else path
     if path.is_dir():
-        model: FluxTransformer2DModel = outlined_folder(FluxTransformer2DModel, path)
-        _check_channels(model.config["in_channels"], path)
-        return model, {}
-    found = dict(read_gguf(path)) if is_gguf(path) else {}
-    tensors: Mapping[str, Any] = found or read_checkpoint(path).stored
-    tensors = original_norm_names(part_of(tensors, _PREFIXES))
-    _check_kind(tensors, path)
-    return _planned(_outlines(tensors), path), found
+        made: tuple[FluxTransformer2DModel, Mapping[str, StoredTensor]] = outlined_folder(FluxTransformer2DModel, path)
+        _check_channels(made[0].config["in_channels"], path)
+        return Outline(made[0], tuple(made[1].values()) if is_stored_quantised(path) else ())
+    if is_gguf(path):
+        found = _gguf_tensors(path)
+        return Outline(_planned(_outlines(found), path), tuple(one.stored for one in found.values()), True)
+    return Outline(_planned(_outlines(_file_tensors(path)[0]), path))
 
 
 def _outlines(tensors: Mapping[str, Any]) -> _Tensors:
@@ -96,19 +105,29 @@ def _check_channels(channels: int, path: Path) -> None:
 def _load_file(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
     if is_gguf(path):
         return _load_gguf(path, dtype)
-    checkpoint = read_checkpoint(path)
-    stored = original_norm_names(part_of(checkpoint.stored, _PREFIXES))
-    _check_kind(stored, path)
-    packed = quantisations(stored, checkpoint.metadata, path)
-    _check_dtypes(stored, packed, path)
+    stored, metadata = _file_tensors(path)
     model = _planned(_outlines(stored), path)  # what does not fit is refused before it is read
-    tensors = unscaled(stored, checkpoint.metadata, path, dtype)
+    tensors = unscaled(stored, metadata, path, dtype)
     return load_strictly(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path)
 
 
-def _load_gguf(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
+def _file_tensors(path: Path) -> tuple[dict[str, StoredTensor], Mapping[str, str]]:
+    """Find the tensors of a file that is no GGUF, and its metadata; nothing is read beyond the header."""
+    checkpoint = read_checkpoint(path)
+    stored = original_norm_names(part_of(checkpoint.stored, _PREFIXES))
+    _check_kind(stored, path)
+    _check_dtypes(stored, quantisations(stored, checkpoint.metadata, path), path)
+    return stored, checkpoint.metadata
+
+
+def _gguf_tensors(path: Path) -> dict[str, GgufTensor]:
     found = original_norm_names(part_of(read_gguf(path), _PREFIXES))
     _check_kind(found, path)
+    return found
+
+
+def _load_gguf(path: Path, dtype: torch.dtype) -> FluxTransformer2DModel:
+    found = _gguf_tensors(path)
     model = _planned(_outlines(found), path)
     tensors = loaded(found, dtype)
     return fill(model, _in_diffusers_names(tensors, path) if _ORIGINAL in tensors else tensors, path, dtype)

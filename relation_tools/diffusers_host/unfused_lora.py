@@ -53,9 +53,9 @@ def unfused_numel(transformer: Any, lora: LoraFile) -> int:
     """The number of weights that :func:`add_unfused` adds for a LoRA, by the headers of its file.
 
     Raises:
-        ModelMismatchError: it is for another transformer.
+        ModelMismatchError: as :func:`check_fits_unfused`.
     """
-    known, shapes = places(transformer), check_fits(transformer, lora)
+    known, shapes = places(transformer), check_fits_unfused(transformer, lora)
     return sum(
         stored["down"].shape[0] * sum(shapes[rows.weight])
         for name, stored in lora.modules.items()
@@ -63,15 +63,25 @@ def unfused_numel(transformer: Any, lora: LoraFile) -> int:
     )
 
 
+def check_fits_unfused(transformer: Any, lora: LoraFile) -> dict[str, tuple[int, int]]:
+    """Find the shapes of the transformer's matrices.
+
+    Raises:
+        ModelMismatchError: the LoRA is for another transformer, or is a DoRA.
+    """
+    shapes = check_fits(transformer, lora)
+    if any(not stored.keys() <= {"down", "up", "alpha"} for stored in lora.modules.values()):
+        raise ModelMismatchError(
+            f"{lora.path} is a DoRA, which scales the matrices themselves; expected a plain LoRA, as the "
+            "transformer is quantised. Use a model in bfloat16 or float8, into which it is fused."
+        )
+    return shapes
+
+
 def _collect(transformer: Any, lora: LoraFile, strength: float, pairs: dict[str, list[_Pair]]) -> None:
     """Add a LoRA's pairs of matrices, the scale in the second, to those of each layer."""
-    known, shapes = places(transformer), check_fits(transformer, lora)
+    known, shapes = places(transformer), check_fits_unfused(transformer, lora)
     for name, stored in lora.modules.items():
-        if not stored.keys() <= {"down", "up", "alpha"}:
-            raise ModelMismatchError(
-                f"{lora.path} is a DoRA, which scales the matrices themselves; expected a plain LoRA, as the "
-                "transformer is quantised. Use a model in bfloat16 or float8, into which it is fused."
-            )
         parts = read_parts(lora, name, stored)
         up, start = parts["up"].float() * (strength * lora_scale(lora, name, parts)), 0
         for rows in known[name]:

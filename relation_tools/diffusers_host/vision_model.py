@@ -31,13 +31,18 @@ class SiglipVision:
         return output.pooler_output.float()
 
 
+def vision_file(path: Path) -> Path:
+    """The weights of a vision model that is named by its file, or by the folder that it is in."""
+    return path / _FOLDER_FILE if path.is_dir() else path
+
+
 def load_vision_model(path: Path, dtype: torch.dtype) -> SiglipVision:
     """Load a vision model from a file, with its ``config.json`` beside it if it is not so400m, or from a folder.
 
     Raises:
         CheckpointError: see :func:`relation_core.vision.open_vision`.
     """
-    file = open_vision(path / _FOLDER_FILE if path.is_dir() else path)
+    file = open_vision(vision_file(path))
     tensors = {**file.trunk, **{f"{HEAD_PREFIX}{name}": tensor for name, tensor in file.head.items()}}
     kind: Any = SiglipVisionModel  # whose names for the same tensors have changed with its versions
     model, found = kind.from_pretrained(

@@ -83,9 +83,17 @@ class AdapterModule(nn.Module):
         Raises:
             CheckpointError: they are of other sizes, or the file changed since it was opened.
         """
+        self.check(adapter)
+        self.load_state_dict({name: tensor.read() for name, tensor in adapter.weights().items()}, strict=True)
+
+    def check(self, adapter: RelationAdapter) -> None:
+        """Refuse an adapter of other sizes.
+
+        Raises:
+            CheckpointError: it has some.
+        """
         if adapter.config != self.config:
             raise CheckpointError(
                 f"{adapter.path} is an adapter of {adapter.config}; the run's models and settings need {self.config}. "
                 "Change the settings, or start without it."
             )
-        self.load_state_dict({name: tensor.read() for name, tensor in adapter.weights().items()}, strict=True)

@@ -19,6 +19,7 @@ _FREE = (
     "records",
     "data.cache",
     "data.test",
+    "models.offload",
     "training.steps",
     "training.compile",
     "training.gradient_checkpointing",

@@ -102,6 +102,9 @@ class ModelSettings:
     it is a part of the frozen Flux."""
     quantize: Quantization | None = None
     """What the matrices of the frozen Flux are quantised to, to need less memory."""
+    offload: Flag = False
+    """The blocks of the frozen Flux wait in the machine's memory, and only the one that computes is on the card. Takes
+    time, changes nothing else, and needs one process, gradient checkpointing and a Flux that is not quantised."""
     text: File | None = None
     """A folder with FLUX.1's text encoders and tokenizers in diffusers' layout. Without it, all text is zeros."""
     text_tokens: Count = 512
@@ -223,6 +226,13 @@ class RunSettings:
             raise SettingsError(
                 f"models.quantize is '{models.quantize}', and training.trained is 'everything'; expected a frozen "
                 "transformer to quantise. Leave models.quantize out, or train an adapter or a LoRA."
+            )
+        if models.offload and (training.trained == "everything" or not training.gradient_checkpointing):
+            raise SettingsError(
+                f"models.offload is true, with trained = '{training.trained}' and gradient_checkpointing = "
+                f"{str(training.gradient_checkpointing).lower()}; expected a frozen transformer, whose blocks are "
+                "called again for their gradients. Leave models.offload out, or train an adapter or a LoRA, with "
+                "gradient_checkpointing = true."
             )
         if training.trained in ("lora", "keys and values", "projection") and models.adapter is None:
             raise SettingsError(

@@ -14,10 +14,12 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from relation_core.progress import Progress
 from relation_core.randomness import generator_of
-from relation_core.samples.samples import Sample, read_samples
+from relation_core.samples.samples import Sample
 from relation_core.weights.atomic import appearing
 from relation_core.weights.lock import alone_in
 
+from ..diffusers_host.offloading import keep_blocks_away
+from ..diffusers_host.text_encoders import check_text_encoders
 from .accuracy import Question, make_questions, measure
 from .curve import Curve
 from .curve_picture import draw_curve
@@ -83,15 +85,18 @@ class Trainer:
         self.accelerator, self.divided = processes.accelerator, processes.divided
         self.main = bool(self.accelerator.is_main_process)
         check_small(settings, processes)
+        if settings.models.text is not None:
+            check_text_encoders(settings.models.text)
+        samples, tasks = labelled_samples(settings.data.train)
+        tested = None if settings.data.test is None else labelled_samples(settings.data.test)
         self.at_once = samples_at_once(training.batch_size, self.accelerator.num_processes, training.accumulate)
         torch.manual_seed(settings.seed)  # the random start of new weights
         self.encoders = load_encoders(settings.models.vae, settings.models.vision, self.accelerator.device)
         self.flow: RelationFlow = build_flow(settings, self.encoders.vision_dim)
-        samples, tasks = labelled_samples(settings.data.train)
         cache = self._cache(settings.data.train, samples)
         self.data = TrainingData(samples, tasks, cache, settings.data.exemplars)
         self.identity = run_identity(settings, {"the dataset": samples_fingerprint(samples, cache.fingerprint)})
-        self.texts = self._texts(samples)
+        self.texts = self._texts([*samples, *(tested[0] if tested else ())])
         self.prepared = self._prepared()
         self.parameters = self.flow.trained()
         optimizer = make_optimizer(self.parameters.values(), training)
@@ -99,7 +104,7 @@ class Trainer:
         self.state = TrainedState(self.parameters, self.average, optimizer)
         self.step = self._resume()
         self.optimizer = self.accelerator.prepare(optimizer)
-        self.questions, self.tests = self._test_questions()
+        self.questions, self.tests = self._test_questions(tested)
 
     def _cache(self, file: Path, samples: list[Sample]) -> PictureCache:
         folder, long_side = self.settings.data.cache / file.stem, self.settings.data.long_side
@@ -114,8 +119,6 @@ class Trainer:
         if models.text is None:
             return EmptyTexts(config["joint_attention_dim"], config["pooled_projection_dim"])
         texts = {sample.text for sample in samples}
-        if self.settings.data.test is not None:
-            texts |= {sample.text for sample in read_samples(self.settings.data.test)}
         folder, device = self.settings.data.cache / "texts", self.accelerator.device
         encoders, tokens = models.text, models.text_tokens
 
@@ -124,11 +127,13 @@ class Trainer:
 
         return encoded_once(opening, folder, self.accelerator, self._watched, "encode the texts")
 
-    def _test_questions(self) -> tuple[list[Question], PictureCache | None]:
+    def _test_questions(
+        self, tested: tuple[list[Sample], list[str]] | None
+    ) -> tuple[list[Question], PictureCache | None]:
         file, records = self.settings.data.test, self.settings.records
-        if file is None:
+        if file is None or tested is None:
             return [], None
-        samples, tasks = labelled_samples(file)
+        samples, tasks = tested
         cache = self._cache(file, samples)
         count = max(records.measured_samples, 20 * records.sheet_samples)
         return make_questions(samples, tasks, cache, count, self.settings.seed), cache
@@ -137,6 +142,9 @@ class Trainer:
         """The models as all processes train them together."""
         if self.settings.training.compile:
             self.flow.compile()
+        if self.settings.models.offload:
+            keep_blocks_away(self.flow, self.flow.transformer, self.accelerator.device)
+            return self.accelerator.prepare(self.flow, device_placement=[False])
         if not self.divided:
             return self.accelerator.prepare(self.flow.to(self.accelerator.device))
         divide(self.flow, init_device_mesh(self.accelerator.device.type, (self.accelerator.num_processes,)))

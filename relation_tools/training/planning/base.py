@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from torch import nn
 
-from relation_core.errors import CheckpointError
-from relation_core.weights.checkpoint import read_checkpoint
-from relation_core.weights.kinds import described
+from relation_core.vision.vision_file import VisionConfig, expected_vision_shapes
 
-from ...diffusers_host.folders import has_config, stored_tensors
-from ...diffusers_host.gguf_file import GgufTensor
+from ...diffusers_host.autoencoder import outlined_autoencoder
 from ...diffusers_host.quantisation import matrices
 from ...diffusers_host.settings import Quantization
-from ...diffusers_host.transformer_file import outlined
+from ...diffusers_host.transformer_file import Outline, outlined
 from ..models import new_transformer
 from ..settings import RunSettings
 
@@ -31,18 +29,27 @@ _ROW_BYTES: dict[Quantization, int] = {"int8": 4, "fp8": 4, "nf4": 0}
 class Base:
     """A transformer without values."""
 
-    config: dict[str, Any]
-    """Its sizes, for ``FluxTransformer2DModel``."""
+    model: FluxTransformer2DModel
+    """On the meta device."""
     nbytes: int
     """As it is held while it is trained on, in whole."""
     file_bytes: int
     """As it is held while it is loaded."""
     decoded: int
     """Bytes of all its weights, decoded."""
+    outside: int
+    """Bytes of what is in none of its blocks, decoded."""
     largest: int
     """Bytes of its largest block, decoded."""
     decoded_whole: bool
     """Whether the gradients keep a quantised block's decoded matrices, as those of a GGUF do."""
+    packed: bool
+    """Whether its file or folder is quantised."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its sizes, for ``FluxTransformer2DModel``."""
+        return dict(self.model.config)
 
 
 def base_of(settings: RunSettings, dtype: torch.dtype) -> Base:
@@ -51,24 +58,21 @@ def base_of(settings: RunSettings, dtype: torch.dtype) -> Base:
     Raises:
         CheckpointError: there is no whole FLUX.1 transformer.
     """
-    models, found = settings.models, dict[str, GgufTensor]()
+    models = settings.models
     if models.new_transformer is not None:
         with torch.device("meta"):
-            model = new_transformer(models.new_transformer)
+            found = Outline(new_transformer(models.new_transformer))
     else:
         assert models.transformer is not None  # noqa: S101 - the settings have one or the other
-        model, found = outlined(models.transformer)
-    size = dtype.itemsize
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    held = weights * size
-    if found:
-        held = sum(one.stored.nbytes if one.quantised else one.stored.numel() * size for one in found.values())
-    elif models.quantize is not None:
+        found = outlined(models.transformer)
+    model, size = found.model, dtype.itemsize
+    dense = sum(parameter.numel() for parameter in model.parameters()) * size
+    held = loaded = sum(one.nbytes if one.dtype.itemsize == 1 else one.numel() * size for one in found.packed) or dense
+    if models.quantize is not None:
         held = quantised_bytes(model, models.quantize, size)
     blocks = (*model.transformer_blocks, *model.single_transformer_blocks)
-    largest = max(sum(parameter.numel() for parameter in block.parameters()) for block in blocks) * size
-    dense = weights * size
-    return Base(dict(model.config), held, held if found else dense, dense, largest, bool(found))
+    sizes = [sum(parameter.numel() for parameter in block.parameters()) * size for block in blocks]
+    return Base(model, held, loaded, dense, dense - sum(sizes), max(sizes), found.is_gguf, bool(found.packed))
 
 
 def quantised_bytes(model: nn.Module, kind: Quantization, size: int) -> int:
@@ -80,29 +84,11 @@ def quantised_bytes(model: nn.Module, kind: Quantization, size: int) -> int:
     return int(values * _BITS[kind] / 8) + rows * _ROW_BYTES[kind] + rest * size
 
 
-def encoders_bytes(settings: RunSettings) -> int:
-    """The bytes of the autoencoder and the vision model in float32, which stay on the card for sheets."""
-    vae = settings.models.vae
-    vae = vae / "vae" if has_config(vae / "vae") else vae
-    return 4 * (_weights(vae) + _weights(settings.models.vision))
-
-
-def vision_width(path: Path) -> int:
-    """The width of a SigLIP's output.
+def encoders_bytes(settings: RunSettings, vision: VisionConfig) -> int:
+    """The bytes of the autoencoder and the vision model in float32, which stay on the card for sheets.
 
     Raises:
-        CheckpointError: the file is no vision model.
+        CheckpointError: there is no autoencoder of FLUX.1's latents.
     """
-    stored = read_checkpoint(path).stored
-    for name, tensor in stored.items():
-        if name.endswith("post_layernorm.weight"):
-            return tensor.shape[0]
-    raise CheckpointError(
-        f"{path} holds {described(stored)}; expected a SigLIP vision model, such as "
-        "sigclip_vision_patch14_384.safetensors."
-    )
-
-
-def _weights(path: Path) -> int:
-    stored = stored_tensors(path) if path.is_dir() else read_checkpoint(path).stored
-    return sum(tensor.numel() for tensor in stored.values())
+    seeing = sum(math.prod(shape) for shape in expected_vision_shapes(vision).values())
+    return 4 * (seeing + sum(one.numel() for one in outlined_autoencoder(settings.models.vae).parameters()))

@@ -10,10 +10,11 @@ from diffusers.models.transformers.transformer_flux import FluxTransformer2DMode
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from relation_core.adapter.adapter import open_adapter
 from relation_core.flux.sizes import LATENT_CHANNELS
 
 from ...diffusers_host.attention import add_relation_attention
-from ...diffusers_host.lora_file import LoraFile, read_lora
+from ...diffusers_host.lora_file import LoraFile, check_fits, read_lora
 from ...diffusers_host.unfused_lora import unfused_numel
 from ..adapter_module import AdapterModule
 from ..flow import RelationFlow
@@ -61,17 +62,17 @@ def step_bytes(settings: RunSettings, base: Base, vision_dim: int, batch: Batch,
         all_at_once: gradients are all there from the start, as in later parts of a step.
 
     Raises:
-        CheckpointError: the LoRA to go on from is none.
-        ModelMismatchError: it has another rank, or is for another transformer.
+        CheckpointError: the adapter or the LoRA to go on from is none, or the adapter has other sizes.
+        ModelMismatchError: the LoRA has another rank, or is for another transformer.
     """
     training = settings.training
     low = torch.bfloat16 if training.precision == "bf16" and training.trained != "everything" else torch.float32
     lora = None if settings.models.lora is None else read_lora(settings.models.lora)
-    flow, kind = _flow(settings, base.config, vision_dim, low, lora), settings.models.quantize
+    flow, kind = _flow(settings, base, vision_dim, low, lora), settings.models.quantize
     frozen = sum(parameter.nbytes for parameter in flow.adapter.parameters() if not parameter.requires_grad)
     if kind is not None and training.trained == "lora":
         frozen = quantised_bytes(flow.adapter, kind, low.itemsize)
-    if lora is not None and training.trained not in WITH_LORA and base.decoded_whole:
+    if lora is not None and training.trained not in WITH_LORA and base.packed:
         frozen += unfused_numel(flow.transformer, lora) * low.itemsize
     with FakeTensorMode():
         _leave_meta(flow)
@@ -92,12 +93,10 @@ def step_bytes(settings: RunSettings, base: Base, vision_dim: int, batch: Batch,
     return StepBytes(held, weights, largest, frozen, exported, max(0, live.peak - held))
 
 
-def _flow(
-    settings: RunSettings, sizes: dict[str, Any], vision_dim: int, low: torch.dtype, lora: LoraFile | None
-) -> RelationFlow:
+def _flow(settings: RunSettings, base: Base, vision_dim: int, low: torch.dtype, lora: LoraFile | None) -> RelationFlow:
     training = settings.training
     with torch.device("meta"):
-        transformer: Any = FluxTransformer2DModel(**sizes)
+        transformer: Any = FluxTransformer2DModel(**base.config)
         for parameter in transformer.parameters():
             parameter.data = parameter.data.to(low)
         transformer.train().requires_grad_(training.trained == "everything")
@@ -108,6 +107,10 @@ def _flow(
         if training.trained in WITH_LORA:
             layers = LORA_LAYERS if lora is None else list(layers_of(lora, transformer, training.lora_rank))
             add_layers(transformer, training.lora_rank, layers, getattr(torch, training.weights))
+        elif lora is not None:
+            check_fits(transformer, lora)
+    if settings.models.adapter is not None:
+        adapter.check(open_adapter(settings.models.adapter))
     add_relation_attention(transformer)
     return RelationFlow(transformer, adapter, training.guidance)
 

@@ -16,6 +16,7 @@ Change = tuple[str, Any]
 _LADDER: tuple[Change, ...] = (
     ("training.gradient_checkpointing", True),
     ("training.accumulate", 0),
+    ("models.offload", True),
     ("training.optimizer", "adamw 8-bit"),
     ("models.quantize", "int8"),
     ("training.ema", 0.0),
@@ -70,10 +71,6 @@ def _steps(settings: RunSettings, launch: Launch) -> Iterator[Change]:
 
 
 def _plan(settings: RunSettings, launch: Launch, changes: dict[str, Any]) -> Plan | None:
-    if launch.processes > 1 and (
-        changes.get("models.quantize") or (launch.divided and "training.optimizer" in changes)
-    ):
-        return None
     try:
         return make_plan(changed(settings, changes), launch)
     except (RelationAdapterError, ValueError):  # they cannot stand together

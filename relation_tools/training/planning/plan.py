@@ -13,10 +13,14 @@ from relation_core.flux.sizes import LATENT_CHANNELS
 from relation_core.flux.source import source_size
 from relation_core.pictures.picture_file import read_picture
 from relation_core.samples.samples import read_samples
+from relation_core.vision.vision_file import vision_config
 
+from ...diffusers_host.text_encoders import check_text_encoders
+from ...diffusers_host.vision_model import vision_file
 from ..processes import samples_at_once
 from ..settings import RunSettings
-from .base import Base, base_of, encoders_bytes, vision_width
+from ..small_cards import check_combination
+from .base import Base, base_of, encoders_bytes
 from .fake_step import Batch, StepBytes, step_bytes
 
 Place = Literal["card", "machine", "disk"]
@@ -65,30 +69,42 @@ class Plan:
 def make_plan(settings: RunSettings, launch: Launch) -> Plan:
     """Plan a run from its settings and the headers of its files.
 
+    What training refuses for its settings or for its files' headers is refused here too.
+
     Raises:
         CheckpointError: a model file is not what it should be.
-        ModelMismatchError: the LoRA to go on from has another rank, or is for another transformer.
+        ModelMismatchError: the LoRA has another rank, or is for another transformer.
         DatasetError: pictures keep their sizes, and there are none.
-        ProcessesError: the batch cannot be divided among the processes.
+        ProcessesError: the processes cannot share the batch or the models.
+        RelationAdapterError: settings cannot stand together.
     """
     training = settings.training
+    check_combination(settings, launch.processes, launch.divided)
     low = torch.bfloat16 if training.precision == "bf16" and training.trained != "everything" else torch.float32
     base = base_of(settings, low)
-    vision_dim = vision_width(settings.models.vision)
+    vision = vision_config(vision_file(settings.models.vision))
+    if settings.models.text is not None:
+        check_text_encoders(settings.models.text)
     at_once = samples_at_once(training.batch_size, launch.processes, training.accumulate)
     width, height = _largest(settings)
     batch = Batch(at_once, width, height, 1 if settings.models.text is None else settings.models.text_tokens)
     all_at_once = training.accumulate > 1 or launch.processes > 1
-    step = step_bytes(settings, base, vision_dim, batch, all_at_once)
-    rows = (*_on_the_card(settings, launch, base, step), *_elsewhere(settings, base, step, batch, vision_dim))
+    step = step_bytes(settings, base, vision.hidden_size, batch, all_at_once)
+    encoders = encoders_bytes(settings, vision)
+    rows = (
+        *_on_the_card(settings, launch, base, step, encoders),
+        *_elsewhere(settings, base, step, batch, vision.hidden_size),
+    )
     return Plan(rows, at_once)
 
 
-def _on_the_card(settings: RunSettings, launch: Launch, base: Base, step: StepBytes) -> list[Row]:
+def _on_the_card(settings: RunSettings, launch: Launch, base: Base, step: StepBytes, encoders: int) -> list[Row]:
     training, share = settings.training, launch.processes if launch.divided else 1
     whole = training.trained == "everything"
-    kind = settings.models.quantize or ("as in its file" if base.decoded_whole else "")
-    frozen = (0 if whole else base.nbytes) + step.frozen_beside
+    away = settings.models.offload and not launch.cpu
+    kind = "one block at a time" if away else settings.models.quantize or ("as in its file" if base.packed else "")
+    transformer = base.outside + base.largest if away else base.nbytes
+    frozen = (0 if whole else transformer) + step.frozen_beside
     gathered = base.largest + 2 * step.largest if launch.divided else 0
     averaged = step.trained // share if training.ema else 0
     activations = step.activations + _decoded(settings, base)
@@ -105,7 +121,7 @@ def _on_the_card(settings: RunSettings, launch: Launch, base: Base, step: StepBy
         ("activations", activations),
         ("gathered while they compute", gathered),
         (later, max(0, once - activations)),
-        ("autoencoder and vision model", encoders_bytes(settings)),
+        ("autoencoder and vision model", encoders),
         ("CUDA and its libraries, estimated", 0 if launch.cpu else _LIBRARIES),
     ]
     return [Row("card", name, nbytes) for name, nbytes in rows if nbytes]
@@ -129,7 +145,7 @@ def _decoded(settings: RunSettings, base: Base) -> int:
     """What quantised matrices take decoded; gradients keep those of a GGUF, of one block if there are checkpoints."""
     if base.decoded_whole:
         return base.largest if settings.training.gradient_checkpointing else base.decoded
-    return base.largest // 4 if settings.models.quantize is not None else 0
+    return base.largest // 4 if settings.models.quantize is not None or base.packed else 0
 
 
 def _elsewhere(settings: RunSettings, base: Base, step: StepBytes, batch: Batch, vision_dim: int) -> list[Row]:
@@ -138,8 +154,9 @@ def _elsewhere(settings: RunSettings, base: Base, step: StepBytes, batch: Batch,
     picture = LATENT_CHANNELS * (batch.width // 8) * (batch.height // 8) * 2 + vision_dim * 4
     text = 0 if settings.models.text is None else batch.text_tokens * base.config["joint_attention_dim"] * 2
     size = getattr(torch, records.export_dtype).itemsize
+    waiting = "the transformer, whose blocks wait there"
     return [
-        Row("machine", "the transformer while it is loaded", base.file_bytes),
+        Row("machine", waiting if settings.models.offload else "the transformer while it is loaded", base.file_bytes),
         Row("disk", f"{records.keep + 1} states, one of them unfinished", (records.keep + 1) * state),
         Row("disk", "exports", step.exported_weights * size),
         *_cache(settings, picture, text),

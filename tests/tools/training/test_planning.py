@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,23 +13,29 @@ from typing import Any
 import pytest
 import torch
 from gguf_base import write_gguf_base
+from safetensors.torch import load_file
 from small_run import ROOT, VISION, SmallRun, as_toml
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from relation_core.errors import ModelMismatchError
+from relation_core.adapter.config import RelationConfig
+from relation_core.errors import DatasetError, ModelMismatchError, RelationAdapterError
 from relation_tools.__main__ import main
 from relation_tools.diffusers_host.lora_names import matrix_shapes
 from relation_tools.diffusers_host.quantisation import quantise
 from relation_tools.diffusers_host.settings import QUANTIZATIONS, Quantization
+from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.models import build_flow, new_transformer
 from relation_tools.training.planning.base import quantised_bytes
 from relation_tools.training.planning.command import plan_lines
 from relation_tools.training.planning.fitting import changed, nearest
 from relation_tools.training.planning.live_bytes import LiveBytes
 from relation_tools.training.planning.plan import Launch, make_plan
+from relation_tools.training.processes import ProcessesError
 from relation_tools.training.settings import AdapterSettings, NewTransformer, RunSettings
+from relation_tools.training.trainer import Trainer
 from relation_tools.training.weights_file import write_weights
+from relation_tools.weights.conversion import FORMAT, VERSION
 
 CPU = Launch(cpu=True)
 WIDE = AdapterSettings(tokens=128, projection_dim=1024)
@@ -166,6 +173,17 @@ def test_the_command_says_what_fits_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("option", [("--processes", "8"), ("--fsdp",), ("--card", "24")])
+def test_what_changes_a_plan_alone_is_refused_without_one(
+    small_run: SmallRun, tmp_path: Path, caplog: pytest.LogCaptureFixture, option: tuple[str, ...]
+) -> None:
+    """No run starts as one process where eight were asked for."""
+    (tmp_path / "run.toml").write_text(as_toml(small_run.into(tmp_path / "run")), encoding="utf-8")
+    assert main(["train", str(tmp_path / "run.toml"), *option]) == 1
+    assert f"{option[0]} is given without --plan; expected both" in caplog.text
+    assert not (tmp_path / "run").exists()
+
+
 LAYERS = (
     "transformer_blocks.0.attn.to_q",
     "transformer_blocks.0.attn.to_out.0",
@@ -210,6 +228,102 @@ def test_a_lora_beside_a_quantised_transformer_is_counted(small_run: SmallRun, t
     added = sum(weight.nbytes for name, weight in held if ".lora_" in name)
     rows = [next(row for row in make_plan(one, CPU).rows if "frozen" in row.name) for one in (without, beside)]
     assert rows[1].nbytes - rows[0].nbytes == added > 0
+
+
+def random_adapter(path: Path, tokens: int) -> Path:
+    """For the small run's transformer, where there are 2 tokens."""
+    config = RelationConfig(2, 1, 128, tokens, 24, VISION.hidden_size, 12)
+    metadata = {"format": FORMAT, "version": VERSION, "head_dim": "128"}
+    return write_weights(path, AdapterModule(config, silent=False).state_dict(), torch.float32, metadata)
+
+
+def without(path: Path, start: str, target: Path) -> Path:
+    """A copy of a weights file without some of its tensors, and of the settings beside it."""
+    target.parent.mkdir()
+    shutil.copy(path.with_name("config.json"), target.parent)
+    kept = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(start)}
+    return write_weights(target, kept, torch.float32)
+
+
+def refused_models(run: SmallRun, folder: Path) -> dict[str, Many]:
+    """Settings of models with which no run starts."""
+    other = NewTransformer(1, 2, 1, text_dim=24, pooled_text_dim=8)
+    lora = lora_file(folder / "other_lora.safetensors", replace(other, heads=2), 3)
+    models = run.settings.models
+    flux = new_transformer(NewTransformer(1, 1, 1, text_dim=24, pooled_text_dim=8)).state_dict()
+    del flux["single_transformer_blocks.0.proj_out.bias"]
+    damaged = {"new_transformer": None, "transformer": write_weights(folder / "flux.safetensors", flux, torch.float32)}
+    return {
+        "no adapter": {"adapter": folder / "missing.safetensors"},
+        "another file for it": {"adapter": lora},
+        "an adapter of another size": {"adapter": random_adapter(folder / "three.safetensors", 3)},
+        "a vision model without its head": {
+            "vision": without(models.vision, "vision_model.head.", folder / "headless" / "siglip.safetensors")
+        },
+        "another file for the autoencoder": {"vae": models.vision},
+        "a transformer that is not whole": damaged,
+        "a lora for another transformer": {"lora": lora},
+        "no text encoders": {"text": folder / "FLUX.1-dev"},
+    }
+
+
+def test_a_plan_refuses_what_training_refuses(small_run: SmallRun, tmp_path: Path) -> None:
+    """In the same words, and before anything is encoded."""
+    settings = small_run.into(tmp_path / "run", trained="adapter")
+    settings = replace(settings, data=replace(settings.data, cache=tmp_path / "cache"))
+    fitting = replace(settings.models, adapter=random_adapter(tmp_path / "two.safetensors", 2))
+    make_plan(replace(settings, models=fitting), CPU)
+    for name, models in refused_models(small_run, tmp_path).items():
+        wrong = replace(settings, models=replace(settings.models, **models))
+        with pytest.raises(RelationAdapterError) as trained:
+            Trainer(wrong)
+        with pytest.raises(RelationAdapterError) as planned:
+            make_plan(wrong, CPU)
+        assert str(planned.value) == str(trained.value), name
+    with pytest.raises(DatasetError, match=r"missing\.jsonl"):
+        Trainer(replace(settings, data=replace(settings.data, test=tmp_path / "missing.jsonl")))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_plan_refuses_what_processes_cannot_share(small_run: SmallRun, tmp_path: Path) -> None:
+    settings = small_run.into(tmp_path / "run", trained="adapter")
+    quantised = replace(settings, models=replace(settings.models, quantize="nf4"))
+    make_plan(quantised, CPU)
+    with pytest.raises(ProcessesError, match="is quantised, and 2 processes were started"):
+        make_plan(quantised, Launch(2))
+    eight = small_run.into(tmp_path / "run", trained="adapter", optimizer="adamw 8-bit")
+    with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the weights"):
+        make_plan(eight, Launch(2, divided=True))
+    assert nearest(settings, Launch(2, divided=True), 1000) is None
+
+
+def test_a_vision_model_may_be_named_by_its_folder(small_run: SmallRun, tmp_path: Path) -> None:
+    """As in training."""
+    settings = small_run.into(tmp_path / "run", trained="adapter")
+    folder = tmp_path / "vision"
+    folder.mkdir()
+    shutil.copy(settings.models.vision, folder / "model.safetensors")
+    shutil.copy(settings.models.vision.with_name("config.json"), folder)
+    named = replace(settings, models=replace(settings.models, vision=folder))
+    assert make_plan(named, CPU) == make_plan(settings, CPU)
+
+
+def test_blocks_that_wait_elsewhere_are_not_on_the_card(small_run: SmallRun, tmp_path: Path) -> None:
+    """But for the largest; on a CPU there is no elsewhere."""
+    flux = NewTransformer(2, 3, 4, text_dim=64, pooled_text_dim=8)
+    many: Many = {"trained": "adapter", "ema": 0, "gradient_checkpointing": True, "precision": "no"}
+    settings = small_run.into(tmp_path, **many)
+    whole = replace(settings, models=replace(settings.models, new_transformer=flux))
+    away = replace(whole, models=replace(whole.models, offload=True))
+    model = new_transformer(flux)
+    sizes = [sum(one.nbytes for one in block.parameters()) for block in model.transformer_blocks]
+    sizes += [sum(one.nbytes for one in block.parameters()) for block in model.single_transformer_blocks]
+    saved = make_plan(whole, Launch()).total("card") - make_plan(away, Launch()).total("card")
+    assert saved == sum(sizes) - max(sizes) > 0
+    assert make_plan(whole, CPU).total("card") == make_plan(away, CPU).total("card")
+    (row,) = (row for row in make_plan(away, Launch()).rows if row.place == "machine")
+    assert row.name == "the transformer, whose blocks wait there"
+    assert row.nbytes == sum(one.nbytes for one in model.parameters())
 
 
 def test_moments_and_averages_are_counted(small_run: SmallRun, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
-from transformers import SiglipVisionConfig, SiglipVisionModel
+from torch import nn
 
+from relation_core.adapter.config import RelationConfig, expected_shapes
+from relation_core.vision.vision_file import SO400M, expected_vision_shapes
 from relation_tools.training.planning.command import plan_lines
 from relation_tools.training.planning.plan import Launch
 from relation_tools.training.settings import RunSettings
@@ -21,17 +24,25 @@ from relation_tools.training.settings_file import read_settings
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 RECIPES = sorted(CONFIGS.glob("relation252k_*.toml"))
+RELEASED = RelationConfig(57, 24, 128, 128, 4096, 1152, 2304)
 COMMAND = re.compile(r"# relation-adapter train --plan configs/(\S+) (.+)")
 
 
-def hollow(path: Path, model: Any, size: int) -> Path:
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def shapes_of(model: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def hollow(path: Path, shapes: Shapes, size: int) -> Path:
     """A weights file of a model's full size, which takes no room on the disk: it has a header and a hole."""
     header: dict[str, Any] = {}
     place = 0
-    for name, tensor in model.state_dict().items():
-        end = place + tensor.numel() * size
+    for name, shape in shapes.items():
+        end = place + math.prod(shape) * size
         kind = "BF16" if size == 2 else "F32"
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [place, end]}
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [place, end]}
         place = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -43,12 +54,8 @@ def hollow(path: Path, model: Any, size: int) -> Path:
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """FLUX.1-dev, its autoencoder and SigLIP so400m, by their sizes."""
+    """FLUX.1-dev, its autoencoder, SigLIP so400m and the released adapter, by their sizes."""
     folder = tmp_path_factory.mktemp("full")
-    vision = SiglipVisionConfig(
-        hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, image_size=384,
-        patch_size=14,
-    )  # fmt: skip
     with torch.device("meta"):
         flux = FluxTransformer2DModel(guidance_embeds=True)
         autoencoder = AutoencoderKL(
@@ -57,14 +64,28 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             block_out_channels=(128, 256, 512, 512),
             layers_per_block=2,
             latent_channels=16,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
         )
-        tower = SiglipVisionModel(vision)
     assert math.isclose(sum(tensor.numel() for tensor in flux.state_dict().values()), 11.9e9, rel_tol=0.01)
     return {
-        "transformer": hollow(folder / "flux.safetensors", flux, 2),
-        "vae": hollow(folder / "ae.safetensors", autoencoder, 4),
-        "vision": hollow(folder / "siglip.safetensors", tower, 2),
+        "transformer": hollow(folder / "flux.safetensors", shapes_of(flux), 2),
+        "vae": hollow(folder / "ae.safetensors", shapes_of(autoencoder), 4),
+        "vision": hollow(folder / "siglip.safetensors", expected_vision_shapes(SO400M), 2),
+        "adapter": hollow(folder / "adapter.safetensors", expected_shapes(RELEASED), 2),
+        "text": text_encoders(folder / "text"),
     }
+
+
+def text_encoders(folder: Path) -> Path:
+    """What a plan looks at of a pipeline's: that they are there."""
+    for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
+        (folder / part).mkdir(parents=True)
+    index = {part: ["transformers", "Encoder"] for part in ("text_encoder", "text_encoder_2")}
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    for part in index:
+        hollow(folder / part / "model.safetensors", {"shared.weight": (1, 1)}, 4)
+    return folder
 
 
 @pytest.mark.slow
@@ -80,7 +101,8 @@ def test_a_recipe_fits_as_it_says(recipe: Path, full_size: dict[str, Path]) -> N
             break
         said.append(line.removeprefix("#").removeprefix(" "))
     settings = read_settings(recipe, RunSettings)
-    settings = replace(settings, models=replace(settings.models, **full_size))
+    files = full_size if settings.models.adapter else {**full_size, "adapter": None}
+    settings = replace(settings, models=replace(settings.models, **files))
     processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
     found = plan_lines(settings, Launch(processes, "--fsdp" in options), float(options[options.index("--card") + 1]))
     print("\n" + "\n".join(f"# {line}".rstrip() for line in found))

@@ -17,6 +17,7 @@ from small_run import SmallRun
 
 from relation_core.adapter.config import RelationConfig
 from relation_core.errors import RelationAdapterError
+from relation_tools.diffusers_host import offloading
 from relation_tools.diffusers_host.quantisation import matrices
 from relation_tools.training.adapter_module import AdapterModule
 from relation_tools.training.models import new_transformer
@@ -148,6 +149,37 @@ def test_beside_a_lora_the_adapter_is_quantised_too(
     assert losses(quantised) == pytest.approx(losses(plain), rel=0.05) and losses(quantised) != losses(plain)
 
 
+@pytest.mark.parametrize("trained", ["adapter and lora", "keys and values"])
+def test_blocks_that_wait_elsewhere_teach_the_same(
+    small_run: SmallRun, base: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: str
+) -> None:
+    """To the bit, though what has left is not there: there is one device here, so it is NaN until it comes back."""
+
+    def leave(block: Any) -> None:
+        for weight in block.weights:
+            weight.data = torch.full_like(weight.data, torch.nan)
+
+    monkeypatch.setattr(offloading._Block, "leave", leave)
+    many: Many = {"trained": trained, "steps": 3, "precision": "bf16", "gradient_checkpointing": True}
+    states: list[Many] = []
+    for offload in (False, True):
+        settings = made(small_run, tmp_path / str(offload), on(base, adapter=adapter, offload=offload), **many)
+        trainer = Trainer(settings)
+        trainer.run()
+        frozen = [weight for weight in trainer.flow.transformer.parameters() if not weight.requires_grad]
+        assert any(weight.isnan().any() for weight in frozen) == offload
+        assert not any(weight.isnan().any() for weight in trainer.flow.trained().values())
+        states.append(flat(state_of(settings)["trained"]))
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_run_may_go_on_with_its_blocks_elsewhere(small_run: SmallRun, base: Path, tmp_path: Path) -> None:
+    many: Many = {"steps": 2, "gradient_checkpointing": True}
+    Trainer(made(small_run, tmp_path, on(base), **many)).run()
+    assert Trainer(made(small_run, tmp_path, on(base, offload=True), **many)).step == 2
+
+
 def test_a_gguf_is_a_base(small_run: SmallRun, base: Path, tmp_path: Path) -> None:
     stored = write_gguf_base(tmp_path / "flux.gguf", load_file(base))
     found: list[list[float]] = []
@@ -190,6 +222,16 @@ def test_moments_in_eight_bits(small_run: SmallRun, base: Path, tmp_path: Path, 
             {"quantize": "int8"},
             "models.quantize is 'int8', and training.trained is 'everyth",
         ),
+        (
+            {"trained": "adapter", "gradient_checkpointing": False},
+            {"offload": True},
+            "models.offload is true, with trained = 'adapter' and gradient_checkpointing = false",
+        ),
+        (
+            {"trained": "everything", "gradient_checkpointing": True},
+            {"offload": True},
+            "models.offload is true, with trained = 'everything'",
+        ),
         ({"trained": "lora"}, {}, "training.trained is 'lora', and models.adapter is not given"),
         ({"trained": "projection"}, {}, "training.trained is 'projection', and models.adapter is not given"),
         ({"trained": "adapter", "weights": "bfloat16", "ema": 0, "precision": "no"}, {}, "with precision = 'no'"),
@@ -217,6 +259,16 @@ def test_what_processes_cannot_share_is_refused(small_run: SmallRun, tmp_path: P
     check_small(eight, started(2))
     with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the weights"):
         check_small(eight, started(2, divided=True))
+    away = made(small_run, tmp_path, {"offload": True}, gradient_checkpointing=True)
+    check_small(away, started(1))
+    with pytest.raises(ProcessesError, match=r"models.offload is true, with compile = false and 2 process"):
+        check_small(away, started(2))
+    compiled = made(small_run, tmp_path, {"offload": True}, gradient_checkpointing=True, compile=True)
+    with pytest.raises(ProcessesError, match=r"models.offload is true, with compile = true and 1 process"):
+        check_small(compiled, started(1))
+    both = made(small_run, tmp_path, {"offload": True, "quantize": "int8"}, gradient_checkpointing=True)
+    with pytest.raises(RelationAdapterError, match="is true, and the transformer is quantised"):
+        check_small(both, started(1))
     stored = made(small_run, tmp_path, on(tmp_path / "flux.gguf"), trained="everything")
     with pytest.raises(RelationAdapterError, match=r"flux\.gguf is quantised; expected weights in floating-point"):
         check_small(stored, started(1))
