@@ -13,7 +13,8 @@ from relation_core.errors import RelationAdapterError
 
 from .commands.extras import PICTURES, require
 from .commands.shown import show_log
-from .process import BROKEN_PIPE, drop_output, ending_cleanly, prepare_streams
+from .ending import ending_cleanly
+from .streams import BROKEN_PIPE, drop_output, prepare_streams
 
 GROUPS: dict[str, str] = {
     "dataset": "build, validate, count and look at training datasets",

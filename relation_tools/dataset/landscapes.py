@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
@@ -25,6 +22,8 @@ from relation_core.scenes.splits import draw_relation
 from relation_core.settings.bounds import COUNT, SEED, Bounds, check_settings
 from relation_core.weights.atomic import appearing, appearing_text, write_whole
 from relation_core.weights.lock import alone_in
+
+from ..workers import divided
 
 TRAIN = "train.jsonl"
 RECORD = "landscapes.json"
@@ -68,6 +67,7 @@ def write_landscapes(out: Path, options: LandscapeOptions, processes: int, progr
     Raises:
         DatasetError: ``out`` cannot be written, or holds pictures that other options drew.
         BusyError: another process draws there.
+        WorkerDiedError: one of the processes was killed.
     """
     try:
         with alone_in(out, "drawing into"):
@@ -107,19 +107,10 @@ def _write_pictures(out: Path, options: LandscapeOptions, processes: int, progre
         (out / name).parent.mkdir(parents=True, exist_ok=True)
     jobs = [partial(_write_scenes, out, options.seed, numbers) for numbers in _chunks(options.scenes)]
     jobs += [partial(_write_edited, out, options, numbers) for numbers in _chunks(options.relations)]
-    with _pool(processes) as pool:
-        for done in pool.map(_call, jobs):
-            for _ in range(done):
+    with divided(_call, jobs, processes) as done:
+        for _, pictures in done:
+            for _ in range(pictures):
                 progress.step()
-
-
-@contextmanager
-def _pool(processes: int) -> Generator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(processes)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _call(job: partial[int]) -> int:

@@ -62,26 +62,29 @@ class Folders:
 
 
 def record_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob], outcomes: Sequence[Outcome]) -> None:
-    """Record that a chunk is done."""
+    """Record how a chunk's first pictures ended; usually all of them."""
     record = {"key": _key(chunk, folders), "outcomes": [asdict(outcome) for outcome in outcomes]}
     write_whole(_record_path(folders, index), json.dumps(record).encode())
 
 
-def recorded_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob]) -> list[Outcome] | None:
-    """Give a chunk's recorded outcomes, if its pictures are still the same and their halves are there."""
+def recorded_chunk(folders: Folders, index: int, chunk: Sequence[SplitJob]) -> list[Outcome]:
+    """Give the recorded outcomes of a chunk's first pictures.
+
+    There are none if any of its pictures has changed, or if any of the halves has.
+    """
     path = _record_path(folders, index)
     if not path.exists():
-        return None
+        return []
     try:
         record = read_json(path)
         if record["key"] != _key(chunk, folders):
-            return None
+            return []
         outcomes = [_outcome(fields) for fields in record["outcomes"]]
-        whole = len(outcomes) == len(chunk)
-        return outcomes if whole and all(_there(folders, outcome) for outcome in outcomes) else None
+        fits = len(outcomes) <= len(chunk)
+        return outcomes if fits and all(_there(folders, outcome) for outcome in outcomes) else []
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         _LOG.warning("The record '%s' is damaged (%s); its pictures are split again.", path, error)
-        return None
+        return []
 
 
 def _record_path(folders: Folders, index: int) -> Path:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from hashlib import blake2b
 from io import BytesIO
@@ -23,13 +17,15 @@ from relation_core.pictures.picture_file import PictureFile, read_picture_file
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 
+from ..workers import divided
 from .halves import split_halves
 from .matching import match
 from .outcomes import Folders, Outcome, SplitJob, record_chunk, recorded_chunk
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 CHUNK = 64
-"""Pictures whose outcomes are recorded together: the most that each process repeats after a kill."""
+"""Pictures whose outcomes are recorded together: the most that each process repeats after a kill. After a request to
+end it repeats none."""
 
 Chunk = tuple[int, Sequence[SplitJob]]
 """Pictures that are split together, with their number."""
@@ -53,7 +49,8 @@ def split_all(
         divide: has the work done by other machines, in place of ``processes``.
 
     Raises:
-        DatasetError: the results cannot be written, or a process was killed. Finished work is kept.
+        DatasetError: the results cannot be written. Finished work is kept, here and below.
+        WorkerDiedError: one of the processes was killed.
     """
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
     progress.start(len(jobs))
@@ -61,25 +58,24 @@ def split_all(
     waiting: list[int] = []
     for index, chunk in enumerate(chunks):
         recorded = recorded_chunk(folders, index, chunk)
-        if recorded is None:
+        if len(recorded) < len(chunk):
             waiting.append(index)
         else:
             done[index] = recorded
             _step(progress, len(chunk))
+    some = [(index, chunks[index]) for index in waiting]
+    if divide is None:
+        splitting = divided(partial(split_chunk, folders=folders), some, processes)
+    else:
+        splitting = nullcontext(divide(some, partial(_splitter, folders)))
     try:
-        some = [(index, chunks[index]) for index in waiting]
-        found = _split_chunks(some, folders, processes) if divide is None else divide(some, partial(_splitter, folders))
-        for (index, _), outcomes in found:
-            done[index] = outcomes
-            _step(progress, len(outcomes))
+        with splitting as found:
+            for (index, _), outcomes in found:
+                done[index] = outcomes
+                _step(progress, len(outcomes))
     except OSError as error:
         raise DatasetError(
             f"Cannot write to '{folders.out}': {error}. Free some disk space there and run again."
-        ) from error
-    except BrokenProcessPool as error:
-        raise DatasetError(
-            "A process of the build was killed, perhaps for want of memory. Run again with fewer --processes; what is "
-            "done stays done."
         ) from error
     return [outcome for index in range(len(chunks)) for outcome in done[index]]
 
@@ -87,17 +83,6 @@ def split_all(
 def _step(progress: Progress, count: int) -> None:
     for _ in range(count):
         progress.step()
-
-
-def _split_chunks(waiting: Sequence[Chunk], folders: Folders, processes: int) -> Iterator[tuple[Chunk, list[Outcome]]]:
-    if processes == 1 or len(waiting) < 2:
-        for one in waiting:
-            yield one, split_chunk(one, folders)
-        return
-    with _pool(min(processes, len(waiting))) as pool:
-        futures = {pool.submit(split_chunk, one, folders): one for one in waiting}
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
 
 
 def _splitter(folders: Folders) -> Callable[[list[Chunk]], list[list[Outcome]]]:
@@ -118,34 +103,14 @@ def _splitter(folders: Folders) -> Callable[[list[Chunk]], list[list[Outcome]]]:
     return split
 
 
-@contextmanager
-def _pool(processes: int) -> Generator[Executor]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_follow_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """End this process when its parent is killed, and leave keyboard interrupts to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def split_chunk(one: Chunk, folders: Folders) -> list[Outcome]:
-    """Split the pictures of a chunk, then record their outcomes."""
+    """Split the pictures of a chunk that are left, then record their outcomes, also where it is cut short."""
     index, chunk = one
-    outcomes = [_split(job, folders) for job in chunk]
-    record_chunk(folders, index, chunk, outcomes)
+    outcomes = recorded_chunk(folders, index, chunk)
+    try:
+        outcomes.extend(_split(job, folders) for job in chunk[len(outcomes) :])
+    finally:
+        record_chunk(folders, index, chunk, outcomes)
     return outcomes
 
 

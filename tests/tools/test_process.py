@@ -135,7 +135,7 @@ def test_libraries_that_are_missing(tmp_path: Path, command: str, package: str) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_request_to_end_leaves_nothing(tmp_path: Path, number: int) -> None:
     code = (
-        "import signal, sys, time, types; from pathlib import Path; from relation_tools.process import *; "
+        "import signal, sys, time, types; from pathlib import Path; "
         "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # nohup has it ignored, and so do the children
         "import relation_tools.__main__ as m; from relation_core.weights.atomic import appearing\n"
         "def work(_):\n"
@@ -157,7 +157,7 @@ def test_a_request_to_end_leaves_nothing(tmp_path: Path, number: int) -> None:
 def test_a_request_that_is_ignored_ends_nothing() -> None:
     """As under ``nohup``; afterwards it is ignored still."""
     code = (
-        "import os, signal; from relation_tools.process import ending_cleanly\n"
+        "import os, signal; from relation_tools.ending import ending_cleanly\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with ending_cleanly():\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"

@@ -59,17 +59,6 @@ def kill_once(due: Callable[[], bool], *arguments: object, whole_group: bool) ->
     return process.pid if running else None
 
 
-def group_is_gone(leader: int, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(leader, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def tree(folder: Path) -> dict[str, str]:
     """Give the digest of every file that a user sees.
 
@@ -84,8 +73,8 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def pictures_in(folder: Path) -> int:
-    """How many JPEGs there are by now."""
-    return sum(name.endswith(".jpg") for _, _, files in os.walk(folder) for name in files)
+    """How many there are by now."""
+    return sum(name.endswith((".jpg", ".png")) for _, _, files in os.walk(folder) for name in files)
 
 
 def samples(file: Path) -> list[dict[str, str]]:

@@ -12,7 +12,6 @@ import pytest
 from built import (
     assert_balanced,
     assert_no_leak,
-    group_is_gone,
     kill_once,
     pictures_in,
     problems,
@@ -23,6 +22,8 @@ from built import (
 )
 from PIL import Image
 from synthetic import Shape, categories, entry, hub_dataset, listed_dataset, paired_picture, task_name
+
+from tests.process_group import group_is_gone
 
 SHAPE = Shape(tasks=6, pictures=30)
 OPTIONS = ("--per-task", 200, "--seed", 7)

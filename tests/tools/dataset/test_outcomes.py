@@ -52,19 +52,19 @@ def test_a_damaged_record_is_named_and_its_pictures_are_split_again(
 ) -> None:
     record = folders.records / "000000.json"
     record.write_text(damage(record.read_text(encoding="utf-8")), encoding="utf-8")
-    assert recorded_chunk(folders, 0, JOBS) is None
+    assert recorded_chunk(folders, 0, JOBS) == []
     assert "000000.json' is damaged" in caplog.text and "its pictures are split again" in caplog.text
 
 
 def test_a_record_of_another_picture_is_not_taken(folders: Folders, caplog: pytest.LogCaptureFixture) -> None:
     Image.new("RGB", (32, 16), "white").save(folders.pairs / "a.png")
-    assert recorded_chunk(folders, 0, JOBS) is None and caplog.text == ""
+    assert recorded_chunk(folders, 0, JOBS) == [] and caplog.text == ""
 
 
 def test_a_record_of_another_picture_after_is_not_taken(folders: Folders) -> None:
     jobs = [SplitJob("a.png", "pictures/task/a", "b.png")]
     Image.new("RGB", (16, 16)).save(folders.pairs / "b.png")
-    record_chunk(folders, 0, jobs, recorded_chunk(folders, 0, JOBS) or [])
-    assert recorded_chunk(folders, 0, jobs) and recorded_chunk(folders, 0, JOBS) is None
+    record_chunk(folders, 0, jobs, recorded_chunk(folders, 0, JOBS))
+    assert recorded_chunk(folders, 0, jobs) and recorded_chunk(folders, 0, JOBS) == []
     Image.new("RGB", (16, 16), "white").save(folders.pairs / "b.png")
-    assert recorded_chunk(folders, 0, jobs) is None
+    assert recorded_chunk(folders, 0, jobs) == []

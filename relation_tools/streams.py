@@ -1,19 +1,14 @@
-"""The environment of a command: streams that are closed, full or of another encoding, and termination signals."""
+"""The streams of a command, which may be closed, full or of another encoding."""
 
 from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from contextlib import suppress
 
 BROKEN_PIPE = 141
 """Exit status of a program whose output pipe was closed."""
-_REQUESTS = ("SIGTERM", "SIGHUP")
 
 
 def prepare_streams() -> None:
@@ -34,31 +29,6 @@ def drop_output() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-
-
-@contextmanager
-def ending_cleanly() -> Generator[None]:
-    """Treat termination signals like Ctrl-C in the block, unless they are ignored, as under ``nohup``.
-
-    Raises:
-        KeyboardInterrupt: one arrived.
-    """
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    known = [getattr(signal, name) for name in _REQUESTS if hasattr(signal, name)]
-    taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _closed(how: int) -> io.TextIOWrapper:

@@ -1,0 +1,188 @@
+"""Work that processes of this machine divide among them, and that ends with its command, however that ends.
+
+``ProcessPoolExecutor`` is not used: its processes share locks, and one that a signal ends while it holds one leaves the
+command waiting for ever. Here each has a pipe of its own, and one that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import multiprocessing
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from relation_core.errors import RelationAdapterError
+
+from .ending import ending_cleanly, interruptible, uninterrupted
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+_PATIENCE = 2.0
+"""Seconds for all workers to clean up before they are killed."""
+
+
+class WorkerDiedError(RelationAdapterError):
+    """A process that did a part of the work is dead, or was never there."""
+
+
+class _WorkerTracebackError(Exception):
+    """Says where in a worker an error was raised."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+@contextmanager
+def divided(
+    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int
+) -> Generator[Iterator[tuple[Job, Result]]]:
+    """Have jobs done by processes in the block, and give each with its result, as they arrive.
+
+    After the block no process is left. One that still works is interrupted by a ``KeyboardInterrupt``, as it is by a
+    signal to all processes of a command and by the end of its parent; it is killed if it does not end soon.
+
+    Args:
+        work: does a job; like the jobs and results it can be pickled.
+        jobs: what is to be done.
+        processes: how many to work in; with 1, and for one job, it is this one.
+
+    Raises:
+        WorkerDiedError: a process was killed, or cannot be started.
+        Exception: any that ``work`` raises.
+    """
+    count = min(processes, len(jobs))
+    if count < 2:
+        yield ((job, work(job)) for job in jobs)
+        return
+    workers: list[_Worker] = []
+    try:
+        _start(workers, count)
+        yield _done(workers, work, jobs)
+    finally:
+        with uninterrupted():
+            _end(workers)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Any
+    """Our end. It closes with the process, since no other process has the other end."""
+
+    def give(self, what: object) -> None:
+        with suppress(ConnectionError):  # it is dead, which `take` finds
+            self.pipe.send(what)
+
+    def take(self, workers: int) -> Any:
+        """Wait for a result.
+
+        Raises:
+            WorkerDiedError: it died over it.
+            Exception: it raised it.
+        """
+        try:
+            result, raised = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            self.process.join(_PATIENCE)
+            raise WorkerDiedError(
+                f"One of {workers} worker processes died ({_ending(self.process.exitcode)}); expected all to finish. "
+                "Systems kill processes where memory runs out: run again with fewer --processes. What is done stays "
+                "done."
+            ) from error
+        if raised:
+            raise result from _WorkerTracebackError(raised)
+        return result
+
+
+def _ending(code: int | None) -> str:
+    with suppress(ValueError):
+        return signal.Signals(-(code or 0)).name
+    return f"exit status {code}"
+
+
+def _start(workers: list[_Worker], count: int) -> None:
+    context = multiprocessing.get_context("spawn")  # a copy of a process with threads can freeze
+    if sys.platform != "win32":
+        from multiprocessing import resource_tracker  # noqa: PLC0415
+
+        resource_tracker.ensure_running()  # which lets signals through that are put off
+    try:
+        for _ in range(count):
+            with uninterrupted():
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(theirs,), daemon=True)
+                process.start()
+                theirs.close()
+                workers.append(_Worker(process, ours))
+    except OSError as error:
+        raise WorkerDiedError(
+            f"Only {len(workers)} of {count} worker processes can be started ({error}); expected all. Run again with "
+            "fewer --processes."
+        ) from error
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.pipe.close()
+        worker.process.terminate()
+    deadline = time.monotonic() + _PATIENCE
+    for worker in workers:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+    for worker in workers:
+        worker.process.kill()
+        worker.process.join()
+
+
+def _done(
+    workers: Sequence[_Worker], work: Callable[[Job], Result], jobs: Sequence[Job]
+) -> Generator[tuple[Job, Result]]:
+    left = iter(jobs)
+    given: dict[Any, tuple[_Worker, Job]] = {}
+    for worker, job in zip(workers, left, strict=False):
+        worker.give(work)
+        worker.give(job)
+        given[worker.pipe] = worker, job
+    while given:
+        for pipe in connection.wait(list(given)):
+            worker, job = given.pop(pipe)
+            result: Result = worker.take(len(workers))
+            for another in islice(left, 1):
+                worker.give(another)
+                given[worker.pipe] = worker, another
+            yield job, result
+
+
+def _serve(pipe: Any) -> None:
+    """Do jobs until this process is interrupted, or its parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt), ending_cleanly():
+        interruptible()
+        threading.Thread(target=_follow_parent, daemon=True).start()
+        work = pipe.recv()
+        while True:
+            pipe.send(_tried(work, pipe.recv()))
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _thread.interrupt_main(signal.SIGTERM)
+
+
+def _tried(work: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
+    """Give a result, or an error and where it was raised."""
+    try:
+        return work(job), ""
+    except Exception as error:  # raised by the parent
+        return error, traceback.format_exc()

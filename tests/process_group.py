@@ -1,0 +1,70 @@
+"""Commands in process groups of their own, which signals end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 30.0
+"""Seconds to wait for what takes one, on a machine with much else to do."""
+
+
+@contextmanager
+def in_group(module: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
+    """Run a module; after the block none of its processes is left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait for something to come true while a command runs."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert process.poll() is None and time.monotonic() < deadline, process.poll()
+        time.sleep(0.01)
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those that were started, apart from Python's own helper."""
+    return [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+
+
+def send(process: subprocess.Popen[str], number: int, whole_group: bool) -> None:
+    """Signal a command, with its workers or alone."""
+    if whole_group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def group_is_gone(leader: int, patience: float = PATIENCE) -> bool:
+    """Wait until no process of a group is left."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,61 @@
+"""Requests to end a command end it once, and none gets lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.process_group import PATIENCE, ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+ENDING = """
+import os, signal, sys, time
+from relation_tools.ending import ending_cleanly, uninterrupted
+"""
+
+
+def in_python(code: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING + code], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_request_that_python_drops_is_raised_again(number: str) -> None:
+    """It drops what is raised in a destructor, and in the callbacks of its imports."""
+    code = f"""
+class Fragile:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{number})
+        print("going")
+        print("gone")
+try:
+    with ending_cleanly():
+        Fragile()
+        time.sleep(20)
+        print("lost")
+except KeyboardInterrupt:
+    print("ended")
+"""
+    assert in_python(code)[-1] == "ended"
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_request_is_put_off(number: str) -> None:
+    code = f"""
+try:
+    with ending_cleanly():
+        with uninterrupted():
+            os.kill(os.getpid(), signal.{number})
+            time.sleep(0.1)
+            print("whole")
+        print("late")
+except KeyboardInterrupt:
+    print("ended")
+"""
+    assert in_python(code) == ["whole", "ended"]
