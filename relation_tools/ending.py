@@ -87,6 +87,15 @@ def interruptible() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
 
 
+def interrupt(number: int) -> None:
+    """Signal the main thread from another, also where it waits for the system."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        _thread.interrupt_main(number)
+
+
 @contextmanager
 def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[int, Any]) -> Generator[None]:
     """Handle some signals in the block in place of the handlers that they had before."""
@@ -102,22 +111,23 @@ def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[in
 @contextmanager
 def _raised_again(requests: Requests, numbers: list[int]) -> Generator[None]:
     """Raise an interrupt once more where Python drops it: in a destructor, or in a callback as its imports have."""
-    before = sys.unraisablehook
+    before, waiting = sys.unraisablehook, list[threading.Timer]()
 
     def look(dropped: Any) -> None:
         if not numbers or not issubclass(dropped.exc_type, KeyboardInterrupt):
             before(dropped)
             return
         requests.forget()
-        again = threading.Timer(_AGAIN, _thread.interrupt_main, numbers[:1])
-        again.daemon = True
-        again.start()
+        waiting.append(threading.Timer(_AGAIN, interrupt, numbers[:1]))
+        waiting[-1].start()
 
     sys.unraisablehook = look
     try:
         yield
     finally:
         sys.unraisablehook = before
+        for timer in waiting:
+            timer.cancel()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ command waiting for ever. Here each has a pipe of its own, and one that dies tak
 
 from __future__ import annotations
 
-import _thread
 import multiprocessing
 import signal
 import sys
@@ -23,7 +22,7 @@ from typing import Any, TypeVar
 
 from relation_core.errors import RelationAdapterError
 
-from .ending import ending_cleanly, interruptible, uninterrupted
+from .ending import ending_cleanly, interrupt, interruptible, uninterrupted
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -177,7 +176,7 @@ def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        _thread.interrupt_main(signal.SIGTERM)
+        interrupt(signal.SIGTERM)
 
 
 def _tried(work: Callable[[Any], Any], job: Any) -> tuple[Any, str]:

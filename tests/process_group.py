@@ -14,32 +14,31 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 30.0
-"""Seconds to wait for what takes one, on a machine with much else to do."""
+START, PATIENCE = 120.0, 30.0
+"""Seconds to wait for what takes a few, and for what takes one, on a machine with much else to do."""
 
 
 @contextmanager
 def in_group(module: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
     """Run a module; after the block none of its processes is left."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Wait for something to come true while a command runs."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START
     while not true():
         assert process.poll() is None and time.monotonic() < deadline, process.poll()
         time.sleep(0.01)

@@ -23,6 +23,7 @@ from relation_core.settings.bounds import COUNT, SEED, Bounds, check_settings
 from relation_core.weights.atomic import appearing, appearing_text, write_whole
 from relation_core.weights.lock import alone_in
 
+from ..ending import uninterrupted
 from ..workers import divided
 
 TRAIN = "train.jsonl"
@@ -142,8 +143,9 @@ def _edited(relation: PaintedEdit, seed: int, number: int) -> Image.Image:
 def _write(path: Path, draw: partial[Image.Image]) -> None:
     if path.exists():
         return
-    with appearing(path, synced=False) as unfinished:
-        draw().save(unfinished, "PNG", compress_level=1)
+    picture = draw()
+    with uninterrupted(), appearing(path, synced=False) as unfinished:
+        picture.save(unfinished, "PNG", compress_level=1)
 
 
 def _scenes_of(options: LandscapeOptions, relation: int) -> list[int]:

@@ -17,6 +17,7 @@ from relation_core.pictures.picture_file import PictureFile, read_picture_file
 from relation_core.progress import Progress
 from relation_core.weights.atomic import write_whole
 
+from ..ending import uninterrupted
 from ..workers import divided
 from .halves import split_halves
 from .matching import match
@@ -108,9 +109,12 @@ def split_chunk(one: Chunk, folders: Folders) -> list[Outcome]:
     index, chunk = one
     outcomes = recorded_chunk(folders, index, chunk)
     try:
-        outcomes.extend(_split(job, folders) for job in chunk[len(outcomes) :])
+        for job in chunk[len(outcomes) :]:
+            with uninterrupted():
+                outcomes.append(_split(job, folders))
     finally:
-        record_chunk(folders, index, chunk, outcomes)
+        with uninterrupted():
+            record_chunk(folders, index, chunk, outcomes)
     return outcomes
 
 

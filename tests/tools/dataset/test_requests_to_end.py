@@ -20,7 +20,7 @@ from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
 from tests.process_group import PATIENCE, group_is_gone, in_group, send, wait_until, workers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-DRAWN = LandscapeOptions(relations=110, scenes=120, pairs=2)
+DRAWN = LandscapeOptions(relations=60, scenes=60, pairs=2)
 SHAPE = Shape(tasks=5, pictures=60, side=128)
 Call = tuple[str | Path, ...]
 
@@ -30,7 +30,7 @@ def landscapes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Call, Path]:
     """A command without its folder, and what it makes."""
     out = tmp_path_factory.mktemp("landscapes")
     write_landscapes(out, DRAWN, 1, Silent())
-    return ("landscapes", "--relations=110", "--scenes=120", "--pairs=2", "--processes=2"), out
+    return ("landscapes", "--relations=60", "--scenes=60", "--pairs=2", "--processes=2"), out
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Call, Path]:
 
 def stop(process: subprocess.Popen[str], out: Path, number: int, whole_group: bool) -> tuple[int, str]:
     """Signal a command; give its status and what it says, once its processes are gone and have cleaned up."""
-    start = time.monotonic()
     send(process, number, whole_group)
     said, _ = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - start < PATIENCE / 2
     assert group_is_gone(process.pid, 5)
     assert "Traceback" not in said and "ignored" not in said, said
     assert list(out.rglob(".relation-adapter*.parts")) == []
@@ -70,7 +68,7 @@ def test_landscapes(landscapes: tuple[Call, Path], tmp_path: Path, number: int, 
     with in_group("relation_tools", "dataset", *call, tmp_path) as process:
         wait_until(lambda: pictures_in(tmp_path) > 20, process)
         status, _ = stop(process, tmp_path, number, whole_group)
-    assert status == 130 and pictures_in(tmp_path) < 340
+    assert status == 130 and pictures_in(tmp_path) < 180
     goes_on(call, tmp_path, tree(whole), again=0)
 
 
@@ -82,7 +80,7 @@ def test_builds(built: tuple[Call, Path], tmp_path: Path, number: int, whole_gro
         wait_until(lambda: pictures_in(tmp_path) > 20, process)
         status, _ = stop(process, tmp_path, number, whole_group)
     assert status == 130 and pictures_in(tmp_path) < 600
-    goes_on(call, tmp_path, tree(whole), again=4)  # of two pictures that were split
+    goes_on(call, tmp_path, tree(whole), again=0)
 
 
 @pytest.mark.parametrize("command", ["landscapes", "built"])
@@ -141,8 +139,7 @@ def test_a_build_repeats_no_picture_after_a_request(
 
     monkeypatch.setattr(splitting, "_split", counted)
     run("dataset", *call, tmp_path, status=130)
-    assert len(done) == 70
-    done.append("the last one")
+    assert len(done) == 71, "the picture was finished"
     run("dataset", *call, tmp_path)
-    assert len(done) == len(set(done)) == 301
+    assert len(done) == len(set(done)) == 300
     assert tree(tmp_path) == tree(whole)
