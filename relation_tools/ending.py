@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_REQUESTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_REQUESTS: list[signal.Signals] = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _SAME = 2.0
 """Seconds in which a further signal repeats a request: ``timeout`` signals a command, and then its group."""
 _AGAIN = 0.05
@@ -87,7 +88,7 @@ def interruptible() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
 
 
-def interrupt(number: int) -> None:
+def interrupt(number: signal.Signals) -> None:
     """Signal the main thread from another, also where it waits for the system."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
@@ -97,7 +98,7 @@ def interrupt(number: int) -> None:
 
 
 @contextmanager
-def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[int, Any]) -> Generator[None]:
+def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[signal.Signals, Any]) -> Generator[None]:
     """Handle some signals in the block in place of the handlers that they had before."""
     try:
         for number in before:
@@ -109,7 +110,7 @@ def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[in
 
 
 @contextmanager
-def _raised_again(requests: Requests, numbers: list[int]) -> Generator[None]:
+def _raised_again(requests: Requests, numbers: list[signal.Signals]) -> Generator[None]:
     """Raise an interrupt once more where Python drops it: in a destructor, or in a callback as its imports have."""
     before, waiting = sys.unraisablehook, list[threading.Timer]()
 

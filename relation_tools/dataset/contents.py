@@ -33,11 +33,14 @@ def look_into(folder: Path, names: Collection[str], progress: Progress) -> dict[
     progress.start(len(names))
     found: dict[str, Content] = {}
     left = iter(names)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         while some := list(islice(left, _AT_ONCE)):
             for name, content in zip(some, pool.map(_look, (folder / name for name in some)), strict=True):
                 found[name] = content
                 progress.step()
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all of them
     return found
 
 

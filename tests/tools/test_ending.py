@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from relation_core.progress import Silent
+from relation_tools.dataset import contents
 from tests.process_group import PATIENCE, ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -59,3 +63,39 @@ except KeyboardInterrupt:
     print("ended")
 """
     assert in_python(code) == ["whole", "ended"]
+
+
+def test_tuning_stops_after_its_step_when_a_request_comes_twice() -> None:
+    """As from ``timeout``, which signals a command and then its group; another request ends it at once."""
+    code = """
+from relation_tools.tuning.interrupt import asked_to_stop
+with asked_to_stop() as asked:
+    print(asked())
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(asked())
+    time.sleep(2.1)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    except KeyboardInterrupt:
+        print("ended")
+"""
+    assert in_python(code) == ["False", "True", "ended"]
+
+
+def test_an_interrupt_does_not_wait_for_all_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Silent):
+        def step(self) -> None:
+            raise KeyboardInterrupt
+
+    def looked(path: Path) -> contents.Content:
+        time.sleep(0.001)
+        seen.append(path)
+        return contents.Content()
+
+    seen: list[Path] = []
+    monkeypatch.setattr(contents, "_look", looked)
+    with pytest.raises(KeyboardInterrupt):
+        contents.look_into(tmp_path, [f"{number}.png" for number in range(4000)], Interrupted())
+    assert 0 < len(seen) < 4000
