@@ -94,7 +94,7 @@ def interrupt(number: signal.Signals) -> None:
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, number)
     else:
-        _thread.interrupt_main(signal.Signals(number))
+        _thread.interrupt_main(number)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from .ending import ending_cleanly, interrupt, interruptible, uninterrupted
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-_PATIENCE = 2.0
+_PATIENCE = 5.0
 """Seconds for all workers to clean up before they are killed."""
 
 
@@ -173,6 +173,8 @@ def _serve(pipe: Any) -> None:
 
 
 def _follow_parent() -> None:
+    if hasattr(signal, "pthread_sigmask"):  # what this thread receives would not wake the main one from a wait
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -20,8 +20,8 @@ FOR_EVER = 3600.0
 def work(folder: Path, job: str) -> str:
     """Do a job, whose name says how: it leaves ``JOB.done``, and ``JOB.begun`` until its worker ends or is killed."""
     kind, begun = job.partition("-")[0], folder / f"{job}.begun"
-    begun.touch()
     try:
+        begun.touch()
         if kind == "endless":
             time.sleep(FOR_EVER)
         while kind == "stubborn":
@@ -32,7 +32,7 @@ def work(folder: Path, job: str) -> str:
         (folder / f"{job}.done").touch()
         return f"{job} by {os.getpid()}"
     finally:
-        begun.unlink()
+        begun.unlink(missing_ok=True)
 
 
 def main(folder: Path, processes: int, jobs: list[str]) -> int:
