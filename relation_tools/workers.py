@@ -165,16 +165,15 @@ def _serve(pipe: Any) -> None:
     """Do jobs until this process is interrupted, or its parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     with suppress(EOFError, ConnectionError, KeyboardInterrupt), ending_cleanly():
-        interruptible()
+        # It starts while signals are put off, and so never gets one, which would not wake this thread from a wait.
         threading.Thread(target=_follow_parent, daemon=True).start()
+        interruptible()
         work = pipe.recv()
         while True:
             pipe.send(_tried(work, pipe.recv()))
 
 
 def _follow_parent() -> None:
-    if hasattr(signal, "pthread_sigmask"):  # what this thread receives would not wake the main one from a wait
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

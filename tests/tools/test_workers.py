@@ -61,6 +61,22 @@ def test_a_request_while_they_start(tmp_path: Path, whole_group: bool) -> None:
     assert begun(tmp_path) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_only_the_main_thread_of_a_worker_receives_requests(tmp_path: Path) -> None:
+    """Another thread's would leave it asleep."""
+
+    def blocked(task: Path) -> list[int]:
+        (line,) = (line for line in (task / "status").read_text().splitlines() if line.startswith("SigBlk:"))
+        return [number for number in REQUESTS if int(line.split()[1], 16) >> (number - 1) & 1]
+
+    with in_group(WORK, tmp_path, 2, "endless-1", "endless-2") as process:
+        wait_until(lambda: len(begun(tmp_path)) == 2, process)
+        for worker in workers(process):
+            tasks = {int(task.name): task for task in Path(f"/proc/{worker.pid}/task").iterdir()}
+            assert blocked(tasks.pop(worker.pid)) == []
+            assert [blocked(task) for task in tasks.values()] == [REQUESTS]
+
+
 def test_a_request_that_comes_twice_is_one(tmp_path: Path) -> None:
     """As from ``timeout``, which signals a command and then its group."""
     with in_group(WORK, tmp_path, 2, "endless-1", "endless-2") as process:
