@@ -32,7 +32,7 @@ TO = " to "
 _CENTRE, _FALLOFF = 1.15, 0.75
 """Light at the centre, of which no more than 1 is seen, and how much of it is lost at the middle of each side."""
 _STRIPE = 4
-"""Pixels of a stripe's height, a quarter of what lies between two."""
+"""Pixels of a stripe's height, a quarter of the way from one stripe to the next."""
 _KEPT = 32
 """Look-alikes of so many landscapes are kept, 9 MB of each."""
 

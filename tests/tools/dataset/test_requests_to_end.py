@@ -63,23 +63,15 @@ def goes_on(call: Call, out: Path, expected: dict[str, str], again: int) -> None
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["command", "group"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_landscapes(landscapes: tuple[Call, Path], tmp_path: Path, number: int, whole_group: bool) -> None:
-    call, whole = landscapes
+@pytest.mark.parametrize(("command", "pictures"), [("landscapes", 180), ("built", 600)])
+def test_what_is_done_stays(
+    command: str, pictures: int, number: int, whole_group: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    call, whole = request.getfixturevalue(command)
     with in_group("relation_tools", "dataset", *call, tmp_path) as process:
         wait_until(lambda: pictures_in(tmp_path) > 20, process)
         status, _ = stop(process, tmp_path, number, whole_group)
-    assert status == 130 and pictures_in(tmp_path) < 180
-    goes_on(call, tmp_path, tree(whole), again=0)
-
-
-@pytest.mark.parametrize("whole_group", [False, True], ids=["command", "group"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_builds(built: tuple[Call, Path], tmp_path: Path, number: int, whole_group: bool) -> None:
-    call, whole = built
-    with in_group("relation_tools", "dataset", *call, tmp_path) as process:
-        wait_until(lambda: pictures_in(tmp_path) > 20, process)
-        status, _ = stop(process, tmp_path, number, whole_group)
-    assert status == 130 and pictures_in(tmp_path) < 600
+    assert status == 130 and pictures_in(tmp_path) < pictures
     goes_on(call, tmp_path, tree(whole), again=0)
 
 

@@ -108,8 +108,9 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
     for change, found in zip(changes, results, strict=True):
         assert not torch.equal(found, base), change
     assert not torch.equal(results[-2], results[-3])
-    for change, found in zip(changes, results, strict=True):
-        assert change[:1] != changes[0] or (change == changes[0]) == torch.equal(found, results[0]), change
+    for change, found in zip(changes[1:], results[1:], strict=True):
+        if "--steps=3" in change:  # it is not only the steps that change the result
+            assert not torch.equal(found, results[0]), change
     assert {f"--{field.name.replace('_', '-')}" for field in fields(EditSettings)} == {
         *(option.partition("=")[0] for change in changes[:11] for option in change),
         "--long-side",
