@@ -75,14 +75,17 @@ def _widget_values(node: Json, info: Json) -> Iterator[tuple[str, Any]]:
             if not (isinstance(kind, list) or kind in WIDGET_TYPES) or options.get("forceInput"):
                 continue
             try:
-                yield name, next(values)
-                if options.get("control_after_generate"):
-                    next(values)  # "fixed", "randomize": the page's own
+                value = next(values)
             except StopIteration as error:
-                raise ConversionError(
-                    f"Node {node['id']} ({node['type']}) has no value for '{name}': the workflow was saved with "
-                    "another version of this node. Open it in the page and save it again."
-                ) from error
+                if section == "required" or "default" not in options:
+                    raise ConversionError(
+                        f"Node {node['id']} ({node['type']}) has no value for '{name}': the workflow was saved with "
+                        "another version of this node. Open it in the page and save it again."
+                    ) from error
+                value = options["default"]  # the workflow is older than this input
+            yield name, value
+            if options.get("control_after_generate"):
+                next(values, None)  # "fixed", "randomize": the page's own
             # An upload button's value comes last of all, so it is left over.
 
 
