@@ -180,12 +180,15 @@ def golden_node(edit: Edit, **inputs: Any) -> Any:
 
 
 def test_weights_in_fp8_are_learned_through(host: Host) -> None:
+    """What eight steps change of the tokens is what they change through weights that are not rounded."""
     edit = Edit(host)
+    start = edit.run(edit.relation(resized(edit, "before"), resized(edit, "after"))).tokens
     exact, rounded = (
-        edit.run(golden_node(edit, model=edit.model("one_head/transformer.safetensors", dtype), learning_rate=0.01))
+        edit.run(golden_node(edit, model=edit.model("one_head/transformer.safetensors", dtype), steps=8)).tokens - start
         for dtype in ("default", "fp8_e4m3fn")
     )
-    assert 0.0 < relative_error(rounded.tokens, exact.tokens) < 0.05
+    assert not torch.equal(rounded, exact)
+    assert torch.cosine_similarity(rounded.flatten(), exact.flatten(), 0) > 0.9
 
 
 def test_it_starts_from_a_relation_and_says_where_it_comes_from(host: Host) -> None:
