@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.landscape_edits import (
@@ -18,6 +19,7 @@ from benchmarks.landscape_edits import (
 )
 from benchmarks.small_model import Way
 from benchmarks.speed import reused_share, times_as_fast
+from benchmarks.vision_probe import named_share
 from relation_core.flux.source_reuse import SourceMemory
 from relation_core.scenes.examples import example_scene
 from relation_core.scenes.named_edits import edit_named
@@ -86,3 +88,9 @@ def test_speed_counts_what_is_computed(sampler: str, every: int) -> None:
 def test_a_step_with_a_reused_source_takes_its_share_of_the_tokens() -> None:
     assert reused_share(512) == pytest.approx(0.6)
     assert reused_share(1024) == pytest.approx(0.529, abs=1e-3)
+
+
+def test_a_probe_is_right_where_it_names_all_families_and_no_other() -> None:
+    truth = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    logits = torch.tensor([[0.2, 0.3, 0.1], [0.3, 0.1, 0.2], [-3.0, -2.0, -1.0], [1.0, 2.0, 1.5]])
+    assert named_share(torch.nn.Identity(), logits, truth) == 0.5
