@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,8 +22,13 @@ FLAGS = (
     "--disable-quic",
 )
 READY_MS = 300_000
-SETTLE_MS, LOOK_MS, LONGEST_MS = 600, 100, 5000
+PATIENCE_MS = 180_000
+"""How long a busy machine may take to show what was asked for, where a quiet one needs a second."""
+SETTLE_MS, LOOK_MS, LONGEST_MS = 600, 100, 30_000
 """The page is settled once it has asked its server for nothing for so long; how often to look, and how long at most."""
+GREETED = "Comfy.TutorialCompleted"
+"""The setting by which a server knows that it had a visitor."""
+_CLOSE = re.compile("^Close( dialog)?$")
 _DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 
 
@@ -33,17 +39,26 @@ class ComfyPage:
         self.page = page
         self.complaints: list[str] = []
         """Errors and warnings on the console, and exceptions that nothing caught."""
-        self._asked = self._answered = 0
+        self._asked = 0
+        self._answered: list[str] = []
         page.on("request", self._ask)
         page.on("requestfinished", self._answer)
         page.on("requestfailed", self._answer)
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
-        page.goto(f"http://{address}/")
+        page.set_default_timeout(PATIENCE_MS)
+        greets = not page.request.get(f"http://{address}/api/settings", timeout=PATIENCE_MS).json().get(GREETED)
+        page.goto(f"http://{address}/", timeout=READY_MS)
         page.wait_for_function("window.app?.graph && window.app.extensionManager", timeout=READY_MS)
+        if greets:
+            self._close_greeting()
         self.settle()
-        page.keyboard.press("Escape")  # the template browser greets a first visit
-        self.settle()
+
+    def _close_greeting(self) -> None:
+        """Close the template browser, which a server's first visitor finds over the canvas."""
+        greeting = self.page.get_by_role("dialog")
+        greeting.get_by_role("button", name=_CLOSE).click()
+        greeting.wait_for(state="hidden")
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -53,19 +68,24 @@ class ComfyPage:
     def _ask(self, _: Request) -> None:
         self._asked += 1
 
-    def _answer(self, _: Request) -> None:
-        self._answered += 1
+    def _answer(self, request: Request) -> None:
+        self._answered.append(request.url)
 
     def settle(self, milliseconds: int = SETTLE_MS) -> None:
         """Wait until the page has drawn what was asked of it, and what it asked its server for meanwhile."""
         quiet, asked = 0, self._asked
         for _ in range(LONGEST_MS // LOOK_MS):
             self.page.wait_for_timeout(LOOK_MS)
-            still = self._asked == asked and self._answered >= self._asked
+            still = self._asked == asked and len(self._answered) >= self._asked
             quiet, asked = quiet + LOOK_MS if still else 0, self._asked
             if quiet >= milliseconds:
                 break
         self.page.evaluate(_DRAWN)
+
+    def wait_for_answer(self, part: str) -> None:
+        """Wait until the page has got something whose address has this part."""
+        if not any(part in address for address in self._answered):
+            self.page.wait_for_event("requestfinished", lambda request: part in request.url)
 
     def load(self, workflow: dict[str, Any]) -> None:
         """Open a workflow as if it came from a file."""

@@ -11,7 +11,7 @@ from comfyui_host.find import PACK
 from comfyui_host.page import ComfyPage
 
 SCREENSHOTS = PACK / "build" / "browser"
-RUN_MS = 300_000
+RUN_MS = 600_000
 
 
 def drop(page: ComfyPage, path: Path) -> None:

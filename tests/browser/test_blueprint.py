@@ -15,8 +15,6 @@ from comfyui_host.page import ComfyPage
 pytestmark = pytest.mark.browser
 
 API_FORM = PACK / "tests" / "comfyui" / "relation_transfer.api.json"
-LATE_MS = 3000
-"""The page asks for blueprints when all else is there."""
 INPUTS = {"before": "Before", "after": "After", "source": "Source"}
 
 
@@ -42,8 +40,9 @@ def by_class(prompt: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_it_is_found_placed_and_runs_as_the_workflow(page: ComfyPage, of_core: frozenset[str]) -> None:
+    page.wait_for_answer("/global_subgraphs")  # which the page asks for when all else is there
     page.page.evaluate("() => app.graph.clear()")
-    page.settle(LATE_MS)
+    page.settle()
     page.page.mouse.dblclick(700, 400)
     page.settle()
     page.page.keyboard.type("Relation Transfer")

@@ -64,6 +64,7 @@ def test_two_relations_are_shown_with_pair_and_words(page: ComfyPage, of_core: f
     page.page.get_by_text("relations", exact=True).first.click()
     page.settle()
     leaves = page.page.locator('[data-testid^="tree-node-root/relations/"]')
+    leaves.first.wait_for()
     shown: dict[str, str] = {}
     for number in range(leaves.count()):
         page.page.mouse.move(1500, 900)

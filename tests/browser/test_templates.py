@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 OURS = "relation_adapter"
 THUMBNAIL = 640
 """Pixels a side."""
+PICTURES_SHOWN = "() => [...document.querySelectorAll('[role=dialog] img')].every(image => image.naturalWidth)"
 
 
 def expected_kinds(name: str) -> list[str]:
@@ -42,6 +43,7 @@ def test_it_loads_from_the_template_browser(shared_page: ComfyPage, name: str, o
     dialog = open_template_list(page, OURS)
     title = dialog.get_by_text(name, exact=True)
     for _ in NAMES:  # a newer page holds only those that are in sight
+        page.page.wait_for_function(PICTURES_SHOWN)
         widths = [image.evaluate("image => image.naturalWidth") for image in dialog.locator("img").all()]
         assert set(widths) == {THUMBNAIL}  # and not the page's own picture in their place, which is smaller
         if title.count():
