@@ -9,7 +9,8 @@ through untouched.
 How much agrees says little, since a new background leaves only an object. What such an edit leaves is compact, agrees
 well, and has clearly edited cells all around; what agrees by chance fades into cells that nearly agree.
 
-A blur of a drawing changes what is near its edges alone. What :mod:`.softness` measures tells it from a local edit.
+A filter of a drawing changes what is near its edges alone. What :mod:`.softness` and :mod:`.edges` measure tells it
+from a local edit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 
 from .cells import TEXTURED, Cells
 from .drift import centres
+from .edges import Edges, compare_edges
 from .reduced import Reduced
 from .softness import best_detail, left_by_blur
 from .windows import window_maximum
@@ -87,6 +89,7 @@ class Evidence:
     """Least squared difference of the result from the blurred source, over that from the source itself."""
     best_detail: float
     """Gain of detail that a tenth of the cells with detail has, kept or not."""
+    edges: Edges
     noise: float
     turned: float
     """Least squared difference of the result from the source turned or mirrored, over that from the source itself."""
@@ -124,6 +127,7 @@ def reasons(seen: Evidence) -> tuple[str, ...]:
         "detail is lost": seen.left_by_blur < _EXPLAINED
         and (middle < _SOFT or (rich and (lower < _SOFTER or lower < _UNEVEN * upper))),
         "it is blurred": seen.left_by_blur < _BLURRED and seen.best_detail < _NO_DETAIL,
+        "edges move everywhere": seen.edges.move_everywhere,
         "detail is sharpened": middle > _SHARP,
         "noise is added": seen.noise > _NOISE,
     }
@@ -141,6 +145,7 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
     inner, around = _inner_and_around(cells.kept)
     sides = zip(pictures.source.shape[1:], pictures.size, strict=True)
     y, x = (centres(side, pictures.factor, full) for side, full in sides)
+    steady = pictures.result - cells.drift.over(y, x)
     return Evidence(
         structured=float(textured.float().mean()),
         tolerance=cells.tolerance,
@@ -150,8 +155,9 @@ def evidence_of(pictures: Reduced, cells: Cells) -> Evidence:
         structure_kept=_share(cells.kept, textured),
         structure_over_flat=_ratio(cells.kept, textured),
         detail=_quartiles(gain[fine]),
-        left_by_blur=left_by_blur(pictures.source, pictures.result - cells.drift.over(y, x)),
+        left_by_blur=left_by_blur(pictures.source, steady),
         best_detail=best_detail(pictures.source, pictures.result, pictures.cell),
+        edges=compare_edges(pictures.source, steady, pictures.cell),
         noise=float((added - gain * shared).clamp_min(0).sqrt().median()),
         turned=_turned(pictures.source, pictures.result),
         inner=_share(inner, cells.kept),
