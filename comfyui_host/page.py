@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,7 +27,6 @@ SETTLE_MS, LOOK_MS, LONGEST_MS = 600, 100, 30_000
 """The page is settled once it has asked its server for nothing for so long; how often to look, and how long at most."""
 GREETED = "Comfy.TutorialCompleted"
 """The setting by which a server knows that it had a visitor."""
-_CLOSE = re.compile("^Close( dialog)?$")
 _DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 
 
@@ -57,7 +55,7 @@ class ComfyPage:
     def _close_greeting(self) -> None:
         """Close the template browser, which a server's first visitor finds over the canvas."""
         greeting = self.page.get_by_role("dialog")
-        greeting.get_by_role("button", name=_CLOSE).click()
+        greeting.get_by_role("button", name="Close dialog", exact=True).click()
         greeting.wait_for(state="hidden")
 
     def _listen(self, message: ConsoleMessage) -> None:

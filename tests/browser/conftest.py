@@ -72,6 +72,8 @@ def shared_page(server: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
 @pytest.fixture
 def cleared_page(shared_page: ComfyPage) -> ComfyPage:
     """The shared page without a workflow and what earlier tests left: it remembers pictures by the numbers of nodes."""
+    shared_page.page.evaluate("() => app.canvas.setGraph(app.graph)")  # the page seeks again a subgraph that was open
+    shared_page.settle()
     shared_page.page.evaluate("() => app.clean()")
     shared_page.complaints.clear()
     return shared_page
