@@ -36,6 +36,10 @@ def makes_a_faulty_one() -> Callable[[list[str]], list[str]]:
     raise ZeroDivisionError("faulty")
 
 
+def makes_one_that_tells_its_niceness() -> Callable[[list[str]], list[int]]:
+    return lambda items: [os.nice(0) for _ in items]
+
+
 class Holder:
     """An actor that holds what it was given, and does nothing."""
 

@@ -80,12 +80,13 @@ def _place() -> str:
 
 @contextmanager
 def _own_settings() -> Generator[None]:
-    """Tell Ray through the environment, which its processes inherit, to leave nothing on the disk and send nothing."""
+    """Tell Ray through the environment, which its processes inherit, to leave and send nothing, and not to give way."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="relation-", dir=_place(), ignore_cleanup_errors=True) as folder:
         os.environ.setdefault("RAY_TMPDIR", folder)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15, other programs hold workers up for minutes
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:  # else Ray writes one into the home folder
             os.environ.setdefault("RAY_AUTH_TOKEN", _token())
@@ -101,7 +102,13 @@ def _started(workers: int | None) -> Generator[None]:
     ray = _quiet_ray()
     cores = max(workers or 1, os.cpu_count() or 1)
     try:
-        _begin(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE)
+        try:
+            _begin(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE)
+        except Exception as error:  # Ray raises bare ones
+            raise RelationAdapterError(
+                f"Ray did not start on this machine ({_reason(error)}). Expected its processes to answer within half a "
+                "minute: run again when less else runs here, or leave --ray out."
+            ) from error
         yield
     finally:
         ray.shutdown()
@@ -118,15 +125,18 @@ def _joined(address: str) -> Generator[None]:
         _knock(address)
         _begin(address=address, runtime_env=code)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = printable(str(error).strip().partition("\n")[0])
         raise RelationAdapterError(
-            f"Cannot join a Ray cluster at '{printable(address)}' ({reason}). Expected the address that `ray start "
-            "--head` shows, such as 10.0.0.1:6379: check it, or give --ray alone to use this machine."
+            f"Cannot join a Ray cluster at '{printable(address)}' ({_reason(error)}). Expected the address that `ray "
+            "start --head` shows, such as 10.0.0.1:6379: check it, or give --ray alone to use this machine."
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reason(error: Exception) -> str:
+    return printable(str(error).strip().partition("\n")[0]).rstrip(".")
 
 
 def _begin(**settings: Any) -> None:

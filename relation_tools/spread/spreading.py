@@ -162,12 +162,13 @@ def spread(
     rows = [{"number": number, "item": pickle.dumps(item)} for number, item in enumerate(items)]
     share = len(rows) // (where.workers * _ROUNDS)
     each = max(1, together, min(share, _AT_A_TIME))
-    done: Any = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map_batches(
+    blocks = -(-len(rows) // each)
+    done: Any = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         _Worker,
         fn_constructor_args=(make, ledger, str(Path.cwd())),
         batch_size=together,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=where.workers),
+        compute=ray.data.ActorPoolStrategy(size=min(where.workers, blocks)),
         num_cpus=where.cores,
         num_gpus=where.cards,
     )

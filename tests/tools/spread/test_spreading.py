@@ -13,7 +13,13 @@ from relation_core.errors import RelationAdapterError
 from relation_tools.commands.ray_options import LOCAL
 from relation_tools.spread.cluster import _divided, cluster
 from relation_tools.spread.spreading import LOSSES, Lost, spread
-from tests.deadly_work import Holder, makes_a_faulty_one, makes_a_worker, makes_none
+from tests.deadly_work import (
+    Holder,
+    makes_a_faulty_one,
+    makes_a_worker,
+    makes_none,
+    makes_one_that_tells_its_niceness,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +43,25 @@ def test_workers_that_die_over_whatever_they_are_given_end_the_run(tmp_path: Pat
     with cluster(LOCAL, 2) as where, pytest.raises(RelationAdapterError, match="Workers die over everything"):
         list(spread(where, ["deadly"] * 40, partial(makes_a_worker, tmp_path)))
     assert len((tmp_path / "deadly").read_text()) < 30
+
+
+def test_workers_are_as_nice_as_their_command(recwarn: pytest.WarningsRecorder) -> None:
+    """At Ray's own 15, whatever else computes holds them up. Ray warns of more workers than there are items."""
+    with cluster(LOCAL, 2) as where:
+        assert list(spread(where, ["item"], makes_one_that_tells_its_niceness)) == [("item", os.nice(0))]
+    assert "concurrent actors" not in "".join(str(one.message) for one in recwarn)
+
+
+def test_a_machine_on_which_ray_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on one that is too busy for it."""
+
+    def refuse(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could be anything.\nMore.")
+
+    monkeypatch.setattr("ray.init", refuse)
+    expected = r"Ray did not start on this machine \(The current node timed out during startup. .*\). Expected"
+    with pytest.raises(RelationAdapterError, match=expected), cluster(LOCAL, 1):
+        pass
 
 
 def test_a_long_path_for_passing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
