@@ -17,6 +17,7 @@ from torch import nn
 
 from relation_core.adapter.config import RelationConfig, expected_shapes
 from relation_core.vision.vision_file import SO400M, expected_vision_shapes
+from relation_tools.training.lora import LORA_LAYERS
 from relation_tools.training.planning.command import plan_lines
 from relation_tools.training.planning.plan import Launch
 from relation_tools.training.settings import RunSettings
@@ -54,7 +55,7 @@ def hollow(path: Path, shapes: Shapes, size: int) -> Path:
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """FLUX.1-dev, its autoencoder, SigLIP so400m and the released adapter, by their sizes."""
+    """FLUX.1-dev, its autoencoder, SigLIP so400m, the released adapter and its LoRA, by their sizes."""
     folder = tmp_path_factory.mktemp("full")
     with torch.device("meta"):
         flux = FluxTransformer2DModel(guidance_embeds=True)
@@ -73,8 +74,21 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "vae": hollow(folder / "ae.safetensors", shapes_of(autoencoder), 4),
         "vision": hollow(folder / "siglip.safetensors", expected_vision_shapes(SO400M), 2),
         "adapter": hollow(folder / "adapter.safetensors", expected_shapes(RELEASED), 2),
+        "lora": hollow(folder / "lora.safetensors", lora_shapes(flux), 4),
         "text": text_encoders(folder / "text"),
     }
+
+
+def lora_shapes(flux: nn.Module, rank: int = 128) -> Shapes:
+    """Of a LoRA on the layers that the released one has."""
+    layers = [name for name, _ in flux.named_modules() if name.rpartition(".")[2] in LORA_LAYERS]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in layers:
+        above, below = flux.get_submodule(name).weight.shape
+        shapes[f"transformer.{name}.lora_A.weight"] = (rank, below)
+        shapes[f"transformer.{name}.lora_B.weight"] = (above, rank)
+    assert 4 * sum(map(math.prod, shapes.values())) == 717_225_984
+    return shapes
 
 
 def text_encoders(folder: Path) -> Path:
@@ -101,7 +115,7 @@ def test_a_recipe_fits_as_it_says(recipe: Path, full_size: dict[str, Path]) -> N
             break
         said.append(line.removeprefix("#").removeprefix(" "))
     settings = read_settings(recipe, RunSettings)
-    files = full_size if settings.models.adapter else {**full_size, "adapter": None}
+    files = {name: file if getattr(settings.models, name) else None for name, file in full_size.items()}
     settings = replace(settings, models=replace(settings.models, **files))
     processes = int(options[options.index("--processes") + 1]) if "--processes" in options else 1
     found = plan_lines(settings, Launch(processes, "--fsdp" in options), float(options[options.index("--card") + 1]))
