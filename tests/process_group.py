@@ -21,19 +21,32 @@ START, PATIENCE = 120.0, 30.0
 @contextmanager
 def in_group(module: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
     """Run a module; after the block none of its processes is left."""
-    with subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with _heeding_interrupts():
+        started = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    with started as process:
         try:
             yield process
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _heeding_interrupts() -> Generator[None]:
+    """Let no process that is started in the block ignore SIGINT, as all do that a script starts with ``&``."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -55,6 +68,16 @@ def send(process: subprocess.Popen[str], number: int, whole_group: bool) -> None
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
+
+
+def stop(process: subprocess.Popen[str], folder: Path, number: int, whole_group: bool) -> tuple[int, str]:
+    """Signal a command; give its status and what it says, once its processes are gone and have cleaned up a folder."""
+    send(process, number, whole_group)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert group_is_gone(process.pid, 5)
+    assert "Traceback" not in said and "ignored" not in said, said
+    assert list(folder.rglob(".relation-adapter*.parts")) == []
+    return process.returncode, said
 
 
 def group_is_gone(leader: int, patience: float = PATIENCE) -> bool:

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from synthetic import Shape, hub_dataset
 from relation_core.progress import Silent
 from relation_tools.dataset import splitting
 from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
-from tests.process_group import PATIENCE, group_is_gone, in_group, send, wait_until, workers
+from tests.process_group import PATIENCE, group_is_gone, in_group, stop, wait_until, workers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 DRAWN = LandscapeOptions(relations=60, scenes=60, pairs=2)
@@ -39,16 +38,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Call, Path]:
     call = ("build", "--per-task=200", pairs, "--processes=2")
     run("dataset", *call, out)
     return call, out
-
-
-def stop(process: subprocess.Popen[str], out: Path, number: int, whole_group: bool) -> tuple[int, str]:
-    """Signal a command; give its status and what it says, once its processes are gone and have cleaned up."""
-    send(process, number, whole_group)
-    said, _ = process.communicate(timeout=PATIENCE)
-    assert group_is_gone(process.pid, 5)
-    assert "Traceback" not in said and "ignored" not in said, said
-    assert list(out.rglob(".relation-adapter*.parts")) == []
-    return process.returncode, said
 
 
 def goes_on(call: Call, out: Path, expected: dict[str, str], again: int) -> None:
