@@ -42,6 +42,7 @@ BOUNDS = {
 }
 """How many times as fast a way must be at least."""
 WATCHED_STEPS = 4
+_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def main() -> None:
@@ -49,33 +50,37 @@ def main() -> None:
     restarted_with(KEEP_MEMORY, "benchmarks.whole_edits")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_edits", description=__doc__)
     parser.add_argument("--sizes", choices=BY_NAME, default="full")
+    parser.add_argument(
+        "--dtype", choices=_DTYPES, default="bfloat16", help="float32 where bfloat16 is slow (%(default)s)"
+    )
     parser.add_argument("--sides", nargs="+", type=NumberOption(LONG_SIDE), default=[512, 1024], help="pixels")
     options = parser.parse_args()
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="edits-") as folder:
         host = start_comfyui(Path(folder) / "comfyui")
-        for line in measure(host, BY_NAME[options.sizes], options.sides):
+        for line in measure(host, BY_NAME[options.sizes], _DTYPES[options.dtype], options.sides):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
     sys.stdout.write(f"\n{machine_line(describe_machine(options.sizes, before))}\n")
 
 
-def measure(host: Any, sizes: Sizes, sides: list[int]) -> Any:
-    """Measure each size of picture in bfloat16; give the lines of the tables."""
-    models = StepModels(host, sizes, torch.bfloat16)
+def measure(host: Any, sizes: Sizes, dtype: torch.dtype, sides: list[int]) -> Any:
+    """Measure each size of picture; give the lines of the tables."""
+    models = StepModels(host, sizes, dtype)
     model = models.variants["1 pair"]
-    yield "| picture | way | seconds | times as fast as the authors' steps | at least |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| picture | way | seconds | times as fast as the authors' steps | by processor time | at least |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for side in sides:
         models.step("1 pair", side)  # warms up
-        plain = 0.0
+        plain = None
         for name, changes in WAYS.items():
             settings = EditSettings(**changes)
             reusing = host.node_classes["RelationSourceReuse"].execute(model, settings.refresh_every)[0]
             run, _ = models.sample(reusing, side, settings.solver, relation_sigmas(settings.steps, (side // 16) ** 2))
-            plain = plain or run.seconds
+            plain = plain or run
+            faster, by_processor = plain.seconds / run.seconds, plain.cpu_seconds / run.cpu_seconds
             bound = BOUNDS.get((side, name), "")
-            yield f"| {side} | {name} | {run.seconds:.1f} | {plain / run.seconds:.2f} | {bound} |"
+            yield f"| {side} | {name} | {run.seconds:.1f} | {faster:.2f} | {by_processor:.2f} | {bound} |"
     yield ""
     yield "| picture | share of a step that watching takes |"
     yield "| --- | --- |"
