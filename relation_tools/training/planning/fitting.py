@@ -83,7 +83,8 @@ def _fits(settings: RunSettings, launch: Launch, changes: dict[str, Any], most: 
 
 
 def _without_the_needless(changes: dict[str, Any], fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    for name in list(changes):
+    """Take back what costs most first; it may also need something that costs less, as offloading does."""
+    for name in reversed(list(changes)):
         fewer = {key: value for key, value in changes.items() if key != name}
         if fits(fewer):
             changes = fewer
