@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from relation_core.errors import CheckpointError
 from relation_core.weights.atomic import appearing
+from relation_core.weights.safetensors_file import sorted_metadata
 
 _TORCH: Any = safetensors.torch  # partly untyped
 
@@ -21,6 +22,8 @@ def write_weights(
 ) -> Path:
     """Write copies of tensors in one dtype to a ``.safetensors`` file, which appears whole or not at all.
 
+    The same tensors and metadata make the same file.
+
     Raises:
         CheckpointError: it cannot be written; what was there stays.
     """
@@ -28,6 +31,7 @@ def write_weights(
     try:
         with appearing(path) as unfinished:
             _TORCH.save_file(copies, unfinished, metadata=metadata)
+            _sort_metadata(unfinished)
     except (OSError, SafetensorError) as error:  # the library words a full disk as an error of its own
         reason = error.strerror if isinstance(error, OSError) else None
         raise CheckpointError(
@@ -35,3 +39,13 @@ def write_weights(
             "command again; it goes on from its last state."
         ) from error
     return path
+
+
+def _sort_metadata(path: Path) -> None:
+    with path.open("r+b") as file:
+        length = file.read(8)
+        header = length + file.read(int.from_bytes(length, "little"))
+        ordered = sorted_metadata(header)
+        if len(ordered) == len(header):  # else the values would have to move
+            file.seek(0)
+            file.write(ordered)

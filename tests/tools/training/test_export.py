@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from flow_inputs import inputs
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_run import SmallRun
 
@@ -28,6 +29,7 @@ from relation_tools.training.models import build_flow
 from relation_tools.training.picture_cache import PictureCache, open_cache
 from relation_tools.training.settings import RunSettings
 from relation_tools.training.trainer import Trainer
+from relation_tools.training.weights_file import write_weights
 from tests.command_line import run
 
 FLOAT32 = {"export_dtype": "float32", "save_every": 100}
@@ -205,3 +207,14 @@ def test_measure_refuses_tasks_that_are_not_there(whole: Trainer, tmp_path: Path
         status=1,
     )
     assert "There are no samples of the tasks dance. The dataset has: flip, invert, sky_green." in said
+
+
+def test_the_same_weights_make_the_same_file(tmp_path: Path) -> None:
+    """The library leaves the order of the metadata to chance."""
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(3)}
+    metadata = {word: word.upper() for word in ("format", "version", "head_dim", "base", "steps", "seed")}
+    files = [write_weights(tmp_path / f"{number}.safetensors", tensors, torch.float16, metadata) for number in range(6)]
+    assert len({file.read_bytes() for file in files}) == 1
+    with safe_open(files[0], "pt") as opened:
+        assert opened.metadata() == metadata
+        assert all(torch.equal(opened.get_tensor(name), tensors[name].half()) for name in tensors)
