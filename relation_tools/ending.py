@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -18,6 +18,8 @@ _SAME = 2.0
 """Seconds in which a further signal repeats a request: ``timeout`` signals a command, and then its group."""
 _AGAIN = 0.05
 """Seconds until an interrupt that got lost is raised again."""
+_IMPORTING = "<frozen importlib._bootstrap>"
+"""The file of the frames that import a module."""
 
 
 class Requests:
@@ -47,8 +49,9 @@ def ending_cleanly() -> Generator[None]:
     """
     requests = Requests()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def end(_number: int, frame: FrameType | None) -> None:
         if requests.is_new():
+            again.look_after(frame)
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
@@ -56,7 +59,8 @@ def ending_cleanly() -> Generator[None]:
         return
     before = {number: signal.getsignal(number) for number in _REQUESTS}
     before = {n: handler for n, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)}
-    with _handled_by(end, before), _raised_again(requests, list(before)):
+    again = _RaisedAgain(requests, list(before))
+    with _handled_by(end, before), again.watching():
         yield
 
 
@@ -109,26 +113,68 @@ def _handled_by(handle: Callable[[int, FrameType | None], None], before: dict[si
             signal.signal(number, handler)
 
 
-@contextmanager
-def _raised_again(requests: Requests, numbers: list[signal.Signals]) -> Generator[None]:
-    """Raise an interrupt once more where Python drops it: in a destructor, or in a callback as its imports have."""
-    before, waiting = sys.unraisablehook, list[threading.Timer]()
+class _RaisedAgain:
+    """Raises an interrupt once more where it gets lost.
 
-    def look(dropped: Any) -> None:
-        if not numbers or not issubclass(dropped.exc_type, KeyboardInterrupt):
-            before(dropped)
-            return
-        requests.forget()
-        waiting.append(threading.Timer(_AGAIN, interrupt, numbers[:1]))
-        waiting[-1].start()
+    Python drops one in a destructor, and in a callback as its imports have. A module that is being imported drops one
+    where it takes any exception for the lack of a library.
+    """
 
-    sys.unraisablehook = look
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-        for timer in waiting:
-            timer.cancel()
+    def __init__(self, requests: Requests, numbers: list[signal.Signals]) -> None:
+        self._requests, self._numbers = requests, numbers
+        self._waiting: threading.Timer | None = None
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Look for lost interrupts in the block."""
+        before = sys.unraisablehook
+
+        def look(dropped: Any) -> None:
+            if not self._numbers or not issubclass(dropped.exc_type, KeyboardInterrupt):
+                before(dropped)
+                return
+            self._after_a_while(self._raise)
+
+        sys.unraisablehook = look
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+            self._cancel()
+
+    def look_after(self, frame: FrameType | None) -> None:
+        """See to it that the interrupt which is about to be raised here leaves the import that it is raised in."""
+        outermost = None
+        for each in _frames(frame):
+            if each.f_code.co_filename == _IMPORTING:
+                outermost = each
+        if outermost is not None:
+            self._after_a_while(lambda: self._raise_within(outermost))
+
+    def _raise_within(self, frame: FrameType) -> None:
+        main = threading.main_thread().ident or 0
+        now = sys._current_frames().get(main)  # pyright: ignore[reportPrivateUsage] - there is no other way
+        if any(each is frame for each in _frames(now)):
+            self._raise()
+
+    def _raise(self) -> None:
+        self._requests.forget()
+        interrupt(self._numbers[0])
+
+    def _after_a_while(self, act: Callable[[], None]) -> None:
+        self._cancel()
+        self._waiting = threading.Timer(_AGAIN, act)
+        self._waiting.start()
+
+    def _cancel(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 @contextmanager

@@ -50,6 +50,38 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_request_that_an_import_drops_is_raised_again(number: str, tmp_path: Path) -> None:
+    """Modules take any exception for the lack of a library, here two, one in the other."""
+    (tmp_path / "inner.py").write_text(f"""
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.{number})
+    time.sleep(20)
+except:
+    print("dropped")
+time.sleep(20)
+""")
+    (tmp_path / "outer.py").write_text("""
+import time
+try:
+    import inner
+except:
+    print("dropped too")
+time.sleep(20)
+""")
+    code = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+try:
+    with ending_cleanly():
+        import outer
+        print("lost")
+except KeyboardInterrupt:
+    print("ended")
+"""
+    assert in_python(code) == ["dropped", "dropped", "too", "ended"]
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
 def test_a_request_is_put_off(number: str) -> None:
     code = f"""
 try:
