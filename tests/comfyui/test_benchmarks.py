@@ -71,11 +71,12 @@ def test_the_whole(benchmarks: ModuleType, host: Host, folder: Path, tmp_path: P
     assert (tmp_path / "cost.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_whole_edits_are_set_beside_each_other(benchmarks: ModuleType, host: Host) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_whole_edits_are_set_beside_each_other(benchmarks: ModuleType, host: Host, dtype: torch.dtype) -> None:
     whole = importlib.import_module("benchmarks.whole_edits")
-    lines = list(whole.measure(host, benchmarks.sizes.TOY, [64]))
+    lines = list(whole.measure(host, benchmarks.sizes.TOY, dtype, [64]))
     assert [line.split(" | ")[1] for line in lines[2:5]] == list(whole.WAYS)
-    assert float(lines[2].split(" | ")[3]) == 1.0
+    assert lines[2].split(" | ")[3:5] == ["1.00", "1.00"]
     assert float(lines[-1].split(" | ")[1].removesuffix(" % |")) > 0
     assert host.module("nodes.watch").WatchedForward.note.__name__ == "note"
 
