@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 
 import torch
 from torch import nn
@@ -44,6 +43,7 @@ def main() -> None:
     encoders = load_encoders(AUTOENCODER, VISION, "cpu")
     features, labels = _pairs(encoders, "trained", options.pairs, _LEARNED_FROM)
     mean, spread = features.mean(0), features.std(0) + 1e-6
+    features = (features - mean) / spread
     asked: dict[Split, tuple[torch.Tensor, torch.Tensor]] = {}
     splits: tuple[Split, ...] = ("trained", "compositions")
     for split in splits:
@@ -51,12 +51,14 @@ def main() -> None:
         asked[split] = (seen - mean) / spread, named
     sys.stdout.write("| probe | trained relations | held-out compositions |\n| --- | --- | --- |\n")
     width = features.shape[1]
-    hidden = partial(nn.Linear, width, 512)
     for name, probe in (
         ("linear", nn.Linear(width, len(_NAMES))),
-        ("one hidden layer", nn.Sequential(hidden(), nn.GELU(), nn.Dropout(0.3), nn.Linear(512, len(_NAMES)))),
+        (
+            "one hidden layer",
+            nn.Sequential(nn.Linear(width, 512), nn.GELU(), nn.Dropout(0.3), nn.Linear(512, len(_NAMES))),
+        ),
     ):
-        _teach(probe, (features - mean) / spread, labels)
+        _teach(probe, features, labels)
         shares = " | ".join(f"{100 * named_share(probe, *pairs):.0f} %" for pairs in asked.values())
         sys.stdout.write(f"| {name} | {shares} |\n")
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -144,12 +145,9 @@ class _RaisedAgain:
 
     def look_after(self, frame: FrameType | None) -> None:
         """See to it that the interrupt which is about to be raised here leaves the import that it is raised in."""
-        outermost = None
-        for each in _frames(frame):
-            if each.f_code.co_filename == _IMPORTING:
-                outermost = each
-        if outermost is not None:
-            self._after_a_while(lambda: self._raise_within(outermost))
+        importing = [each for each in _frames(frame) if each.f_code.co_filename == _IMPORTING]
+        if importing:
+            self._after_a_while(partial(self._raise_within, importing[-1]))
 
     def _raise_within(self, frame: FrameType) -> None:
         main = threading.main_thread().ident or 0
