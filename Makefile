@@ -47,10 +47,12 @@ demo: $(READY)
 demo-comfyui: comfyui $(READY)
 	$(BIN)/python -m scripts.demo_comfyui $(COMFYUI)
 
-# What the relation costs, in time and memory: an hour on 2 quiet cores and 13 GB of disk; with
-# QUICK=1 half an hour, for what has a bound. PARTS=steps or PARTS=weights measures one part. The table, its numbers and a chart go to build/bench.
+# What the relation costs, in time and memory, and how far fast recipes are from exact ones: three hours on 2 quiet cores
+# and 13 GB of disk; with QUICK=1 less, for what has a bound. PARTS=steps, weights or edits measures one part.
+# DTYPES=float32 is for processors without instructions for bfloat16. Tables, numbers and charts go to build/bench.
 bench: comfyui $(READY)
-	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick) $(if $(PARTS),--parts $(PARTS))
+	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick) $(if $(PARTS),--parts $(PARTS)) $(if $(DTYPES),--dtypes $(DTYPES))
+	$(if $(QUICK)$(PARTS),,$(BIN)/python -m benchmarks.recipes)
 
 comfyui:
 ifeq ($(COMFYUI),)

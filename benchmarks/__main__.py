@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from .encoding import measure_conversion, measure_encoding
 from .machine import describe_machine
 from .memory import KEEP_MEMORY, restarted_with
 from .report import draw_chart, table
-from .sizes import BY_NAME, Sizes
+from .sizes import BY_NAME, FULL, Sizes
 from .step import measure_steps
 from .synthetic import write_adapter, write_vision
+from .whole_edits import measure_edits
 
 STEADY = {"OMP_WAIT_POLICY": "PASSIVE", **KEEP_MEMORY}
 """Threads that wait in a loop would multiply the noise of other processes."""
+_DTYPES = "float32 alone where the processor has no instructions for bfloat16, which takes it 300 times as long"
 ROOM = 13_000_000_000
 """Bytes of disk for the full-size files: the adapter, the converted one, SigLIP."""
 
@@ -33,16 +37,18 @@ def main() -> None:
     """Run the benchmark."""
     restarted_with(STEADY, "benchmarks")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="hours: full 1, quick 0.5; toy: seconds")
+    parser.add_argument("--sizes", choices=BY_NAME, default="full", help="hours: full 2, quick 0.7; toy: seconds")
+    parser.add_argument("--dtypes", choices=FULL.dtypes, nargs="+", default=list(FULL.dtypes), help=_DTYPES)
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="the others stay as they were")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for the results")
     parser.add_argument("--folder", type=Path, help="where the temporary files go (13 GB)")
     options = parser.parse_args()
+    sizes = replace(BY_NAME[options.sizes], dtypes=tuple(options.dtypes))
     options.out.mkdir(parents=True, exist_ok=True)
-    for part in options.parts:
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
-            result = PARTS[part](Path(folder), BY_NAME[options.sizes])
-        (options.out / f"{part}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        for part in options.parts:
+            result = PARTS[part](Path(folder), sizes)
+            (options.out / f"{part}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     files = [options.out / f"{part}.json" for part in PARTS]
     results = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()}
     text = table(results)
@@ -69,12 +75,26 @@ def _measure_weights(folder: Path, sizes: Sizes) -> dict[str, Any]:
 
 def _measure_steps(folder: Path, sizes: Sizes) -> dict[str, Any]:
     before = os.getloadavg()[0]
-    host = start_comfyui(folder / "comfyui")
-    rows = measure_steps(host, sizes, _say)
+    rows = measure_steps(_host(folder), sizes, _say)
     return {"machine": describe_machine(sizes.name, before), "rows": rows}
 
 
-PARTS: dict[str, Callable[[Path, Sizes], dict[str, Any]]] = {"steps": _measure_steps, "weights": _measure_weights}
+def _measure_edits(folder: Path, sizes: Sizes) -> dict[str, Any]:
+    before = os.getloadavg()[0]
+    rows = measure_edits(_host(folder), sizes, sizes.dtypes[-1], _say)
+    return {"machine": describe_machine(sizes.name, before), "rows": rows}
+
+
+@cache
+def _host(folder: Path) -> Any:
+    return start_comfyui(folder / "comfyui")  # a process has one
+
+
+PARTS: dict[str, Callable[[Path, Sizes], dict[str, Any]]] = {
+    "weights": _measure_weights,  # while this process holds little
+    "steps": _measure_steps,
+    "edits": _measure_edits,
+}
 
 
 def _say(text: str) -> None:

@@ -32,7 +32,7 @@ ROUNDS = 3
 def measure_encoding(folder: Path, sizes: Sizes, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Encode with ``adapter.bin``, ``adapter.safetensors`` and ``vision.safetensors`` of a folder, the ways in turn."""
     files = ("adapter.bin", "adapter.safetensors")
-    alone = [(OURS, file, dtype) for dtype in sizes.dtypes for file in files] + [(NAIVE, files[0], "bfloat16")]
+    alone = [(OURS, file, dtype) for dtype in sizes.dtypes for file in files] + [(NAIVE, files[0], sizes.dtypes[-1])]
     beside = [(BESIDE_SIGLIP, files[1], dtype) for dtype in sizes.dtypes]  # once: it repeats by itself
     rows = []
     for way, file, dtype in [*beside, *alone * sizes.encodings]:

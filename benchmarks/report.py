@@ -8,12 +8,13 @@ from typing import Any
 
 from .bounds import MEGABYTE, Figure, bounded_figures
 from .step import BASE, NAIVE
+from .whole_edits import AUTHORS
 
 
 def table(results: dict[str, Any]) -> str:
     """Lay out the figures of the parts that were measured, as Markdown."""
-    parts = {"steps": _steps, "weights": _encodings}
-    lines = _markdown(("figure", "measured", "at most", "holds"), [_bound(one) for one in bounded_figures(results)])
+    parts = {"steps": _steps, "weights": _encodings, "edits": _edits}
+    lines = _markdown(("figure", "measured", "bound", "holds"), [_bound(one) for one in bounded_figures(results)])
     for name, layout in parts.items():
         if name in results:
             lines += ["", machine_line(results[name]["machine"]), "", *layout(results[name]["rows"])]
@@ -32,7 +33,8 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 def _bound(figure: Figure) -> tuple[str, ...]:
     holds = "yes" if figure.holds else "NO"
-    return figure.name, f"{_number(figure.value)} {figure.unit}", f"{figure.bound:g} {figure.unit}", holds
+    bound = f"at {'least' if figure.least else 'most'} {figure.bound:g} {figure.unit}"
+    return figure.name, f"{_number(figure.value)} {figure.unit}", bound, holds
 
 
 def _steps(rows: list[dict[str, Any]]) -> list[str]:
@@ -77,6 +79,24 @@ def _encodings(rows: list[dict[str, Any]]) -> list[str]:
         "anonymous after",
         "held",
     )
+    return _markdown(headings, cells)
+
+
+def _edits(rows: list[dict[str, Any]]) -> list[str]:
+    plain = {row["side"]: row for row in rows if row["way"] == AUTHORS}
+    cells = [
+        (
+            row["dtype"],
+            f"{row['side']}x{row['side']}",
+            row["way"],
+            f"{row['seconds']:.1f} s",
+            f"{plain[row['side']]['seconds'] / row['seconds']:.2f}",
+            f"{plain[row['side']]['cpu_seconds'] / row['cpu_seconds']:.2f}",
+            f"{100 * row['watching']:.2f} %" if "watching" in row else "",
+        )
+        for row in rows
+    ]
+    headings = ("dtype", "picture", "way", "an edit", "times as fast", "by processor time", "watching, of a step")
     return _markdown(headings, cells)
 
 
