@@ -28,6 +28,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 _PATIENCE = 5.0
 """Seconds for all workers to clean up before they are killed."""
+_FEWER = "with fewer --processes"
 
 
 class WorkerDiedError(RelationAdapterError):
@@ -43,7 +44,7 @@ class _WorkerTracebackError(Exception):
 
 @contextmanager
 def divided(
-    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int
+    works: Sequence[Callable[[Job], Result]], jobs: Sequence[Job], remedy: str = _FEWER
 ) -> Generator[Iterator[tuple[Job, Result]]]:
     """Have jobs done by processes in the block, and give each with its result, as they arrive.
 
@@ -51,22 +52,23 @@ def divided(
     signal to all processes of a command and by the end of its parent; it is killed if it does not end soon.
 
     Args:
-        work: does a job; like the jobs and results it can be pickled.
+        works: what each process does with a job; like the jobs and results they can be pickled. If it is one, or one
+            job, it is done in this process.
         jobs: what is to be done.
-        processes: how many to work in; with 1, and for one job, it is this one.
+        remedy: what to do where a process cannot be started or is killed, after "Run again".
 
     Raises:
         WorkerDiedError: a process was killed, or cannot be started.
-        Exception: any that ``work`` raises.
+        Exception: any that these raise.
     """
-    count = min(processes, len(jobs))
+    count = min(len(works), len(jobs))
     if count < 2:
-        yield ((job, work(job)) for job in jobs)
+        yield ((job, works[0](job)) for job in jobs)
         return
     workers: list[_Worker] = []
     try:
-        _start(workers, count)
-        yield _done(workers, work, jobs)
+        _start(workers, count, remedy)
+        yield _done(workers, works, jobs)
     finally:
         with uninterrupted():
             _end(workers)
@@ -77,6 +79,7 @@ class _Worker:
     process: BaseProcess
     pipe: Any
     """Our end. It closes with the process, since no other process has the other end."""
+    remedy: str
 
     def give(self, what: object) -> None:
         with suppress(ConnectionError):  # it is dead, which `take` finds
@@ -95,8 +98,7 @@ class _Worker:
             self.process.join(_PATIENCE)
             raise WorkerDiedError(
                 f"One of {workers} worker processes died ({_ending(self.process.exitcode)}); expected all to finish. "
-                "Systems kill processes where memory runs out: run again with fewer --processes. What is done stays "
-                "done."
+                f"Systems kill processes where memory runs out. Run again {self.remedy}. What is done stays done."
             ) from error
         if raised:
             raise result from _WorkerTracebackError(raised)
@@ -109,7 +111,7 @@ def _ending(code: int | None) -> str:
     return f"exit status {code}"
 
 
-def _start(workers: list[_Worker], count: int) -> None:
+def _start(workers: list[_Worker], count: int, remedy: str) -> None:
     context = multiprocessing.get_context("spawn")  # a copy of a process with threads can freeze
     if sys.platform != "win32":
         from multiprocessing import resource_tracker  # noqa: PLC0415
@@ -122,11 +124,11 @@ def _start(workers: list[_Worker], count: int) -> None:
                 process = context.Process(target=_serve, args=(theirs,), daemon=True)
                 process.start()
                 theirs.close()
-                workers.append(_Worker(process, ours))
+                workers.append(_Worker(process, ours, remedy))
     except OSError as error:
         raise WorkerDiedError(
-            f"Only {len(workers)} of {count} worker processes can be started ({error}); expected all. Run again with "
-            "fewer --processes."
+            f"Only {len(workers)} of {count} worker processes can be started ({error}); expected all. Run again "
+            f"{remedy}."
         ) from error
 
 
@@ -143,11 +145,11 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _done(
-    workers: Sequence[_Worker], work: Callable[[Job], Result], jobs: Sequence[Job]
+    workers: Sequence[_Worker], works: Sequence[Callable[[Job], Result]], jobs: Sequence[Job]
 ) -> Generator[tuple[Job, Result]]:
     left = iter(jobs)
     given: dict[Any, tuple[_Worker, Job]] = {}
-    for worker, job in zip(workers, left, strict=False):
+    for worker, work, job in zip(workers, works, left, strict=False):
         worker.give(work)
         worker.give(job)
         given[worker.pipe] = worker, job

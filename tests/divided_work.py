@@ -38,7 +38,7 @@ def work(folder: Path, job: str) -> str:
 def main(folder: Path, processes: int, jobs: list[str]) -> int:
     """Print the results. Requests to end and errors end it as they end the commands."""
     try:
-        with ending_cleanly(), divided(partial(work, folder), jobs, processes) as done:
+        with ending_cleanly(), divided([partial(work, folder)] * processes, jobs) as done:
             for job, result in done:
                 print(job, result, flush=True)
     except KeyboardInterrupt:

@@ -108,7 +108,7 @@ def _write_pictures(out: Path, options: LandscapeOptions, processes: int, progre
         (out / name).parent.mkdir(parents=True, exist_ok=True)
     jobs = [partial(_write_scenes, out, options.seed, numbers) for numbers in _chunks(options.scenes)]
     jobs += [partial(_write_edited, out, options, numbers) for numbers in _chunks(options.relations)]
-    with divided(_call, jobs, processes) as done:
+    with divided([_call] * processes, jobs) as done:
         for _, pictures in done:
             for _ in range(pictures):
                 progress.step()

@@ -66,7 +66,7 @@ def split_all(
             _step(progress, len(chunk))
     some = [(index, chunks[index]) for index in waiting]
     if divide is None:
-        splitting = divided(partial(split_chunk, folders=folders), some, processes)
+        splitting = divided([partial(split_chunk, folders=folders)] * processes, some)
     else:
         splitting = nullcontext(divide(some, partial(_splitter, folders)))
     try:

@@ -7,11 +7,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from relation_core.errors import printable
 from relation_core.weights.lock import BusyError
 
+from .card_edit import edit_beside, graphics_cards
 from .editing import Editing, Order, ProgressBar
 from .findings import Findings
 from .jobs import EditJob, JobError, plan_jobs
@@ -33,15 +32,18 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
         _LOG.info("Share %s of the pictures holds none; nothing to do.", options.shard)
         return 0
     found = Findings()
+    cards = graphics_cards(options.device)
     local = [job for job in jobs if isinstance(job, EditJob)]
-    if options.ray is None and local == jobs:
-        _edit_here(order, local, found, progress_bar)
-    elif options.ray is None:
-        _edit_there(order, jobs, found, progress_bar)
-    else:
+    if options.ray is not None:
         from .spread_edit import edit_spread  # noqa: PLC0415 - loads Ray
 
         edit_spread(order, jobs, found, progress_bar)
+    elif len(cards) > 1 and len(jobs) > 1:
+        edit_beside(order, jobs, cards, found, progress_bar)
+    elif local == jobs:
+        _edit_here(order, local, found, progress_bar)
+    else:
+        _edit_there(order, jobs, found, progress_bar)
     if found.kept == len(jobs):
         _LOG.info("All %d results are there already; nothing to do.", found.kept)
     if found.busy and len(jobs) == 1:
@@ -63,8 +65,6 @@ def _edit_here(order: Order, jobs: list[EditJob], found: Findings, progress_bar:
             found.add(outcome, job.source, job.result)
     if not waiting:
         return
-    if order.options.device == "auto" and len(waiting) > 1 and (cards := torch.cuda.device_count()) > 1:
-        _LOG.info("This machine has %d graphics cards, and this command uses one. Add --ray to use all.", cards)
     editing = Editing.open(order, progress_bar)
     with progress_bar("steps") as progress:
         progress.start(order.settings.steps * len(waiting))
