@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import log10
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -63,9 +62,7 @@ def main() -> None:
 
 def _reuse(small: SmallModel, sources: int) -> Iterator[str]:
     edits = SmallEdits(small, sources)
-    exact, *found = (edits.pictures(way) for way in (AUTHORS, *REUSED))
-    with _kept_in_8_bits(small.host):
-        found.append(edits.pictures(REUSED[1]))
+    exact, *found = (edits.pictures(way) for way in (AUTHORS, *REUSED, replace(REUSED[1], reuse_8bit=True)))
     names = [*(f"every {way.refresh_every} steps" for way in REUSED[:-1]), "at the first and last step only"]
     names.append(f"{names[1]}, kept in 8 bits")
     right = edits.right(exact, *found)
@@ -101,27 +98,6 @@ def _ways(distances: Sequence[Distance], ways: Sequence[Way]) -> Iterator[str]:
     for one in distances:
         if one.way in (AUTHORS, *REUSED):
             yield f"| {one.way} | {times_as_fast(one.way):.2f} | {_psnr(one.distance):.1f} | {one.relative:.2f} |"
-
-
-@contextmanager
-def _kept_in_8_bits(host: Any) -> Generator[None]:
-    """Let what is kept of a source pass through 8 bits: whole numbers, and a scale for every token and head."""
-    memory = host.module("relation_core.flux.source_reuse").SourceMemory
-    keep = memory.keep
-
-    def keep_rounded(self: Any, call: Any, entries: Any, blocks: Any) -> None:
-        keep(self, call, entries, {name: type(kept)(*map(_rounded, kept)) for name, kept in blocks.items()})
-
-    memory.keep = keep_rounded
-    try:
-        yield
-    finally:
-        memory.keep = keep
-
-
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    scale = values.abs().amax(-1, keepdim=True).clamp_min(1e-12) / 127
-    return (values / scale).round().to(torch.int8) * scale
 
 
 def _psnr(distance: float) -> float:

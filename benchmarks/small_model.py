@@ -25,6 +25,7 @@ class Way:
     sampler: str
     steps: int
     refresh_every: int = 1
+    reuse_8bit: bool = False
 
     def __str__(self) -> str:
         every = f", source every {self.refresh_every}" if self.refresh_every > 1 else ""
@@ -65,7 +66,9 @@ class SmallModel:
         """Add the pictures of an edit, as the workflow try_it_small samples and decodes them."""
         acting = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
         model = graph.add("ApplyRelationAdapter", model=self.model, relation=relation, **acting)
-        model = graph.add("RelationSourceReuse", model=model, refresh_every=way.refresh_every)
+        model = graph.add(
+            "RelationSourceReuse", model=model, refresh_every=way.refresh_every, reuse_8bit=way.reuse_8bit
+        )
         sampled = graph.add(
             "SamplerCustomAdvanced",
             noise=graph.add("RandomNoise", noise_seed=self.value(graph, seed)),

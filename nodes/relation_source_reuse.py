@@ -37,15 +37,22 @@ class RelationSourceReuse(io.ComfyNode):
                     tooltip="Noise levels from one computation of the source to the next. 1 computes it at each and "
                     "changes nothing; higher values are faster and less exact.",
                 ),
+                io.Boolean.Input(
+                    "reuse_8bit",
+                    default=False,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Keep what is reused in 8 bits: this takes half the memory of 16 and is hardly less exact.",
+                ),
             ],
             outputs=[io.Model.Output("model", display_name="model", tooltip="The model that reuses its source.")],
         )
 
     @classmethod
     @numbers_checked
-    def execute(cls, model: Any, refresh_every: int = REFRESH_EVERY) -> io.NodeOutput:
+    def execute(cls, model: Any, refresh_every: int = REFRESH_EVERY, reuse_8bit: bool = False) -> io.NodeOutput:
         """Check the model, then patch a clone."""
         flux_sizes(model)
         patched = model.clone()
-        reuse_source(patched, refresh_every)
+        reuse_source(patched, refresh_every, reuse_8bit)
         return io.NodeOutput(patched)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ..relation_core.errors import ModelMismatchError
 from ..relation_core.flux.source_reuse import (
+    KeptKeysValues,
     SourceKeysValues,
     SourceMemory,
     SourceTokens,
@@ -41,15 +43,20 @@ from .source_conditioning import Prompts, read_prompts
 _KEY = "relation_adapter.source_reuse"
 
 
-def reuse_source(model: Any, refresh_every: int) -> None:
+def reuse_source(model: Any, refresh_every: int, eight_bits: bool = False) -> None:
     """Let a model (a ``ModelPatcher``, already cloned) compute the source at every n-th noise level only.
 
     A second call replaces the first. At 1 nothing is patched.
+
+    Args:
+        model: the model.
+        refresh_every: n.
+        eight_bits: whether what is reused is kept in 8 bits.
     """
     wrappers = model.model_options["transformer_options"].setdefault("wrappers", {})
     for kind, wrapper in (
-        (WrappersMP.PREPARE_SAMPLING, _prepare_sampling),
-        (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(refresh_every)),
+        (WrappersMP.PREPARE_SAMPLING, partial(_prepare_sampling, eight_bits)),
+        (WrappersMP.SAMPLER_SAMPLE, _SamplerWrapper(refresh_every, eight_bits)),
         (WrappersMP.PREDICT_NOISE, _predict_noise),
         (WrappersMP.APPLY_MODEL, _apply_model),
     ):
@@ -95,9 +102,9 @@ class _Forward:
     """Everything else that the source's keys depend on."""
     source: SourceTokens | None = None
     """The source in the image stream; None if there is none to reuse."""
-    kept: Mapping[Hashable, SourceKeysValues] | None = None
+    kept: Mapping[Hashable, KeptKeysValues] | None = None
     """What is reused; None if everything is computed."""
-    recorded: dict[Hashable, SourceKeysValues] = field(default_factory=dict)
+    recorded: dict[Hashable, KeptKeysValues] = field(default_factory=dict)
 
     @property
     def call(self) -> Hashable:
@@ -115,10 +122,11 @@ class _SamplerWrapper:
     """Gives a run its memory, and removes it afterwards."""
 
     refresh_every: int
+    eight_bits: bool
 
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
-        memory = SourceMemory(self.refresh_every, sigmas.tolist())
+        memory = SourceMemory(self.refresh_every, sigmas.tolist(), self.eight_bits)
         options[_KEY] = _Run(memory, read_prompts(guider.conds))
         try:
             return executor(guider, sigmas, extra_args, *args)
@@ -212,7 +220,7 @@ def _attend_to_source(
     if forward.kept is not None:
         if pe is not None:
             q, k = apply_rope(q, k, pe)
-        kept = forward.kept[block]
+        kept = forward.kept[block].whole()
         if attn_mask is not None and attn_mask.shape[-2] == tokens.total:
             attn_mask = tokens.without(attn_mask, attn_mask.ndim - 2)
         k, v = tokens.together(k, kept.keys, 2), tokens.together(v, kept.values, 2)
@@ -221,7 +229,7 @@ def _attend_to_source(
         keys = tokens.of(k, 2)
         if pe is not None:
             keys = apply_rope1(keys, tokens.of(pe, 2))
-        forward.recorded[block] = SourceKeysValues(keys, tokens.of(v, 2))
+        forward.recorded[block] = forward.run.memory.held(SourceKeysValues(keys, tokens.of(v, 2)))
     return {}
 
 
@@ -238,16 +246,22 @@ class _KeptMemory(ControlBase):
 
 
 def _prepare_sampling(
-    executor: Callable[..., Any], model: Any, noise_shape: Any, conds: dict[str, Any], *args: Any, **kwargs: Any
+    eight_bits: bool,
+    executor: Callable[..., Any],
+    model: Any,
+    noise_shape: Any,
+    conds: dict[str, Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """Let the host make room for the kept keys and values while it loads the models."""
-    size = _kept_bytes(model, noise_shape[0], conds)
+    size = _kept_bytes(model, noise_shape[0], conds, eight_bits)
     counted = {**conds, _KEY: [{"control": _KeptMemory(size)}]} if size else conds
     real_model, _, models = executor(model, noise_shape, counted, *args, **kwargs)
     return real_model, conds, models
 
 
-def _kept_bytes(model: Any, batch: int, conds: dict[str, Any]) -> int:
+def _kept_bytes(model: Any, batch: int, conds: dict[str, Any], eight_bits: bool) -> int:
     """Compute the memory of the keys and values that a run keeps of all its sources."""
     prompts, sizes, tokens = read_prompts(conds), flux_sizes(model), 0
     side = sizes["patch_size"]
@@ -258,7 +272,7 @@ def _kept_bytes(model: Any, batch: int, conds: dict[str, Any]) -> int:
             tokens += rows * columns
     blocks = sizes["depth"] + sizes["depth_single_blocks"]
     item = model.model.get_dtype_inference().itemsize
-    return kept_bytes(batch * tokens, blocks, sizes["hidden_size"], item)
+    return kept_bytes(batch * tokens, blocks, sizes["hidden_size"], item, eight_bits)
 
 
 _FORWARD: ContextVar[_Forward | None] = ContextVar("relation_adapter_source_reuse", default=None)

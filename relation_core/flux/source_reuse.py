@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 
 from ..settings.bounds import REFRESH_INTERVAL, check_number
+from .eight_bits import EightBits, bytes_a_number
+from .sizes import HEAD_DIM
 
 REFRESH_EVERY = 4
 """Noise levels from one refresh to the next, unless chosen."""
@@ -32,6 +34,24 @@ class SourceKeysValues(NamedTuple):
     keys: torch.Tensor
     """After rotary embedding."""
     values: torch.Tensor
+
+    def whole(self) -> SourceKeysValues:
+        """Themselves: :class:`RoundedKeysValues` make these anew."""
+        return self
+
+
+class RoundedKeysValues(NamedTuple):
+    """The same in 8 bits."""
+
+    keys: EightBits
+    values: EightBits
+
+    def whole(self) -> SourceKeysValues:
+        """In the dtype that they had."""
+        return SourceKeysValues(self.keys.values(), self.values.values())
+
+
+KeptKeysValues = SourceKeysValues | RoundedKeysValues
 
 
 @dataclass(frozen=True)
@@ -87,21 +107,22 @@ def source_tokens(image_tokens: int, references: Sequence[int], ours: Collection
     return SourceTokens(image_tokens, spans) if spans and target > 0 else None
 
 
-def kept_bytes(tokens: int, blocks: int, width: int, item: int) -> int:
+def kept_bytes(tokens: int, blocks: int, width: int, item: int, eight_bits: bool = False) -> int:
     """Compute the bytes that a source's keys and values take.
 
     Args:
         tokens: source tokens, times rows of the batch.
         blocks: attention blocks of the model.
         width: of a token in the model.
-        item: bytes of a number.
+        item: bytes of a number in the model's dtype.
+        eight_bits: whether they are kept in 8 bits instead.
     """
-    return 2 * tokens * blocks * width * item
+    return round(2 * tokens * blocks * width * (bytes_a_number(HEAD_DIM) if eight_bits else item))
 
 
 @dataclass(frozen=True)
 class _Kept:
-    blocks: Mapping[Hashable, SourceKeysValues]
+    blocks: Mapping[Hashable, KeptKeysValues]
     entries: frozenset[Hashable]
     level: int
     """Noise levels seen before."""
@@ -116,18 +137,19 @@ class SourceMemory:
     a call count too, so that with a step cache the kept keys are no older than requested.
     """
 
-    def __init__(self, refresh_every: int, schedule: Sequence[float] = ()) -> None:
+    def __init__(self, refresh_every: int, schedule: Sequence[float] = (), eight_bits: bool = False) -> None:
         """Begin a run.
 
         Args:
             refresh_every: noise levels from one refresh to the next.
             schedule: the run's falling noise levels, the last of which ends it, if they are known.
+            eight_bits: whether :meth:`held` rounds what is kept.
 
         Raises:
             RelationAdapterError: ``refresh_every`` is out of its bounds.
         """
         check_number("refresh_every", refresh_every, REFRESH_INTERVAL)
-        self._refresh_every = refresh_every
+        self._refresh_every, self._eight_bits = refresh_every, eight_bits
         self._schedule = tuple(schedule)
         self._last = self._schedule[-2] if len(self._schedule) > 1 else None
         self._level: float | None = None
@@ -149,7 +171,11 @@ class SourceMemory:
         for call in due:
             del self._kept[call]
 
-    def recall(self, call: Hashable) -> Mapping[Hashable, SourceKeysValues] | None:
+    def held(self, found: SourceKeysValues) -> KeptKeysValues:
+        """What is held of one block's keys and values until :meth:`keep`, and from then on."""
+        return RoundedKeysValues(*map(EightBits.of, found)) if self._eight_bits else found
+
+    def recall(self, call: Hashable) -> Mapping[Hashable, KeptKeysValues] | None:
         """Return what is kept for a call of the model, by block; None if it has to compute its source.
 
         If a call comes twice for one prediction, it either shows different parts of the picture under one name, as with
@@ -166,13 +192,13 @@ class SourceMemory:
         """Whether to keep the source of a call. It is of use only once the sampler has asked for a prediction."""
         return self._level is not None and self._refresh_every > 1 and call not in self._ambiguous
 
-    def keep(self, call: Hashable, entries: Iterable[Hashable], blocks: Mapping[Hashable, SourceKeysValues]) -> None:
+    def keep(self, call: Hashable, entries: Iterable[Hashable], blocks: Mapping[Hashable, KeptKeysValues]) -> None:
         """Keep the source of a call, and forget any other call about the same pictures.
 
         Args:
             call: identifies the call: everything that its source's keys depend on except the noise level.
             entries: the conditioning entries that it computes.
-            blocks: keys and values by block.
+            blocks: what :meth:`held` gave, by block.
         """
         if not self.wants(call):
             return

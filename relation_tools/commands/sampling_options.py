@@ -33,6 +33,9 @@ def add_sampling(group: Any) -> None:
     )
     add_numbers(group, EditSettings(), _SETTINGS)
     group.add_argument("--solver", choices=tuple(SOLVERS), help=f"of the sampling equation ({EditSettings().solver})")
+    group.add_argument(
+        "--reuse-8bit", action="store_true", help="keep what is reused of the source in 8 bits: half the memory of 16"
+    )
     group.set_defaults(**dict.fromkeys(FAST))
 
 

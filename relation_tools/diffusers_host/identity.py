@@ -33,6 +33,10 @@ def models_identity(options: argparse.Namespace, sees_pairs: bool) -> tuple[str 
     return (*(None if path is None else _model_identity(path) for path in paths), *quantised)
 
 
+def _sampled(settings: EditSettings) -> object:
+    return (settings, "8 bits") if settings.reuse_8bit else settings  # else as before there was the option
+
+
 def _model_identity(path: Path) -> str:
     try:
         return weights_fingerprint(path)
@@ -48,14 +52,14 @@ def edit_identity(options: argparse.Namespace, settings: EditSettings, keep: Kee
     """
     exemplars = [picture_digest(path) for path in (*(options.before or ()), *(options.after or ()))]
     relation = None if options.relation is None else _model_identity(options.relation)
-    told = (settings, options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
+    told = (_sampled(settings), options.prompt, options.weight, options.fit, options.lora_strength, options.dtype)
     made = (told, exemplars, relation, models_identity(options, options.relation is None))
     return _digest(made if keep is None else (*made, keep))
 
 
 def samples_identity(options: argparse.Namespace, settings: EditSettings) -> str:
     """Fingerprint everything that samples' edits depend on except the samples."""
-    told = (settings, options.no_texts, options.fit, options.lora_strength, options.dtype)
+    told = (_sampled(settings), options.no_texts, options.fit, options.lora_strength, options.dtype)
     return _digest((told, models_identity(options, sees_pairs=True)))
 
 

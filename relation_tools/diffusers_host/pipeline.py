@@ -229,4 +229,5 @@ class RelationPipeline:
             progress,
             settings.refresh_every,
             solver_called(settings.solver),
+            settings.reuse_8bit,
         )

@@ -120,6 +120,7 @@ def sample(
     progress: Progress | None = None,
     refresh_every: int = 1,
     solver: Solver | None = None,
+    eight_bits: bool = False,
 ) -> torch.Tensor:
     """Edit a picture in latent space.
 
@@ -138,6 +139,7 @@ def sample(
         refresh_every: steps from one computation of the source to the next; 1 computes it at each. The last step
             always does.
         solver: a new one; None for the authors'.
+        eight_bits: whether what is reused of the source is kept in 8 bits.
 
     Returns:
         (B, 16, rows, columns) float32.
@@ -149,13 +151,13 @@ def sample(
     prompt = Prompt(text.expand(batch, -1, -1), pooled.expand(batch, -1))
     clean, target = pack(source), pack(noise).float()
     schedule = [float(level) for level in sigmas]
-    memory, solver = SourceMemory(refresh_every, schedule), solver or Euler()
+    memory, solver = SourceMemory(refresh_every, schedule, eight_bits), solver or Euler()
     tokens = source_tokens(len(positions), [clean.shape[1]], [0])
     for level, lower in pairwise(schedule):
         acts = exemplars is not None and acting[1] < level <= acting[0]
         memory.evaluate(level)
         kept = memory.recall(acts)  # the source changes when the exemplars begin or stop acting
-        reuse = SourcePass(tokens, text.shape[1], kept) if tokens and memory.wants(acts) else None
+        reuse = SourcePass(tokens, text.shape[1], memory, kept) if tokens and memory.wants(acts) else None
         beside, ids = (clean, positions) if kept is None else (clean[:, :0], positions[: target.shape[1]])
         levels = torch.full((batch,), level, device=device)
         velocity = predict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
 from relation_core.flux.solvers import solver_called
@@ -46,6 +46,8 @@ class EditSettings:
     """Steps from one computation of the source to the next; in between it is reused."""
     solver: str = "euler"
     """One of :data:`relation_core.flux.solvers.SOLVERS`."""
+    reuse_8bit: bool = field(default=False, repr=False)  # identities of edits know the others by their repr
+    """Keep what is reused of the source in 8 bits."""
 
     def __post_init__(self) -> None:
         """Refuse settings out of range.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from diffusers.models.embeddings import apply_rotary_emb
 
-from relation_core.flux.source_reuse import SourceKeysValues, SourceTokens
+from relation_core.flux.source_reuse import KeptKeysValues, SourceKeysValues, SourceMemory, SourceTokens
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
 """Cosines and sines of every token: (L, d)."""
@@ -26,9 +27,11 @@ class SourcePass:
     """In the whole image stream."""
     text: int
     """Tokens of the text."""
-    kept: Mapping[Hashable, SourceKeysValues] | None
+    memory: SourceMemory
+    """Says how what is recorded is held."""
+    kept: Mapping[Hashable, KeptKeysValues] | None
     """By block, what is reused: (B, R, H, d); None where the source is computed."""
-    recorded: dict[Hashable, SourceKeysValues] = field(default_factory=dict[Hashable, SourceKeysValues])
+    recorded: dict[Hashable, KeptKeysValues] = field(default_factory=dict[Hashable, KeptKeysValues])
 
     def view(self, attn: Any, block: int, rotary: Rotary, double: bool) -> Any:
         """What a block's processor takes for its attention module.
@@ -42,8 +45,11 @@ class SourcePass:
         tokens = self.tokens if double else self.tokens.after(self.text)
         first = self.text if double else 0
         if self.kept is None:
-            return _Recording(attn, tokens, _part(rotary, first), lambda found: self.recorded.update({block: found}))
-        return _Reusing(attn, tokens, rotary, first, self.kept[block])
+            return _Recording(attn, tokens, _part(rotary, first), partial(self._record, block))
+        return _Reusing(attn, tokens, rotary, first, self.kept[block].whole())
+
+    def _record(self, block: int, found: SourceKeysValues) -> None:
+        self.recorded[block] = self.memory.held(found)
 
 
 class _Recording:

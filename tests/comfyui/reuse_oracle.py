@@ -52,9 +52,9 @@ def expected(edit: Edit, model: Node, every: int, spans: Spans = ((PICTURE, 2 * 
     return edit.value(patched)
 
 
-def reused(edit: Edit, model: Node, every: int = 4) -> Node:
+def reused(edit: Edit, model: Node, every: int = 4, **inputs: Any) -> Node:
     """The model behind our node."""
-    return edit.graph.add("RelationSourceReuse", model=model, refresh_every=every)
+    return edit.graph.add("RelationSourceReuse", model=model, refresh_every=every, **inputs)
 
 
 def counted(edit: Edit, model: Node) -> tuple[Node, list[int]]:

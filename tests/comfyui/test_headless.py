@@ -32,6 +32,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"end": 0.7, "source_scale": 0.5},
     {"long_side": 80, "steps": 3},
     {"refresh_every": 3, "steps": 8, "end": 0.7},
+    {"refresh_every": 3, "steps": 8, "reuse_8bit": True},
     {"solver": "dpmpp_2m", "steps": 7},
     FAST,
 ]
@@ -95,7 +96,8 @@ def in_comfyui(
         double_strength=settings.double_strength,
         single_strength=settings.single_strength,
     )
-    patched = add("RelationSourceReuse", model=patched, refresh_every=settings.refresh_every)
+    reuse = {"refresh_every": settings.refresh_every, "reuse_8bit": settings.reuse_8bit}
+    patched = add("RelationSourceReuse", model=patched, **reuse)
     empty = add("RelationEmptyPrompt", model=model)
     guided = add("FluxGuidance", conditioning=empty, guidance=settings.guidance)
     vae = add("VAELoader", vae_name=name(files.vae or files.model))

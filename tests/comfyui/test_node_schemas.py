@@ -53,7 +53,14 @@ CONTRACT: dict[str, tuple[dict[str, tuple[Any, ...]], dict[str, str]]] = {
         {"steps": ("INT", 24), "latent": ("LATENT", None), "denoise": ("FLOAT", 1.0)},
         {"sigmas": "SIGMAS"},
     ),
-    "RelationSourceReuse": ({"model": ("MODEL", None), "refresh_every": ("INT", 4)}, {"model": "MODEL"}),
+    "RelationSourceReuse": (
+        {
+            "model": ("MODEL", None),
+            "refresh_every": ("INT", 4),
+            "reuse_8bit": ("BOOLEAN", False, "optional", "advanced"),
+        },
+        {"model": "MODEL"},
+    ),
     "RelationWatch": ({"model": ("MODEL", None)}, {"model": "MODEL", "watch": "RELATION_WATCH"}),
     "RelationWatchPicture": (
         {"watch": ("RELATION_WATCH", None), "latent": ("LATENT", None), "image": ("IMAGE", None)},

@@ -36,6 +36,7 @@ class RandomEdit:
         self.size = (self.draw.randint(2, 12), self.draw.randint(2, 12))  # rows and columns of the latent, odd too
         reuse = random.Random(seed)  # noqa: S311
         self.refresh_every, self.reuse_first = reuse.choice([2, 2, 3, 4, 8]), reuse.random() < 0.5
+        self.in_8_bits = reuse.random() < 0.5
         self.fewest_sources = int(reusing)
         self.skipping = 0.0 if reusing else 0.4  # EasyCache would skip other steps where the source is reused
         self.steps = self.draw.randint(1, 4) + (self.refresh_every if reusing else 0)
@@ -63,13 +64,14 @@ class RandomEdit:
         """The model with all its patches."""
         edit = self.edit
         model = self._patched(edit.model(), self.before)
+        reuse = {"refresh_every": self.refresh_every, "reuse_8bit": self.in_8_bits}
         if reused and self.reuse_first:
-            model = edit.graph.add("RelationSourceReuse", model=model, refresh_every=self.refresh_every)
+            model = edit.graph.add("RelationSourceReuse", model=model, **reuse)
         if strength is not None:
             model = edit.apply(model, self.relation, **{**self.settings, "strength": strength})
         model = self._patched(model, self.after)
         if reused and not self.reuse_first:
-            model = edit.graph.add("RelationSourceReuse", model=model, refresh_every=self.refresh_every)
+            model = edit.graph.add("RelationSourceReuse", model=model, **reuse)
         return model
 
     def _sampling(self, model: Node) -> Node:
@@ -220,7 +222,8 @@ def check_reuse(host: Host, seed: int) -> None:
     write_controlnet(host, "random_one_head.safetensors")
     graph = RandomEdit(host, seed, reusing=True)
     (exact, all_tokens), (found, tokens) = graph.counted(reused=False), graph.counted(reused=True)
-    said = f"refreshed every {graph.refresh_every}; " + "; ".join(graph.said)
+    bits = " in 8 bits" if graph.in_8_bits else ""
+    said = f"refreshed every {graph.refresh_every}{bits}; " + "; ".join(graph.said)
     assert found.shape == exact.shape and found.isfinite().all(), said
     error = float((found - exact).square().mean())
     distance = 10 * math.log10(float(exact.max() - exact.min()) ** 2 / error) if error else math.inf

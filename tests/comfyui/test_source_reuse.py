@@ -12,7 +12,7 @@ from edits import Edit, relative_error
 from reuse_oracle import PICTURE, counted, reused, tokens_of
 
 from comfyui_host.graph import Node
-from comfyui_host.host import GraphError
+from comfyui_host.host import GraphError, Host
 
 FULL, TARGET = 2 * PICTURE, PICTURE
 
@@ -30,6 +30,22 @@ def test_the_source_is_computed_at_every_nth_level_and_at_the_last(edit: Edit, e
 def test_at_1_the_edit_is_the_plain_one_bit_for_bit(edit: Edit, sampler: str) -> None:
     model, text = patched(edit), edit.with_source(edit.text())
     found, exact = edit.run(*[edit.sample(given, text, sampler=sampler) for given in (reused(edit, model, 1), model)])
+    assert torch.equal(found, exact)
+
+
+@pytest.mark.parametrize("case", ["one_head", "two_heads"])
+def test_8_bits_are_nearly_what_full_numbers_are(host: Host, case: str) -> None:
+    edit = Edit(host, case)
+    model, text = patched(edit), edit.with_source(edit.text())
+    nodes = [reused(edit, model), reused(edit, model, reuse_8bit=True), model]
+    full, rounded, exact = edit.run(*[edit.sample(given, text, steps=9) for given in nodes])
+    assert 0 < relative_error(rounded, full) < 0.2 * relative_error(full, exact)
+
+
+def test_at_1_8_bits_change_nothing(edit: Edit) -> None:
+    model, text = patched(edit), edit.with_source(edit.text())
+    nodes = [reused(edit, model, 1, reuse_8bit=True), model]
+    found, exact = edit.run(*[edit.sample(given, text) for given in nodes])
     assert torch.equal(found, exact)
 
 
@@ -180,13 +196,17 @@ def test_the_host_makes_room_for_what_is_kept(edit: Edit, monkeypatch: pytest.Mo
     monkeypatch.setattr(comfy.model_management, "load_models_gpu", record)
     text = edit.with_source(edit.text(), edit.noise(3, batch, (8, 12)))
     negative = edit.with_source(edit.text(1), edit.noise(3, batch, (4, 6)))
-    for model in (patched(edit), reused(edit, patched(edit)), reused(edit, patched(edit), 1)):
+    ways = [
+        reused(edit, patched(edit), every, reuse_8bit=rounded) for every, rounded in ((4, False), (4, True), (1, True))
+    ]
+    for model in (patched(edit), *ways):
         guider = edit.graph.add("CFGGuider", model=model, positive=text, negative=negative, cfg=2.0)
         edit.run(edit.sample(None, guider=guider, noise=edit.noise(1, batch), steps=1))
     blocks, width, item = 5, 128, 4
     kept = 2 * batch * (24 + 6) * blocks * width * item
-    plain, reusing, refreshing = asked
-    assert [found - before for found, before in zip(reusing, plain, strict=True)] == pytest.approx([kept, kept])
+    plain, reusing, rounding, refreshing = asked
+    for found, expected in ((reusing, kept), (rounding, kept * (1 + 4 / 128) / item)):
+        assert [now - before for now, before in zip(found, plain, strict=True)] == pytest.approx([expected, expected])
     assert refreshing == plain
 
 

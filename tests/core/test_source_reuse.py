@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from relation_core.errors import RelationAdapterError
-from relation_core.flux.source_reuse import SourceMemory, SourceTokens, kept_bytes, source_tokens
+from relation_core.flux.source_reuse import (
+    SourceKeysValues,
+    SourceMemory,
+    SourceTokens,
+    kept_bytes,
+    source_tokens,
+)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -93,6 +99,17 @@ def test_the_memory_of_a_released_model() -> None:
     """57 blocks of width 3072 in bfloat16, at 512 and 1024 pixels."""
     assert kept_bytes(1024, 57, 3072, 2) / 1e9 == pytest.approx(0.72, abs=0.01)
     assert kept_bytes(4096, 57, 3072, 2) / 1e9 == pytest.approx(2.87, abs=0.01)
+    for item in (2, 4):  # in 8 bits, and a float32 for the 128 numbers of each token and head
+        assert kept_bytes(4096, 57, 3072, item, eight_bits=True) / 1e9 == pytest.approx(1.48, abs=0.01)
+
+
+def test_what_is_held_is_as_it_was_or_in_8_bits() -> None:
+    found = SourceKeysValues(*torch.randn(2, 1, 3, 7, 128, generator=torch.Generator().manual_seed(0)))
+    assert SourceMemory(4).held(found) is found and found.whole() is found
+    held = SourceMemory(4, eight_bits=True).held(found)
+    for kept, rounded, exact in zip(held, held.whole(), found, strict=True):
+        assert not isinstance(kept, torch.Tensor) and kept.numbers.dtype == torch.int8
+        assert 0 < float((rounded - exact).abs().max()) < 0.02
 
 
 def test_an_interval_below_one_is_refused() -> None:

@@ -98,6 +98,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         ("--source-scale=0.5",),
         ("--steps=3", "--refresh-every=2"),
         ("--steps=3", "--solver=dpmpp_2m"),
+        ("--steps=3", "--refresh-every=2", "--reuse-8bit"),
         ("--lora-strength=0.5",),
         ("--fit=stretch",),
         second,
@@ -112,7 +113,7 @@ def test_every_option_reaches_the_edit(vae: Path, tmp_path: Path) -> None:
         if "--steps=3" in change:  # it is not only the steps that change the result
             assert not torch.equal(found, results[0]), change
     assert {f"--{field.name.replace('_', '-')}" for field in fields(EditSettings)} == {
-        *(option.partition("=")[0] for change in changes[:11] for option in change),
+        *(option.partition("=")[0] for change in changes[:12] for option in change),
         "--long-side",
     }
     assert result("--long-side=96").shape == (1, 64, 96, 3)

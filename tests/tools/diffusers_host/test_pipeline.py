@@ -94,6 +94,8 @@ def test_every_setting_changes_the_result_and_the_seed_fixes_it(
     longer = replace(SETTINGS, steps=3)  # of two steps, the last computes the source anyway
     exact, reused = (latent(pipeline, case, relation, replace(longer, refresh_every=every)) for every in (1, 2))
     assert relative_error(reused, exact) > 1e-4
+    rounded = latent(pipeline, case, relation, replace(longer, refresh_every=2, reuse_8bit=True))
+    assert 0 < relative_error(rounded, reused) < 0.2 * relative_error(reused, exact)
     assert (
         relative_error(latent(pipeline, case, relation, source=ImageOps.mirror(picture(case, "source"))), base) > 1e-4
     )
