@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from relation_core.errors import RelationAdapterError
 
 from ..diffusers_host.quantisation import (
@@ -12,6 +14,7 @@ from ..diffusers_host.quantisation import (
 )
 from .processes import Processes, ProcessesError
 from .settings import RunSettings
+from .zero import check_deepspeed
 
 
 def check_small(settings: RunSettings, processes: Processes) -> None:
@@ -21,35 +24,44 @@ def check_small(settings: RunSettings, processes: Processes) -> None:
         ProcessesError: as :func:`check_combination`.
         RelationAdapterError: likewise; or a library is missing, or the device cannot compute it.
     """
-    check_combination(settings, processes.accelerator.num_processes, processes.divided)
+    divided_by = "FSDP" if processes.divided else "ZeRO" if processes.zero else None
+    check_combination(settings, processes.accelerator.num_processes, divided_by)
+    if processes.zero:
+        check_deepspeed()
     check_quantization(settings.models.quantize, settings.models.transformer, processes.accelerator.device)
     if settings.training.optimizer == "adamw 8-bit":
         library("bitsandbytes")
 
 
-def check_combination(settings: RunSettings, count: int, divided: bool) -> None:
+def check_combination(settings: RunSettings, count: int, divided_by: Literal["FSDP", "ZeRO"] | None) -> None:
     """Refuse settings that cannot stand together in some number of processes, whatever the machine.
 
     Args:
         settings: of the run.
         count: how many processes there are.
-        divided: whether FSDP divides the model among them.
+        divided_by: what divides the model or the moments among them, if anything does.
 
     Raises:
         ProcessesError: a quantised transformer was to be copied to several processes, or divided among them, or a
-            divided model was to be compiled, or to have moments in 8 bits; or offloading was to be compiled or shared.
+            divided model was to be compiled, or to have moments in 8 bits; or ZeRO was to train weights in bfloat16; or
+            offloading was to be compiled or shared.
         RelationAdapterError: a quantised transformer was to be trained, offloaded, or quantised again.
     """
     models, training = settings.models, settings.training
-    if training.compile and divided:
+    if training.compile and divided_by:
         raise ProcessesError(
-            "training.compile is on, and FSDP divides the model; expected one of them: they have not been seen to "
-            "work together. Set compile = false, or start without FSDP."
+            f"training.compile is on, and {divided_by} divides the run; expected one of them: they have not been seen "
+            f"to work together. Set compile = false, or start without {divided_by}."
         )
-    if training.optimizer == "adamw 8-bit" and divided:
+    if training.optimizer == "adamw 8-bit" and divided_by:
         raise ProcessesError(
-            "training.optimizer is 'adamw 8-bit', and FSDP divides the weights; expected whole weights for moments "
-            "in 8 bits. Set optimizer = 'adamw', whose moments FSDP divides too."
+            f"training.optimizer is 'adamw 8-bit', and {divided_by} divides the moments; expected whole ones in 8 "
+            f"bits. Set optimizer = 'adamw', whose moments {divided_by} divides."
+        )
+    if training.weights != "float32" and divided_by == "ZeRO":
+        raise ProcessesError(
+            f"training.weights is '{training.weights}', and DeepSpeed's ZeRO keeps a float32 copy of what it trains; "
+            "expected 'float32'. Set weights = 'float32', or start with FSDP 2."
         )
     check_not_quantised_twice(models.quantize, models.transformer)
     if models.offload and (training.compile or count > 1):

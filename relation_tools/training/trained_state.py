@@ -20,6 +20,7 @@ from .moving_average import MovingAverage
 from .optimizer import take_eight_bit
 from .run_state import check_weights, load_state
 from .sharding import give, outline, whole
+from .zero import ZeroAdamW
 
 _PARTS = ("trained", "average", "optimizer")
 
@@ -30,7 +31,7 @@ class TrainedState:
     Args:
         parameters: by name, whole or divided.
         average: of them.
-        optimizer: AdamW of them, in their order; in 8 bits where it is not PyTorch's.
+        optimizer: AdamW of them, in their order; in 8 bits where it is not PyTorch's, and divided where it is ZeRO's.
     """
 
     def __init__(
@@ -63,6 +64,9 @@ class TrainedState:
         self._average.load(state["average"])
         if eight_bit:
             take_eight_bit(self._optimizer, moments)
+            return
+        if isinstance(self._optimizer, ZeroAdamW):
+            self._optimizer.take(moments["state"])
             return
         held: list[nn.Parameter] = list(self._parameters.values())
         taken = {

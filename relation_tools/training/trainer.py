@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,13 @@ from .settings import RunSettings
 from .sharding import divide, usable_in_parts, weights_here
 from .sheets import draw_results, one_of_each_task
 from .small_cards import check_small
+from .steps import Steps, WholeSteps
 from .stopping import StopRequest
 from .texts import EmptyTexts, Texts, open_texts
 from .trackers import track, tracked
 from .trained_state import TrainedState, read_state
 from .training_data import TrainingData, labelled_samples
+from .zero import ZeroAdamW
 
 CURVE = "curve.csv"
 COLUMNS = ("step", "loss", "learning_rate", "samples_per_second", "accuracy")
@@ -82,7 +85,7 @@ class Trainer:
         training = settings.training
         on_cpu, trackers = settings.device == "cpu", settings.records.trackers
         processes = start_processes(on_cpu, training.precision, trackers, settings.output)
-        self.accelerator, self.divided = processes.accelerator, processes.divided
+        self.accelerator, self.processes = processes.accelerator, processes
         self.main = bool(self.accelerator.is_main_process)
         check_small(settings, processes)
         if settings.models.text is not None:
@@ -99,11 +102,10 @@ class Trainer:
         self.texts = self._texts([*samples, *(tested[0] if tested else ())])
         self.prepared = self._prepared()
         self.parameters = self.flow.trained()
-        optimizer = make_optimizer(self.parameters.values(), training)
+        self.optimizer, self.steps = self._optimizer()
         self.average = MovingAverage(self.parameters, training.ema)
-        self.state = TrainedState(self.parameters, self.average, optimizer)
+        self.state = TrainedState(self.parameters, self.average, self.optimizer)
         self.step = self._resume()
-        self.optimizer = self.accelerator.prepare(optimizer)
         self.questions, self.tests = self._test_questions(tested)
 
     def _cache(self, file: Path, samples: list[Sample]) -> PictureCache:
@@ -145,10 +147,27 @@ class Trainer:
         if self.settings.models.offload:
             keep_blocks_away(self.flow, self.flow.transformer, self.accelerator.device)
             return self.accelerator.prepare(self.flow, device_placement=[False])
-        if not self.divided:
+        if self.processes.zero:
+            return self.flow.to(self.accelerator.device)
+        if not self.processes.divided:
             return self.accelerator.prepare(self.flow.to(self.accelerator.device))
         divide(self.flow, init_device_mesh(self.accelerator.device.type, (self.accelerator.num_processes,)))
         return self.flow
+
+    def _optimizer(self) -> tuple[torch.optim.Optimizer, Steps]:
+        """The optimizer, and what takes steps by it."""
+        training, stage = self.settings.training, self.processes.zero
+        if stage:
+            autocast = self.accelerator.autocast
+            zero = ZeroAdamW(self.flow, self.parameters, training, self.at_once, stage, autocast)
+            self.prepared = zero.prepared
+            if self.main:
+                _LOG.info("ZeRO divides the moments: this process holds those of %d of %d weights.", *zero.held())
+            return zero, zero
+        optimizer = make_optimizer(self.parameters.values(), training)
+        prepared = self.accelerator.prepare(optimizer)
+        parameters = self.parameters.values()
+        return optimizer, WholeSteps(self.accelerator, self.prepared, parameters, prepared, training.max_gradient)
 
     def _resume(self) -> int:
         folder = self.settings.output / "states"
@@ -173,7 +192,7 @@ class Trainer:
                 "%d samples a step: %d process(es), %d part(s), %d at once.",
                 *(training.batch_size, self.accelerator.num_processes, training.accumulate, self.at_once),
             )
-        if self.main and self.divided:
+        if self.main and self.processes.divided:
             held, all_of_them = weights_here(self.flow)
             _LOG.info("FSDP divides the model: this process holds %d of %d weights.", held, all_of_them)
         curve = Curve(self.settings.output / CURVE, COLUMNS, self.step) if self.main else None
@@ -206,8 +225,8 @@ class Trainer:
         raise KeyboardInterrupt
 
     def _write(self, curve: Curve | None, row: CurveRow) -> None:
-        """Write what is due after a step; all processes of a divided model take part."""
-        if not (self.main or self.divided):
+        """Write what is due after a step; all processes of a divided model or optimizer take part."""
+        if not (self.main or self.processes.divided or self.processes.zero):
             return
         records, output = self.settings.records, self.settings.output
         if self._due(records.save_every):
@@ -234,16 +253,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = training.learning_rate * factor
         total = torch.zeros((), device=self.accelerator.device)
-        self.optimizer.zero_grad()
         for part in range(training.accumulate):
-            last = part + 1 == training.accumulate
-            with nullcontext() if last else self.accelerator.no_sync(self.prepared):
-                loss = self._loss(part) / training.accumulate
-                self.accelerator.backward(loss)
-            total += loss.detach()
-        self.accelerator.clip_grad_norm_(self.parameters.values(), training.max_gradient)
-        self.optimizer.step()
+            total += self.steps.part(partial(self._share_of_loss, part), part + 1 == training.accumulate)
+        self.steps.finish()
         return total
+
+    def _share_of_loss(self, part: int) -> torch.Tensor:
+        return self._loss(part) / self.settings.training.accumulate
 
     def _loss(self, part: int) -> torch.Tensor:
         training, device = self.settings.training, self.accelerator.device
@@ -256,7 +272,7 @@ class Trainer:
         kept = torch.rand(len(batch.target), generator=generator) >= training.exemplar_dropout
         pooled = batch.pooled * kept[:, None, None]
         tensors = (pooled, batch.source, batch.target, noise, times, *self.texts.encoded(batch.texts))
-        with self.accelerator.autocast():
+        with nullcontext() if self.processes.zero else self.accelerator.autocast():  # ZeRO's model does so by itself
             return self.prepared(*(tensor.to(device) for tensor in tensors))
 
     def _row(self, loss: torch.Tensor, steps_per_second: float) -> CurveRow:

@@ -79,7 +79,7 @@ def make_plan(settings: RunSettings, launch: Launch) -> Plan:
         RelationAdapterError: settings cannot stand together.
     """
     training = settings.training
-    check_combination(settings, launch.processes, launch.divided)
+    check_combination(settings, launch.processes, "FSDP" if launch.divided else None)
     low = torch.bfloat16 if training.precision == "bf16" and training.trained != "everything" else torch.float32
     base = base_of(settings, low)
     vision = vision_config(vision_file(settings.models.vision))

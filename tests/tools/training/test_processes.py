@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from small_run import ROOT, SmallRun, as_toml, run_command
 
+from relation_core.errors import RelationAdapterError
 from relation_tools.training.curve import read_curve
 from relation_tools.training.models import new_transformer
 from relation_tools.training.processes import ProcessesError, check_kind, check_launch, start_processes
@@ -59,6 +60,15 @@ TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
+def zero(stage: int) -> dict[str, str]:
+    """What `accelerate launch --use_deepspeed --zero_stage STAGE` sets."""
+    return {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage)}
+
+
+LAUNCHES = {"data parallel": {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "7"}, "fsdp": FSDP}
+LAUNCHES |= {"zero 1": zero(1), "zero 2": zero(2)}
+
+
 def launch(settings: RunSettings, file: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Train in two processes of this machine's processor."""
     file.write_text(as_toml(settings), encoding="utf-8")
@@ -87,7 +97,6 @@ def untrained(settings: RunSettings) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("variable", "name"),
     [
-        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
         ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
         ("ACCELERATE_USE_TP", "tensor parallelism"),
         ("ACCELERATE_USE_PARALLELISM_CONFIG", "parallelism config"),
@@ -95,18 +104,37 @@ def untrained(settings: RunSettings) -> dict[str, torch.Tensor]:
 )
 def test_a_launch_that_divides_the_model_otherwise_is_refused(variable: str, name: str) -> None:
     for value in ("true", "True", "1"):
-        with pytest.raises(ProcessesError, match=f"{name}.*Expected data parallel, or FSDP of version 2.*torchrun"):
+        with pytest.raises(ProcessesError, match=f"{name}.*Expected data parallel, FSDP of version 2.*torchrun"):
             check_launch({variable: value})
-    assert not check_launch({variable: "false", "ACCELERATE_USE_CPU": "true"})
+    assert check_launch({variable: "false", "ACCELERATE_USE_CPU": "true"}) == (False, 0)
 
 
 def test_fsdp_divides_the_model_in_its_second_version_alone() -> None:
-    assert check_launch(FSDP) and not check_launch({**FSDP, "ACCELERATE_USE_FSDP": "false"})
+    assert check_launch(FSDP) == (True, 0) and check_launch({**FSDP, "ACCELERATE_USE_FSDP": "false"}) == (False, 0)
     for version in ({}, {"FSDP_VERSION": "1"}):
         with pytest.raises(ProcessesError, match="FSDP of version 1"):
             check_launch({"ACCELERATE_USE_FSDP": "1", **version})
     with pytest.raises(ProcessesError, match="offloading"):
         check_launch({**FSDP, "FSDP_OFFLOAD_PARAMS": "true"})
+
+
+def test_deepspeed_divides_in_its_stages_one_and_two_alone() -> None:
+    usual = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": "none"}
+    assert check_launch(usual) == (False, 2)  # accelerate's own default
+    assert [check_launch(zero(stage)) for stage in (1, 2)] == [(False, 1), (False, 2)]
+    assert check_launch({**usual, "ACCELERATE_USE_DEEPSPEED": "false"}) == (False, 0)
+    for stage in (0, 3):
+        with pytest.raises(ProcessesError, match=f"ZeRO of stage {stage}.*stage 1 or 2"):
+            check_launch(zero(stage))
+    for name, told in (
+        ("OFFLOAD_OPTIMIZER_DEVICE", "cpu"),
+        ("OFFLOAD_PARAM_DEVICE", "nvme"),
+        ("CONFIG_FILE", "zero3.json"),
+    ):
+        with pytest.raises(ProcessesError, match=f"{name}={told}"):
+            check_launch({**usual, f"ACCELERATE_DEEPSPEED_{name}": told})
+    with pytest.raises(ProcessesError, match="FSDP and DeepSpeed at once"):
+        check_launch({**usual, **FSDP})
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "TP", "XLA"])
@@ -127,9 +155,9 @@ def test_gradients_of_data_parallel_are_its_buckets() -> None:
 def test_a_trainer_looks_at_the_launch_before_it_loads_anything(
     small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_USE_MEGATRON_LM", "true")
     models = replace(small_run.settings.models, vae=tmp_path / "missing.safetensors")
-    with pytest.raises(ProcessesError, match="DeepSpeed"):
+    with pytest.raises(ProcessesError, match="Megatron-LM"):
         Trainer(replace(small_run.into(tmp_path), models=models))
 
 
@@ -139,6 +167,24 @@ def test_a_divided_model_is_not_compiled(small_run: SmallRun, tmp_path: Path) ->
         check_small(small_run.into(tmp_path, compile=compiled), replace(processes, divided=divided))
     with pytest.raises(ProcessesError, match="Set compile = false, or start without FSDP"):
         check_small(small_run.into(tmp_path, compile=True), replace(processes, divided=True))
+    with pytest.raises(ProcessesError, match="Set compile = false, or start without ZeRO"):
+        check_small(small_run.into(tmp_path, compile=True), replace(processes, zero=1))
+
+
+def test_zero_trains_weights_in_float32_alone(small_run: SmallRun, tmp_path: Path) -> None:
+    processes = replace(start_processes(True, "no"), zero=2)
+    check_small(small_run.into(tmp_path), processes)
+    with pytest.raises(ProcessesError, match=r"weights is 'bfloat16'.*Set weights = 'float32'"):
+        check_small(small_run.into(tmp_path, weights="bfloat16", precision="bf16", ema=0.0), processes)
+
+
+def test_a_missing_deepspeed_is_named_before_anything_is_loaded(
+    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relation_tools.training.zero.find_spec", lambda _name: None)
+    check_small(small_run.into(tmp_path), start_processes(True, "no"))
+    with pytest.raises(RelationAdapterError, match=r"pip install deepspeed.*FSDP 2"):
+        check_small(small_run.into(tmp_path), replace(start_processes(True, "no"), zero=2))
 
 
 @pytest.mark.slow
@@ -160,7 +206,7 @@ def test_exports_hold_trained_weights(random_flux: RunOf, tmp_path: Path, traine
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["data parallel", "fsdp"])
+@pytest.mark.parametrize("how", LAUNCHES)
 @pytest.mark.parametrize(("trained", "accumulate"), [("everything", 1), ("adapter and lora", 2)])
 def test_two_processes_export_what_one_does_in_twice_the_parts(
     random_flux: RunOf, tmp_path: Path, trained: str, accumulate: int, how: str
@@ -174,12 +220,14 @@ def test_two_processes_export_what_one_does_in_twice_the_parts(
     untouched = untrained(start)
     (tmp_path / "one.toml").write_text(as_toml(one), encoding="utf-8")
     run_command("train", tmp_path / "one.toml")
-    environment = FSDP if how == "fsdp" else {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "7"}
-    done = launch(two, tmp_path / "two.toml", **environment)
+    done = launch(two, tmp_path / "two.toml", **LAUNCHES[how])
     assert done.returncode == 0, done.stderr
     held = re.search(r"FSDP divides the model: this process holds (\d+) of (\d+) weights", done.stderr)
     assert (held is not None) == (how == "fsdp")
-    assert held is None or int(held[1]) < 0.6 * int(held[2])
+    moments = re.search(r"ZeRO divides the moments: this process holds those of (\d+) of (\d+) weights", done.stderr)
+    assert (moments is not None) == how.startswith("zero")
+    for found in (held, moments):
+        assert found is None or int(found[1]) < 0.6 * int(found[2])
     assert_all_trained(untouched, exported(two), trained)
     for name, weight in exported(one).items():
         torch.testing.assert_close(exported(two)[name], weight, rtol=1e-4, atol=1e-4, msg=name)
@@ -189,6 +237,21 @@ def test_two_processes_export_what_one_does_in_twice_the_parts(
     assert shares[0] and shares[0] == shares[1]
     sheets = [np.asarray(Image.open(next((settings.output / "sheets").iterdir())), float) for settings in (one, two)]
     assert np.abs(sheets[0] - sheets[1]).mean() < 1
+
+
+@pytest.mark.slow
+def test_zero_computes_in_the_runs_precision(random_flux: RunOf, tmp_path: Path) -> None:
+    """DeepSpeed leaves a context of lower precision that it was not told of."""
+    found: list[dict[str, torch.Tensor]] = []
+    for name, how, precision in (("dp", "data parallel", "bf16"), ("zero", "zero 2", "bf16"), ("full", "zero 2", "no")):
+        settings = random_flux(tmp_path / name, {"sheet_every": 1000}, steps=3, precision=precision)
+        done = launch(settings, tmp_path / f"{name}.toml", **LAUNCHES[how])
+        assert done.returncode == 0, done.stderr
+        found.append(exported(settings))
+    expected, low, full = found
+    for name, weight in expected.items():
+        off, apart = (float((other[name] - weight).abs().max()) for other in (low, full))
+        assert off < 0.2 * apart, f"{name}: {off} and {apart}"
 
 
 def stopped(settings: RunSettings, file: Path, number: signal.Signals, step: int, **environment: str) -> str:
@@ -213,12 +276,12 @@ def stopped(settings: RunSettings, file: Path, number: signal.Signals, step: int
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["data parallel", "fsdp"])
+@pytest.mark.parametrize("how", LAUNCHES)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
 def test_two_processes_that_were_stopped_end_with_the_same_weights(
     random_flux: RunOf, tmp_path: Path, number: signal.Signals, how: str
 ) -> None:
-    environment = FSDP if how == "fsdp" else {}
+    environment = LAUNCHES[how]
     save_every = 1000 if number == signal.SIGTERM else 7
     whole, parts = (
         random_flux(tmp_path / name, {"save_every": save_every, "sheet_every": 1000}, steps=100)
@@ -237,10 +300,11 @@ def test_two_processes_that_were_stopped_end_with_the_same_weights(
 
 
 @pytest.mark.slow
-def test_one_process_goes_on_from_a_divided_run_and_back(random_flux: RunOf, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["fsdp", "zero 2"])
+def test_one_process_goes_on_from_a_divided_run_and_back(random_flux: RunOf, tmp_path: Path, how: str) -> None:
     settings = random_flux(tmp_path / "run", {"sheet_every": 1000}, steps=2, trained="adapter and lora")
     file = tmp_path / "run.toml"
-    assert launch(settings, file, **FSDP).returncode == 0
+    assert launch(settings, file, **LAUNCHES[how]).returncode == 0
     first = load_state(settings.output / "states")
     trainer = Trainer(settings)
     assert first is not None and trainer.step == 2
@@ -249,7 +313,7 @@ def test_one_process_goes_on_from_a_divided_run_and_back(random_flux: RunOf, tmp
     longer = replace(settings, training=replace(settings.training, steps=3))
     Trainer(longer).run()
     longest = replace(settings, training=replace(settings.training, steps=4))
-    done = launch(longest, file, **FSDP)
+    done = launch(longest, file, **LAUNCHES[how])
     assert done.returncode == 0 and "Continuing after step 3" in done.stderr, done.stderr
 
 
