@@ -144,9 +144,31 @@ def _begin(**settings: Any) -> None:
     import ray  # noqa: PLC0415 - takes a second
 
     ends = signal.getsignal(signal.SIGTERM)
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, ends)
+    try:
+        with _handling_nothing(ray):
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ends)
+
+
+@contextmanager
+def _handling_nothing(ray: Any) -> Generator[None]:
+    """Keep Ray from handling SIGTERM as it starts: it would wait until its node is idle, for half a minute."""
+    utils = ray._private.utils  # there is no public way
+    before = getattr(utils, "set_sigterm_handler", None)
+    if before is None:
+        yield
+        return
+    utils.set_sigterm_handler = _ignored
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+
+
+def _ignored(_handler: object) -> None:
+    pass
 
 
 def _knock(address: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from folder_runs import Run, contents, draw_folder, start
+from folder_runs import Run, contents, draw_folder, start, title
 
 pytestmark = [
     pytest.mark.slow,
@@ -103,6 +103,24 @@ def test_an_ended_command_leaves_no_process_and_is_resumed(some: Path, tmp_path:
     assert again.counts() == (SOME - len(there), len(there))
     assert contents(out) == expected
     assert there.items() <= results(out).items()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("begun", ["gcs_server", "raylet"])
+def test_a_command_that_is_told_to_end_while_ray_starts_ends_at_once(
+    some: Path, tmp_path: Path, sent: signal.Signals, begun: str
+) -> None:
+    folders = set(Path(tempfile.gettempdir()).glob("relation-*"))
+    run = start(some, tmp_path / "out", "--ray", "--workers=2")
+    wait_until(lambda: any(begun in title(one) for one in run.below()), run)
+    processes = run.below()
+    asked = time.monotonic()
+    run.process.send_signal(sent)
+    assert run.ended(60) == 130, run.said()
+    assert time.monotonic() - asked < 15, "at a load of 2; Ray's own way takes half a minute"
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert alive == []
+    assert set(Path(tempfile.gettempdir()).glob("relation-*")) == folders
 
 
 def test_a_cluster_that_runs_is_joined_and_failures_are_told_by_picture(some: Path, tmp_path: Path) -> None:
