@@ -13,7 +13,7 @@ from relation_core.errors import RelationAdapterError
 
 from .commands.extras import PICTURES, require
 from .commands.shown import show_log
-from .ending import ending_cleanly
+from .ending import ending_cleanly, forget_interrupts
 from .streams import BROKEN_PIPE, drop_output, prepare_streams
 
 GROUPS: dict[str, str] = {
@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("%s", error)
         return 1
     except KeyboardInterrupt:
+        forget_interrupts()
         return 130
     except BrokenPipeError:  # the reader closed the pipe, as `head` does
         drop_output()

@@ -23,6 +23,15 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 """The file of the frames that import a module."""
 
 
+def forget_interrupts() -> None:
+    """Let the process end with the status that it gives, after an interrupt that was caught.
+
+    Where one came out of the code of a string, as dataclasses run it, Python notes it down, and ends by SIGINT whatever
+    becomes of it: unless another string is run.
+    """
+    exec("")  # noqa: S102 - which clears the note
+
+
 class Requests:
     """Tells requests to end from their repetitions."""
 

@@ -19,12 +19,13 @@ START, PATIENCE = 120.0, 30.0
 
 
 @contextmanager
-def in_group(module: str, *arguments: object) -> Generator[subprocess.Popen[str]]:
+def in_group(module: str, *arguments: object, **environment: str) -> Generator[subprocess.Popen[str]]:
     """Run a module; after the block none of its processes is left."""
     with _heeding_interrupts():
         started = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
+            env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

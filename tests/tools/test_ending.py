@@ -131,3 +131,12 @@ def test_an_interrupt_does_not_wait_for_all_pictures(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         contents.look_into(tmp_path, [f"{number}.png" for number in range(4000)], Interrupted())
     assert 0 < len(seen) < 4000
+
+
+def test_an_interrupt_in_the_code_of_a_string_gives_the_status_of_any_other(tmp_path: Path) -> None:
+    """Dataclasses run such code while they are imported, and Python would end by SIGINT in place of the status."""
+    code = "def run(_arguments):\n    exec('raise KeyboardInterrupt')\ncommand._run = run\nsys.exit(command.main([]))\n"
+    (tmp_path / "interrupted.py").write_text(f"import sys\nfrom relation_tools import __main__ as command\n{code}")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = subprocess.run([sys.executable, "-m", "interrupted"], env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert done.returncode == 130

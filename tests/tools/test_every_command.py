@@ -7,85 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from finished_run import make_run
-from PIL import Image
-from random_weights import random_weights, write_bin
 
-from relation_core.adapter.config import RelationConfig
-from relation_core.progress import Silent
-from relation_core.scenes.small_model import ADAPTER, AUTOENCODER, FLUX, VISION
 from relation_tools.__main__ import GROUPS, build_parser
-from relation_tools.dataset.build import BuildOptions, build
-from relation_tools.dataset.landscapes import LandscapeOptions, write_landscapes
-from tests import command_line
 from tests.command_line import Said, try_run
-from tests.small_pairs import write_pairs
+from tests.every_command import COMMANDS, NO_SERVER, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="shells, disks and names of Linux")
-MODELS = [f"--model={FLUX}", f"--adapter={ADAPTER}", f"--vision={VISION}", f"--vae={AUTOENCODER}", "--device=cpu"]
-TOWERS = [f"--adapter={ADAPTER}", f"--vision={VISION}", "--device=cpu"]
-SERVER = ["--server=127.0.0.1:9", "--give-up=0"]
-Arguments = Callable[[Path, Path], list[object]]
-CASES: dict[str, Arguments] = {
-    "dataset build": lambda given, out: [given / "pairs", out / "data", "--test-pairs=2", "--processes=1"],
-    "dataset validate": lambda given, out: [given / "data"],
-    "dataset stats": lambda given, out: [given / "data"],
-    "dataset sheet": lambda given, out: [given / "data" / "train.jsonl", out / "sheet.png"],
-    "dataset landscapes": lambda given, out: [out / "new", "--relations=1", "--scenes=2", "--pairs=2", "--processes=1"],
-    "edit": lambda given, out: [
-        *_pair(given),
-        f"--source={given / 'a.png'}",
-        f"--out={out / 'b.png'}",
-        "--steps=1",
-        *MODELS,
-    ],
-    "encode": lambda given, out: [*_pair(given), f"--out={out / 'relation.safetensors'}", *TOWERS],
-    "evaluate run": lambda given, out: [given / "dataset" / "test.jsonl", out / "new", *SERVER],
-    "evaluate score": lambda given, out: [given / "dataset" / "test.jsonl", out / "run"],
-    "evaluate report": lambda given, out: [given / "dataset" / "test.jsonl", given / "run", out / "page.html"],
-    "measure": lambda given, out: [given / "data" / "test.jsonl", f"--cache={out / 'cache'}", *MODELS],
-    "pretrain autoencoder": lambda given, out: [out / "ae", *_pictures(given)],
-    "pretrain vision": lambda given, out: [out / "vision", *_pictures(given)],
-    "train": lambda given, out: [_settings(given, out)],
-    "tune": lambda given, out: [*_pair(given), f"--out={out / 'relation.safetensors'}", "--steps=1", *MODELS],
-    "weights convert": lambda given, out: [given / "adapter.bin", out / "adapter.safetensors"],
-    "weights download": lambda given, out: ["--to", out / "models"],
-    "weights inspect": lambda given, out: [given / "adapter.bin"],
-}
 HEAVY = ("edit", "pretrain autoencoder", "train", "tune")
 """They work for seconds."""
 APART = ("train", "weights download")
 """They set up libraries for their whole process, or need them set up by its environment."""
 READERS = ("dataset validate", "dataset stats", "weights inspect")
 """They write nothing but their output."""
-NO_SERVER = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
-OF_ALL = [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in CASES]
+OF_ALL = [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in COMMANDS]
 WRITERS = [one for one in OF_ALL if one.values[0] not in READERS]
-
-
-def _pair(given: Path) -> list[object]:
-    return [f"--before={given / 'a.png'}", f"--after={given / 'b.png'}"]
-
-
-def _pictures(given: Path) -> list[object]:
-    return [f"--pictures={given / 'landscapes'}", "--steps=1", "--batch-size=1"]
-
-
-def _settings(given: Path, out: Path) -> Path:
-    if given.is_dir():
-        tables = (
-            f'output = "{out / "trained"}"',
-            f'[data]\ntrain = "{given / "data" / "train.jsonl"}"\ncache = "{out / "cache"}"\nlong_side = 0',
-            f'[models]\nvae = "{AUTOENCODER}"\nvision = "{VISION}"\ntransformer = "{FLUX}"',
-        )
-        (given / "run.toml").write_text("\n".join(tables) + "\n")
-    return given / "run.toml"
 
 
 def leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
@@ -99,22 +39,14 @@ def leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
 
 
 def test_no_command_is_left_out() -> None:
-    assert sorted(leaves(build_parser(GROUPS))) == sorted(CASES)
+    assert sorted(leaves(build_parser(GROUPS))) == sorted(COMMANDS)
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every command needs to do its work."""
     folder = tmp_path_factory.mktemp("given")
-    pairs = write_pairs(folder / "pairs", ("flip", "invert"), 6)
-    build(pairs, folder / "data", BuildOptions(test_pairs=2), {}, 1, Silent())
-    write_landscapes(folder / "landscapes", LandscapeOptions(relations=1, scenes=2, pairs=2), 1, Silent())
-    config = RelationConfig(3, heads=2, head_dim=128, tokens=4, text_dim=24, vision_dim=12, projection_dim=20)
-    write_bin(folder / "adapter.bin", random_weights(config, dtype=torch.bfloat16), module=True)
-    for name, colour in (("a", "teal"), ("b", "gold")):
-        Image.new("RGB", (64, 64), colour).save(folder / f"{name}.png")
-    made = make_run(folder)
-    command_line.run("evaluate", "score", made.file, made.folder)
+    prepare(folder)
     return folder
 
 
@@ -164,7 +96,7 @@ def full_disk(given: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
 def test_a_full_disk(name: str, given: Path, full_disk: tuple[Path, str]) -> None:
     folder, line = full_disk
     before = contents(folder)
-    done = end(name, CASES[name](given, folder), line)
+    done = end(name, COMMANDS[name](given, folder), line)
     assert done.status == 1 and "Traceback" not in done.stderr, done
     reasons = ("No space left on device", "File too large", "GB of room")
     assert name == "weights download" or any(reason in done.stderr for reason in reasons), done
@@ -187,12 +119,12 @@ def contents(folder: Path) -> dict[Path, bytes]:
     ],
 )
 def test_output_that_nobody_takes(name: str, line: str, status: int, says: bytes, given: Path, tmp_path: Path) -> None:
-    done = run(name, CASES[name](given, tmp_path), line)
+    done = run(name, COMMANDS[name](given, tmp_path), line)
     assert done.returncode == status, done.stderr
     assert says in done.stderr and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize("name", {name.split()[0]: name for name in CASES}.values())
+@pytest.mark.parametrize("name", {name.split()[0]: name for name in COMMANDS}.values())
 @pytest.mark.parametrize(
     ("line", "status", "says"),
     [
@@ -212,7 +144,7 @@ def test_help_that_nobody_takes(name: str, line: str, status: int, says: bytes) 
 def test_names_that_the_code_page_lacks(name: str, encoding: str, tmp_path: Path) -> None:
     """What is missing is named, in escapes where there are no letters for it."""
     missing = tmp_path / os.fsdecode("雨".encode() + b"\xff")
-    arguments = [str(one).replace(str(ROOT), str(missing)) for one in CASES[name](missing, missing)]
+    arguments = [str(one).replace(str(ROOT), str(missing)) for one in COMMANDS[name](missing, missing)]
     done = end(name, arguments, encoding=encoding)
     said = done.stdout + done.stderr
     assert "Traceback" not in said and "UnicodeEncodeError" not in said, said
