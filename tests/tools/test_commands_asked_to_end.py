@@ -35,7 +35,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_that_is_told_to_end_does_so_and_leaves_no_trace(name: str, given: Path, tmp_path: Path) -> None:
     draw = random.Random(name)  # noqa: S311 - no secret
-    whole, status = _ended(name, given, tmp_path / "whole")
+    whole = _ended(name, given, tmp_path / "whole")
     told = 0
     for number in range(TIMES):
         out = tmp_path / str(number)
@@ -49,16 +49,16 @@ def test_a_command_that_is_told_to_end_does_so_and_leaves_no_trace(name: str, gi
         assert list(out.rglob(".relation-adapter*.parts")) == []
         told += found == 130 or by_the_system
     assert told, f"none was ended by the request; alone it took {whole:.1f} s"
-    assert _ended(name, given, tmp_path / str(TIMES - 1))[1] in (status, 0, 1)  # what is there is no hindrance
+    _ended(name, given, tmp_path / str(TIMES - 1))  # what is there is no hindrance
 
 
-def _ended(name: str, given: Path, out: Path) -> tuple[float, int]:
-    """Seconds and status of a command that nobody stops."""
+def _ended(name: str, given: Path, out: Path) -> float:
+    """Seconds that a command takes which nobody stops."""
     started = time.monotonic()
     with in_group("relation_tools", *name.split(), *_arguments(name, given, out), **NO_SERVER) as process:
         said, _ = process.communicate(timeout=300)
     assert process.returncode in (0, 1) and "Traceback" not in said, said
-    return time.monotonic() - started, process.returncode
+    return time.monotonic() - started
 
 
 def _told(name: str, given: Path, out: Path, after: float, number: signal.Signals) -> tuple[int, float, str]:
