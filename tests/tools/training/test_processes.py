@@ -248,10 +248,9 @@ def test_zero_computes_in_the_runs_precision(random_flux: RunOf, tmp_path: Path)
         done = launch(settings, tmp_path / f"{name}.toml", **LAUNCHES[how])
         assert done.returncode == 0, done.stderr
         found.append(exported(settings))
-    expected, low, full = found
-    for name, weight in expected.items():
-        off, apart = (float((other[name] - weight).abs().max()) for other in (low, full))
-        assert off < 0.2 * apart, f"{name}: {off} and {apart}"
+    expected, low, full = (torch.cat([one[name].flatten() for name in sorted(one)]) for one in found)
+    off, apart = (float((other - expected).norm()) for other in (low, full))
+    assert off < 0.3 * apart, f"{off} and {apart}"  # else they are about as far from each other
 
 
 def stopped(settings: RunSettings, file: Path, number: signal.Signals, step: int, **environment: str) -> str:
