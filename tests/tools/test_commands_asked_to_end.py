@@ -18,9 +18,13 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="signals and process groups of Linux"),
 ]
-TIMES, SOON, AT_ONCE = 4, 20.0, 0.5
-"""How often each is told, and the seconds in which it has to end on a machine with as much to do again, and in which
-the system ends one that does not listen."""
+TIMES = 4
+"""How often each is told."""
+SOON, AT_ONCE = 20.0, 0.5
+"""Seconds in which it has to end on a machine with as much to do again, and in which the system ends one that does not
+listen."""
+BEGUN = 1.0
+"""Seconds that Python itself, and the first imports, may take; Python answers Ctrl-C in them, with where it was."""
 ENDED = (130, 0, 1)
 """By the request; or by itself before it came, as some do with an error on what they are given here."""
 
@@ -44,8 +48,8 @@ def test_a_command_that_is_told_to_end_does_so_and_leaves_no_trace(name: str, gi
         found, taken, said = _told(name, given, out, after, sent)
         by_the_system = found == -sent and taken < AT_ONCE  # before it could listen, or once its work was done
         what = f"status {found} {taken:.1f} s after {after:.1f} s of {whole:.1f}: {said}"
-        assert by_the_system or (found in ENDED and taken < SOON), what
-        assert "Traceback" not in said and "ignored" not in said, said
+        assert by_the_system or (found in ENDED and taken < SOON) or after < BEGUN, what
+        assert after < BEGUN or ("Traceback" not in said and "ignored" not in said), what
         assert list(out.rglob(".relation-adapter*.parts")) == []
         told += found == 130 or by_the_system
     assert told, f"none was ended by the request; alone it took {whole:.1f} s"
