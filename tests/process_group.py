@@ -41,13 +41,17 @@ def in_group(module: str, *arguments: object, **environment: str) -> Generator[s
 
 @contextmanager
 def _heeding_interrupts() -> Generator[None]:
-    """Let no process that is started in the block ignore SIGINT, as all do that a script starts with ``&``."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let no process that is started in the block ignore what ends it, as all do that a script starts with ``&``
+    (SIGINT) or that run under ``nohup`` (SIGHUP)."""
+    heeded = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.getsignal(number) for number in heeded}
+    for number, handler in heeded.items():
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:

@@ -292,7 +292,7 @@ def test_a_plan_refuses_what_processes_cannot_share(small_run: SmallRun, tmp_pat
     with pytest.raises(ProcessesError, match="is quantised, and 2 processes were started"):
         make_plan(quantised, Launch(2))
     eight = small_run.into(tmp_path / "run", trained="adapter", optimizer="adamw 8-bit")
-    with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the weights"):
+    with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the moments"):
         make_plan(eight, Launch(2, divided=True))
     assert nearest(settings, Launch(2, divided=True), 1000) is None
 

@@ -257,7 +257,7 @@ def test_what_processes_cannot_share_is_refused(small_run: SmallRun, tmp_path: P
         check_small(quantised, started(2))
     eight = made(small_run, tmp_path, optimizer="adamw 8-bit")
     check_small(eight, started(2))
-    with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the weights"):
+    with pytest.raises(ProcessesError, match="'adamw 8-bit', and FSDP divides the moments"):
         check_small(eight, started(2, divided=True))
     away = made(small_run, tmp_path, {"offload": True}, gradient_checkpointing=True)
     check_small(away, started(1))
