@@ -32,18 +32,12 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
         _LOG.info("Share %s of the pictures holds none; nothing to do.", options.shard)
         return 0
     found = Findings()
-    cards = graphics_cards(options.device)
-    local = [job for job in jobs if isinstance(job, EditJob)]
-    if options.ray is not None:
+    if options.ray is None:
+        _edit_on_this_machine(order, jobs, found, progress_bar)
+    else:
         from .spread_edit import edit_spread  # noqa: PLC0415 - loads Ray
 
         edit_spread(order, jobs, found, progress_bar)
-    elif len(cards) > 1 and len(jobs) > 1:
-        edit_beside(order, jobs, cards, found, progress_bar)
-    elif local == jobs:
-        _edit_here(order, local, found, progress_bar)
-    else:
-        _edit_there(order, jobs, found, progress_bar)
     if found.kept == len(jobs):
         _LOG.info("All %d results are there already; nothing to do.", found.kept)
     if found.busy and len(jobs) == 1:
@@ -54,21 +48,33 @@ def edit_pictures(options: argparse.Namespace, progress_bar: ProgressBar) -> int
     return found.report(len(jobs), options.out)
 
 
-def _edit_here(order: Order, jobs: list[EditJob], found: Findings, progress_bar: ProgressBar) -> None:
-    """Edit pictures in this process."""
-    waiting: list[EditJob] = []
+def _edit_on_this_machine(order: Order, jobs: Sequence[Job], found: Findings, progress_bar: ProgressBar) -> None:
+    """Edit pictures without Ray. Nothing is loaded or started for those whose results are there."""
+    waiting: list[Job] = []
     for job in jobs:
-        outcome = order.found(job)
+        outcome = order.found(job) if isinstance(job, EditJob) else None
         if outcome is None:
             waiting.append(job)
         else:
             found.add(outcome, job.source, job.result)
     if not waiting:
         return
+    here = [job for job in waiting if isinstance(job, EditJob)]
+    cards = graphics_cards(order.options.device)
+    if len(cards) > 1 and len(waiting) > 1:
+        edit_beside(order, waiting, cards, found, progress_bar)
+    elif here == waiting:
+        _edit_here(order, here, found, progress_bar)
+    else:
+        _edit_there(order, waiting, found, progress_bar)
+
+
+def _edit_here(order: Order, jobs: Sequence[EditJob], found: Findings, progress_bar: ProgressBar) -> None:
+    """Edit pictures in this process."""
     editing = Editing.open(order, progress_bar)
     with progress_bar("steps") as progress:
-        progress.start(order.settings.steps * len(waiting))
-        for job in waiting:
+        progress.start(order.settings.steps * len(jobs))
+        for job in jobs:
             found.add(editing.edit(job, progress), job.source, job.result)
 
 
