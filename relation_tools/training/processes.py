@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin, InitProcessGroupKwargs
@@ -44,6 +44,11 @@ class Processes:
     """Whether each holds a part of the model (FSDP2), not all of it."""
     zero: int = 0
     """The stage of DeepSpeed's ZeRO: each holds a part of the moments (1), and sums up a part of the gradients (2)."""
+
+    @property
+    def divided_by(self) -> Literal["FSDP", "ZeRO"] | None:
+        """What divides the model or the moments among them; None if each holds all, so that one can do for all."""
+        return "FSDP" if self.divided else "ZeRO" if self.zero else None
 
 
 def start_processes(cpu: bool, precision: str, trackers: Sequence[str] = (), output: Path | None = None) -> Processes:

@@ -24,8 +24,7 @@ def check_small(settings: RunSettings, processes: Processes) -> None:
         ProcessesError: as :func:`check_combination`.
         RelationAdapterError: likewise; or a library is missing, or the device cannot compute it.
     """
-    divided_by = "FSDP" if processes.divided else "ZeRO" if processes.zero else None
-    check_combination(settings, processes.accelerator.num_processes, divided_by)
+    check_combination(settings, processes.accelerator.num_processes, processes.divided_by)
     if processes.zero:
         check_deepspeed()
     check_quantization(settings.models.quantize, settings.models.transformer, processes.accelerator.device)

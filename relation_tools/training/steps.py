@@ -13,6 +13,9 @@ from torch import nn
 class Steps(Protocol):
     """Takes steps."""
 
+    prepared: Any
+    """The models, as all processes train them together."""
+
     def part(self, loss: Callable[[], torch.Tensor], last: bool) -> torch.Tensor:
         """Compute the gradients of a part, which are added to those of the parts before.
 
@@ -44,12 +47,12 @@ class WholeSteps:
     def __init__(
         self, accelerator: Any, prepared: Any, parameters: Iterable[nn.Parameter], optimizer: Any, max_gradient: float
     ) -> None:
-        self._accelerator, self._prepared = accelerator, prepared
+        self._accelerator, self.prepared = accelerator, prepared
         self._parameters, self._optimizer, self._max_gradient = list(parameters), optimizer, max_gradient
 
     def part(self, loss: Callable[[], torch.Tensor], last: bool) -> torch.Tensor:
         """As :meth:`Steps.part`."""
-        with nullcontext() if last else self._accelerator.no_sync(self._prepared):
+        with nullcontext() if last else self._accelerator.no_sync(self.prepared):
             found = loss()
             self._accelerator.backward(found)
         return found.detach()

@@ -100,9 +100,9 @@ class Trainer:
         self.data = TrainingData(samples, tasks, cache, settings.data.exemplars)
         self.identity = run_identity(settings, {"the dataset": samples_fingerprint(samples, cache.fingerprint)})
         self.texts = self._texts([*samples, *(tested[0] if tested else ())])
-        self.prepared = self._prepared()
+        prepared = self._prepared()
         self.parameters = self.flow.trained()
-        self.optimizer, self.steps = self._optimizer()
+        self.optimizer, self.steps = self._optimizer(prepared)
         self.average = MovingAverage(self.parameters, training.ema)
         self.state = TrainedState(self.parameters, self.average, self.optimizer)
         self.step = self._resume()
@@ -147,27 +147,24 @@ class Trainer:
         if self.settings.models.offload:
             keep_blocks_away(self.flow, self.flow.transformer, self.accelerator.device)
             return self.accelerator.prepare(self.flow, device_placement=[False])
-        if self.processes.zero:
-            return self.flow.to(self.accelerator.device)
-        if not self.processes.divided:
+        if self.processes.divided_by is None:
             return self.accelerator.prepare(self.flow.to(self.accelerator.device))
+        if self.processes.zero:
+            return self.flow.to(self.accelerator.device)  # which its optimizer prepares
         divide(self.flow, init_device_mesh(self.accelerator.device.type, (self.accelerator.num_processes,)))
         return self.flow
 
-    def _optimizer(self) -> tuple[torch.optim.Optimizer, Steps]:
+    def _optimizer(self, prepared: Any) -> tuple[torch.optim.Optimizer, Steps]:
         """The optimizer, and what takes steps by it."""
         training, stage = self.settings.training, self.processes.zero
         if stage:
-            autocast = self.accelerator.autocast
-            zero = ZeroAdamW(self.flow, self.parameters, training, self.at_once, stage, autocast)
-            self.prepared = zero.prepared
+            zero = ZeroAdamW(prepared, self.parameters, training, self.at_once, stage, self.accelerator.autocast)
             if self.main:
                 _LOG.info("ZeRO divides the moments: this process holds those of %d of %d weights.", *zero.held())
             return zero, zero
         optimizer = make_optimizer(self.parameters.values(), training)
-        prepared = self.accelerator.prepare(optimizer)
-        parameters = self.parameters.values()
-        return optimizer, WholeSteps(self.accelerator, self.prepared, parameters, prepared, training.max_gradient)
+        stepped, parameters = self.accelerator.prepare(optimizer), self.parameters.values()
+        return optimizer, WholeSteps(self.accelerator, prepared, parameters, stepped, training.max_gradient)
 
     def _resume(self) -> int:
         folder = self.settings.output / "states"
@@ -226,7 +223,7 @@ class Trainer:
 
     def _write(self, curve: Curve | None, row: CurveRow) -> None:
         """Write what is due after a step; all processes of a divided model or optimizer take part."""
-        if not (self.main or self.processes.divided or self.processes.zero):
+        if not (self.main or self.processes.divided_by):
             return
         records, output = self.settings.records, self.settings.output
         if self._due(records.save_every):
@@ -273,7 +270,7 @@ class Trainer:
         pooled = batch.pooled * kept[:, None, None]
         tensors = (pooled, batch.source, batch.target, noise, times, *self.texts.encoded(batch.texts))
         with nullcontext() if self.processes.zero else self.accelerator.autocast():  # ZeRO's model does so by itself
-            return self.prepared(*(tensor.to(device) for tensor in tensors))
+            return self.steps.prepared(*(tensor.to(device) for tensor in tensors))
 
     def _row(self, loss: torch.Tensor, steps_per_second: float) -> CurveRow:
         samples = self.settings.training.batch_size

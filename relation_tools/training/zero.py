@@ -17,6 +17,7 @@ from torch import distributed, nn
 
 from relation_core.errors import RelationAdapterError
 
+from .optimizer import make_optimizer
 from .settings import TrainingSettings
 from .sharding import give
 
@@ -81,9 +82,9 @@ class ZeroAdamW(torch.optim.AdamW):
         kept = list(parameters.values())
         super().__init__(kept, training.learning_rate, weight_decay=training.weight_decay)
         library = _deepspeed(kept[0].device.type)
-        self._divided = torch.optim.AdamW(kept, training.learning_rate, weight_decay=training.weight_decay, fused=True)
-        self._engine: Any
-        self._engine, *_ = library.initialize(
+        self._divided = make_optimizer(kept, training)
+        self.prepared: Any
+        self.prepared, *_ = library.initialize(
             model=_Autocast(flow, autocast),
             optimizer=self._divided,
             dist_init_required=False,
@@ -94,30 +95,31 @@ class ZeroAdamW(torch.optim.AdamW):
                 "zero_optimization": {"stage": stage},
             },
         )
+        """The model, as all processes train it together."""
         self._utils = library.utils
 
     @property
-    def prepared(self) -> Any:
-        """The model, as all processes train it together."""
-        return self._engine
+    def _part(self) -> nn.Parameter:
+        """The weights whose moments this process holds, as DeepSpeed keeps them: in one row."""
+        (part,) = self._divided.param_groups[0]["params"]
+        return part
 
     def held(self) -> tuple[int, int]:
         """Of how many weights this process holds moments, and how many are trained."""
-        divided = self._divided.param_groups[0]["params"]
-        return sum(p.numel() for p in divided), sum(p.numel() for p in self.param_groups[0]["params"])
+        return self._part.numel(), sum(parameter.numel() for parameter in self.param_groups[0]["params"])
 
     def part(self, loss: Callable[[], torch.Tensor], last: bool) -> torch.Tensor:
         """As :meth:`.steps.Steps.part`."""
         found = loss()
-        self._engine.backward(found, scale_wrt_gas=False)
+        self.prepared.backward(found, scale_wrt_gas=False)
         if not last:
-            self._engine.step()  # counts the part
+            self.prepared.step()  # counts the part
         return found.detach()
 
     def finish(self) -> None:
         """As :meth:`.steps.Steps.finish`."""
         self._divided.param_groups[0]["lr"] = self.param_groups[0]["lr"]
-        self._engine.step()
+        self.prepared.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Give the state of a whole AdamW to the first process, and its numbers of steps to the others.
@@ -125,7 +127,7 @@ class ZeroAdamW(torch.optim.AdamW):
         All processes call it, after a step.
         """
         state: dict[int, dict[str, torch.Tensor]] = {}
-        steps = self._state_here()["step"]
+        steps = self._divided.state[self._part]["step"]
         for number, parameter in enumerate(self.param_groups[0]["params"]):
             state[number] = {"step": steps.clone()}
             for name in MOMENTS:
@@ -143,13 +145,12 @@ class ZeroAdamW(torch.optim.AdamW):
         Args:
             moments: what it knew of each parameter; in processes but the first, outlines.
         """
-        optimizer = self._engine.optimizer
+        optimizer, part = self.prepared.optimizer, self._part
         optimizer.refresh_fp32_params()  # which the steps change, and the weights are copies of
-        (divided,) = self._divided.param_groups[0]["params"]
         known = next(iter(moments.values()))["step"]
-        steps = torch.empty_like(known, device=divided.device)
+        steps = torch.empty_like(known, device=part.device)
         give(steps, known)
-        self._divided.state[divided] = {"step": steps, **{name: torch.zeros_like(divided) for name in MOMENTS}}
+        self._divided.state[part] = {"step": steps, **{name: torch.zeros_like(part) for name in MOMENTS}}
         optimizer._lazy_init_hp_params_optimizer_state()  # else it waits for a first step
         parameters = self.param_groups[0]["params"]
         for number, found in moments.items():
@@ -158,10 +159,6 @@ class ZeroAdamW(torch.optim.AdamW):
                 value = torch.empty_like(parameter)
                 give(value, found[name])
                 self._utils.safe_set_full_optimizer_state(parameter, value, name)
-
-    def _state_here(self) -> Mapping[str, torch.Tensor]:
-        (divided,) = self._divided.param_groups[0]["params"]
-        return self._divided.state[divided]
 
 
 class _Autocast(nn.Module):
