@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +73,9 @@ def _measure_weights(folder: Path, sizes: Sizes) -> dict[str, Any]:
     return {"machine": describe_machine(sizes.name, before), "conversion": conversion, "rows": encoding}
 
 
-def _measure_steps(folder: Path, sizes: Sizes) -> dict[str, Any]:
+def _measure_in_comfyui(measure: Callable[..., list[dict[str, Any]]], folder: Path, sizes: Sizes) -> dict[str, Any]:
     before = os.getloadavg()[0]
-    rows = measure_steps(_host(folder), sizes, _say)
-    return {"machine": describe_machine(sizes.name, before), "rows": rows}
-
-
-def _measure_edits(folder: Path, sizes: Sizes) -> dict[str, Any]:
-    before = os.getloadavg()[0]
-    rows = measure_edits(_host(folder), sizes, sizes.dtypes[-1], _say)
+    rows = measure(_host(folder), sizes, _say)
     return {"machine": describe_machine(sizes.name, before), "rows": rows}
 
 
@@ -92,8 +86,8 @@ def _host(folder: Path) -> Any:
 
 PARTS: dict[str, Callable[[Path, Sizes], dict[str, Any]]] = {
     "weights": _measure_weights,  # while this process holds little
-    "steps": _measure_steps,
-    "edits": _measure_edits,
+    "steps": partial(_measure_in_comfyui, measure_steps),
+    "edits": partial(_measure_in_comfyui, measure_edits),
 }
 
 

@@ -26,8 +26,9 @@ AT_LEAST = {(512, REUSED): 1.35, (1024, REUSED): 1.5, (512, RECIPE): 2.0, (1024,
 WATCHED_STEPS = 4
 
 
-def measure_edits(host: Any, sizes: Sizes, dtype: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Edit a picture of each size in each way, with one pair; one table row each."""
+def measure_edits(host: Any, sizes: Sizes, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Edit a picture of each size in each way, with one pair, in the last of the dtypes; one table row each."""
+    dtype = sizes.dtypes[-1]
     models = StepModels(host, sizes, getattr(torch, dtype))
     model = models.variants["1 pair"]
     rows: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ import mmap
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -74,8 +75,8 @@ def test_the_whole(benchmarks: ModuleType, host: Host, folder: Path, tmp_path: P
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_whole_edits_are_set_beside_each_other(benchmarks: ModuleType, host: Host, dtype: str) -> None:
-    whole, sizes = benchmarks.whole_edits, benchmarks.sizes.TOY
-    rows = whole.measure_edits(host, sizes, dtype, print)
+    whole, sizes = benchmarks.whole_edits, replace(benchmarks.sizes.TOY, dtypes=(dtype,))
+    rows = whole.measure_edits(host, sizes, print)
     assert [(row["side"], row["way"]) for row in rows] == [(64, way) for way in whole.WAYS]
     assert all(row["seconds"] > 0 and row["dtype"] == dtype for row in rows)
     assert [row["watching"] > 0 for row in rows if "watching" in row] == [True]
