@@ -49,7 +49,8 @@ demo-comfyui: comfyui $(READY)
 
 # What the relation costs, in time and memory, and how far fast recipes are from exact ones: three hours on 2 quiet cores
 # and 13 GB of disk; with QUICK=1 less, for what has a bound. PARTS=steps, weights or edits measures one part.
-# DTYPES=float32 is for processors without instructions for bfloat16. Tables, numbers and charts go to build/bench.
+# DTYPES=float32 is for processors without instructions for bfloat16. Tables, numbers and charts go to build/bench; the
+# tables of the recipes are printed.
 bench: comfyui $(READY)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--sizes quick) $(if $(PARTS),--parts $(PARTS)) $(if $(DTYPES),--dtypes $(DTYPES))
 	$(if $(QUICK)$(PARTS),,$(BIN)/python -m benchmarks.recipes)
