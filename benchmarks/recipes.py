@@ -63,7 +63,7 @@ def main() -> None:
 def _reuse(small: SmallModel, sources: int) -> Iterator[str]:
     edits = SmallEdits(small, sources)
     exact, *found = (edits.pictures(way) for way in (AUTHORS, *REUSED, replace(REUSED[1], reuse_8bit=True)))
-    names = [*(f"every {way.refresh_every} steps" for way in REUSED[:-1]), "at the first and last step only"]
+    names = [f"at 1 step in {way.refresh_every}" for way in REUSED]
     names.append(f"{names[1]}, kept in 8 bits")
     right = edits.right(exact, *found)
     yield f"{len(exact)} pictures"

@@ -28,7 +28,7 @@ class Way:
     reuse_8bit: bool = False
 
     def __str__(self) -> str:
-        every = f", source every {self.refresh_every}" if self.refresh_every > 1 else ""
+        every = f", source at 1 in {self.refresh_every}" if self.refresh_every > 1 else ""
         return f"{self.sampler}, {self.steps} steps{every}"
 
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relation_core.flux.refreshes import Refreshes
+from relation_core.flux.schedule import relation_sigmas
+
 from .small_model import Way
 
 SIDE = 512
@@ -42,7 +45,8 @@ def times_as_fast(way: Way, side: int = SIDE) -> float:
     calls = 2 * way.steps - 1 if way.sampler == "heun" else way.steps  # its second call ends at the next noise level
     full = calls
     if way.refresh_every > 1:
-        full = len({*range(0, way.steps, way.refresh_every), way.steps - 1})
+        schedule = relation_sigmas(way.steps, (side // 16) ** 2).tolist()
+        full = len(Refreshes(way.refresh_every, schedule).steps())
     return _AUTHORS_CALLS / (full + reused_share(side) * (calls - full))
 
 
@@ -69,7 +73,7 @@ def draw_speed(distances: Sequence[Distance], path: Path) -> None:
             axis.annotate(f"{one.way.steps}{every}", (at, one.relative), (3, 4), textcoords="offset points", fontsize=7)
     axis.axhline(1.5, color="grey", linewidth=1)
     axis.set(
-        title="Speed against distance (steps, / steps from one computation of the source to the next)",
+        title="Speed against distance (steps, / steps for each computation of the source)",
         xlabel=f"times as fast as 24 Euler steps, by arithmetic at {SIDE} pixels",
         ylabel="distance to the converged edit, 24 Euler steps = 1",
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from relation_core.flux.refreshes import REFRESH_EVERY
 from relation_core.flux.schedule import relation_sigmas
-from relation_core.flux.source_reuse import REFRESH_EVERY
 from relation_tools.diffusers_host.settings import FAST, EditSettings
 
 from .sizes import Sizes

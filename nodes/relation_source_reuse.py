@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..relation_core.flux.source_reuse import REFRESH_EVERY
+from ..relation_core.flux.refreshes import REFRESH_EVERY
 from ..relation_core.settings.bounds import REFRESH_INTERVAL
 from .checked_numbers import numbers_checked
 from .model_check import flux_sizes
@@ -34,8 +34,8 @@ class RelationSourceReuse(io.ComfyNode):
                     default=REFRESH_EVERY,
                     min=1,
                     max=int(REFRESH_INTERVAL.high),
-                    tooltip="Noise levels from one computation of the source to the next. 1 computes it at each and "
-                    "changes nothing; higher values are faster and less exact.",
+                    tooltip="The source is computed at one of so many steps, more often toward the end. 1 computes it "
+                    "at each and changes nothing; higher values are faster and less exact.",
                 ),
                 io.Boolean.Input(
                     "reuse_8bit",

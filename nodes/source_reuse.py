@@ -44,7 +44,7 @@ _KEY = "relation_adapter.source_reuse"
 
 
 def reuse_source(model: Any, refresh_every: int, eight_bits: bool = False) -> None:
-    """Let a model (a ``ModelPatcher``, already cloned) compute the source at every n-th noise level only.
+    """Let a model (a ``ModelPatcher``, already cloned) compute the source at one of n steps only.
 
     A second call replaces the first. At 1 nothing is patched.
 

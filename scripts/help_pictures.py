@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageOps
 
+from relation_core.flux.refreshes import Refreshes
 from relation_core.flux.schedule import relation_sigmas
 from relation_core.keeping.keep import keep_unedited
 from relation_core.pictures.comparison import comparison_sheet
@@ -109,16 +110,17 @@ def relation_scheduler() -> Sheet:
 
 def relation_source_reuse() -> Sheet:
     """The target is computed at every step, the source at some."""
-    sheet = Sheet(WIDTH, HEIGHT)
+    sheet, steps = Sheet(WIDTH, HEIGHT), 12
+    refreshed = Refreshes(3, relation_sigmas(steps, 1024).tolist()).steps()
     for row, (y, name, colour) in enumerate(((95, "target", TEAL), (190, "source", ORANGE))):
         sheet.text((40, y), name, 24, anchor="lm")
-        for step in range(9):
-            left = 150 + 68 * step
-            there = row == 0 or step % 4 == 0
-            sheet.panel((left, y - 30, left + 54, y + 30), colour if there else None, colour if there else FAINT)
+        for step in range(steps):
+            left = 150 + 51 * step
+            there = row == 0 or step in refreshed
+            sheet.panel((left, y - 30, left + 41, y + 30), colour if there else None, colour if there else FAINT)
             if not there:
-                sheet.line([(left - 14, y), (left + 54, y)], FAINT, 2.5)
-    sheet.text((450, 262), "steps: the source is computed at every 4th, and reused in between", 20, FAINT)
+                sheet.line([(left - 10, y), (left + 41, y)], FAINT, 2.5)
+    sheet.text((450, 262), "steps: the source is computed at some, and reused in between", 20, FAINT)
     return sheet
 
 

@@ -1,10 +1,9 @@
 """Source reuse: the source is computed at some noise levels and attended to at all of them.
 
 A source stays clean while the target is denoised, so its keys and values hardly change from one noise level to the
-next. At a refresh everything is computed, and every block's keys (after rotary embedding) and values of the source's
-tokens are kept. In between, the image stream holds no source tokens, and the other tokens attend to what was kept.
-The last step is always a refresh: its prediction is the result, and most of reuse's error comes from there
-(docs/performance.md).
+next. At a refresh (:mod:`.refreshes`) everything is computed, and every block's keys (after rotary embedding) and
+values of the source's tokens are kept. In between, the image stream holds no source tokens, and the other tokens attend
+to what was kept.
 
 Axes: B rows of the batch, H heads, L tokens, R source tokens, d head width.
 """
@@ -18,14 +17,9 @@ from typing import NamedTuple
 
 import torch
 
-from ..settings.bounds import REFRESH_INTERVAL, check_number
 from .eight_bits import EightBits, bytes_a_number
+from .refreshes import Refreshes
 from .sizes import HEAD_DIM
-
-REFRESH_EVERY = 4
-"""Noise levels from one refresh to the next, unless chosen."""
-_TOLERANCE = 1e-5
-"""Relative difference up to which a noise level counts as the schedule's."""
 
 
 class SourceKeysValues(NamedTuple):
@@ -124,36 +118,31 @@ def kept_bytes(tokens: int, blocks: int, width: int, item: int, eight_bits: bool
 class _Kept:
     blocks: Mapping[Hashable, KeptKeysValues]
     entries: frozenset[Hashable]
-    level: int
-    """Noise levels seen before."""
-    passed: int
-    """Noise levels of the schedule passed before."""
+    part: int | None
+    """Of the noise levels, where it was computed."""
 
 
 class SourceMemory:
     """The keys and values that one sampling run keeps of its sources.
 
-    Noise levels are counted, not calls: samplers of second order call the model twice at one. Levels that pass without
-    a call count too, so that with a step cache the kept keys are no older than requested.
+    Noise levels count, not calls: samplers of second order call the model twice at one, and step caches pass over some.
     """
 
-    def __init__(self, refresh_every: int, schedule: Sequence[float] = (), eight_bits: bool = False) -> None:
+    def __init__(self, refresh_every: int, schedule: Sequence[float], eight_bits: bool = False) -> None:
         """Begin a run.
 
         Args:
-            refresh_every: noise levels from one refresh to the next.
-            schedule: the run's falling noise levels, the last of which ends it, if they are known.
+            refresh_every: steps for each refresh, on average.
+            schedule: the run's falling noise levels, the last of which ends it.
             eight_bits: whether :meth:`held` rounds what is kept.
 
         Raises:
             RelationAdapterError: ``refresh_every`` is out of its bounds.
         """
-        check_number("refresh_every", refresh_every, REFRESH_INTERVAL)
-        self._refresh_every, self._eight_bits = refresh_every, eight_bits
-        self._schedule = tuple(schedule)
-        self._last = self._schedule[-2] if len(self._schedule) > 1 else None
+        self._refreshes, self._reuses = Refreshes(refresh_every, schedule), refresh_every > 1
+        self._eight_bits = eight_bits
         self._level: float | None = None
-        self._levels = self._passed = 0
+        self._part: int | None = None
         self._kept: dict[Hashable, _Kept] = {}
         self._called: set[Hashable] = set()
         self._ambiguous: set[Hashable] = set()
@@ -163,11 +152,8 @@ class SourceMemory:
         self._called.clear()
         if level == self._level:
             return
-        self._level = level
-        self._levels += 1
-        self._passed = sum(other > level * (1 + _TOLERANCE) for other in self._schedule)
-        ends = self._last is not None and level <= self._last * (1 + _TOLERANCE)
-        due = [call for call, kept in self._kept.items() if ends or self._age(kept) >= self._refresh_every]
+        self._level, self._part = level, self._refreshes.part(level)
+        due = [call for call, kept in self._kept.items() if self._part is None or kept.part != self._part]
         for call in due:
             del self._kept[call]
 
@@ -190,7 +176,7 @@ class SourceMemory:
 
     def wants(self, call: Hashable) -> bool:
         """Whether to keep the source of a call. It is of use only once the sampler has asked for a prediction."""
-        return self._level is not None and self._refresh_every > 1 and call not in self._ambiguous
+        return self._level is not None and self._reuses and call not in self._ambiguous
 
     def keep(self, call: Hashable, entries: Iterable[Hashable], blocks: Mapping[Hashable, KeptKeysValues]) -> None:
         """Keep the source of a call, and forget any other call about the same pictures.
@@ -205,11 +191,8 @@ class SourceMemory:
         ours = frozenset(entries)
         for other in [other for other, kept in self._kept.items() if kept.entries & ours]:
             del self._kept[other]
-        self._kept[call] = _Kept(blocks, ours, self._levels, self._passed)
+        self._kept[call] = _Kept(blocks, ours, self._part)
 
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
-
-    def _age(self, kept: _Kept) -> int:
-        return max(self._levels - kept.level, self._passed - kept.passed)

@@ -21,7 +21,7 @@ _SETTINGS = {
     "seed": "of the noise, which is ComfyUI's for that seed",
     "long_side": "pixels of the result's longer side; 0 keeps the source's size",
     "source_scale": "below 1 the model sees the source smaller",
-    "refresh_every": "compute the source every so many steps: higher is faster, 1 is exact",
+    "refresh_every": "compute the source at one of so many steps: higher is faster, 1 is exact",
 }
 
 

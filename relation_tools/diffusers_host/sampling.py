@@ -136,8 +136,8 @@ def sample(
         exemplars: what the blocks attend to; None for the model as it is.
         acting: noise levels from which and down to which the exemplars act.
         progress: one step a sampling step; its total is up to the caller. It may raise to stop.
-        refresh_every: steps from one computation of the source to the next; 1 computes it at each. The last step
-            always does.
+        refresh_every: steps for each computation of the source (:mod:`relation_core.flux.refreshes`); 1 computes it
+            at each.
         solver: a new one; None for the authors'.
         eight_bits: whether what is reused of the source is kept in 8 bits.
 

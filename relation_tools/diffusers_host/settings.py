@@ -43,7 +43,7 @@ class EditSettings:
     source_scale: Annotated[float, SOURCE_SCALE] = 1.0
     """Below 1 the model sees the source smaller."""
     refresh_every: Annotated[int, REFRESH_INTERVAL] = 1
-    """Steps from one computation of the source to the next; in between it is reused."""
+    """Steps for each computation of the source; in between it is reused."""
     solver: str = "euler"
     """One of :data:`relation_core.flux.solvers.SOLVERS`."""
     reuse_8bit: bool = field(default=False, repr=False)  # identities of edits know the others by their repr

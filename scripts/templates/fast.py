@@ -10,7 +10,7 @@ from .transfer import MODELS, NODES, PAIR, RESULT, SAMPLING, SOURCE
 START_NOTE = f"""## The same edit, about three times as fast
 
 The same as *relation_transfer*, with **{RECIPE["steps"]} steps** in place of 24, the second-order sampler \
-*{RECIPE["solver"]}*, and the source computed at every second step and the last.
+*{RECIPE["solver"]}*, and the source computed at half of them.
 
 **1** Get the models.  **2** Choose the pair and the source.  **3** Press **Run**. When the edit is right, make the \
 final picture with *relation_transfer*.
@@ -20,8 +20,6 @@ SAMPLING_NOTE = """**How near is it?** With the small model of landscapes, 1.4 t
 converged edit as the authors' 24 steps. On FLUX.1-dev this has not been measured.
 
 **Fine detail of the source gets lost?** Set *refresh_every* to 1. It is then 2.4 times as fast.
-
-**Another number of steps?** Take an even one: then the last two compute the source.
 """
 
 FAST = Template(

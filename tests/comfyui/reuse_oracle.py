@@ -19,7 +19,6 @@ PICTURE = 24
 class _Oracle:
     def __init__(self, every: int, spans: Spans) -> None:
         self.every, self.spans = every, spans
-        self.level, self.levels = -1.0, 0
         self.kept: dict[tuple[Any, ...], tuple[int, torch.Tensor, torch.Tensor]] = {}
 
     def __call__(
@@ -27,9 +26,10 @@ class _Oracle:
     ) -> dict[str, Any]:
         from comfy.ldm.flux.math import apply_rope
 
-        if (level := float(extra_options["sigmas"][0])) != self.level:
-            self.level, self.levels = level, self.levels + 1
-        every = 1 if level <= float(extra_options["sample_sigmas"][-2]) else self.every  # the last step
+        level, schedule = float(extra_options["sigmas"][0]), extra_options["sample_sigmas"].tolist()
+        refreshes = max(3, -(-(len(schedule) - 1) // self.every))
+        refreshed_at = torch.linspace(schedule[0], schedule[-2], refreshes).tolist()
+        passed = sum(at >= level * (1 - 1e-5) for at in refreshed_at)
         q, k = apply_rope(q, k, pe)
         k, v = k.clone(), v.clone()
         text, entries = extra_options["img_slice"][0], extra_options["uuids"]
@@ -39,8 +39,8 @@ class _Oracle:
             for start, end in self.spans:
                 tokens = slice(text + start, text + end)
                 key = entry, extra_options["block_type"], extra_options["block_index"], start
-                if key not in self.kept or self.levels - self.kept[key][0] >= every:
-                    self.kept[key] = self.levels, k[rows, :, tokens].clone(), v[rows, :, tokens].clone()
+                if key not in self.kept or self.kept[key][0] != passed:
+                    self.kept[key] = passed, k[rows, :, tokens].clone(), v[rows, :, tokens].clone()
                 _, k[rows, :, tokens], v[rows, :, tokens] = self.kept[key]
         return {"q": q, "k": k, "v": v, "pe": None, "attn_mask": attn_mask}
 

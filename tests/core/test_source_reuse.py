@@ -50,20 +50,25 @@ def ages(memory: SourceMemory, levels: list[float]) -> str:
     return said
 
 
+FALLING = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("every", "schedule", "levels", "said"),
     [
-        (1, [], [4, 3, 2], "CCC"),
-        (2, [], [4, 3, 2, 1], "C.C."),
-        (3, [], [4, 3, 3, 2, 2, 1, 1], "C....C."),
-        (3, [6, 5, 4, 3, 2, 1, 0], [6, 5, 2], "C.C"),  # two levels passed without a call
-        (3, [5, 1, 0], [5, 4.5, 4, 3.5], "C..C"),  # levels between those of the schedule
-        (2, [3, 2, 1, 0], [3, 2, 3, 2], "C.C."),  # back to the noise
-        (9, [4, 3, 2, 1, 0], [4, 3, 2, 1], "C..C"),  # the last step
-        (9, [4, 3, 2, 1, 0], [4, 3, 3, 2, 2, 1, 1], "C....C."),  # which is called once more at its level
-        (9, [4, 3, 2, 1, 0], [4, 3, 2, 1, 0.5], "C..CC"),  # and below it
-        (9, [4, 3, 2, 1], [4, 3, 2], "C.C"),  # of a run that leaves some noise
+        (1, FALLING, [9, 8, 7], "CCC"),
+        (3, FALLING, FALLING[:-1], "C...C...C"),
+        (3, FALLING, [9, 8, 8, 7, 7, 6, 6, 5, 5], "C......C."),  # a second call at a level
+        (3, FALLING, [9, 8, 4, 3], "C.C."),  # levels that passed without a call
+        (3, FALLING, [9, 8.5, 8, 7.5, 7, 5.5, 5.1, 4.9], "C......C"),  # levels between those of the schedule
+        (3, FALLING, [9, 6, 5, 4, 6, 3], "C.C.CC"),  # back to the noise
+        (3, FALLING, [9.5, 9, 6], "C.."),  # above the first
+        (3, FALLING, [9, 2, 1, 1], "CCC."),  # the last step, called once more at its level
+        (3, FALLING, [9, 2, 1, 0.5], "CCCC"),  # and below it
+        (3, FALLING[:-1], [9, 5, 3, 2], "CC.C"),  # of a run that leaves some noise
+        (3, [1, 2, 3, 4], [1, 2, 3], "CCC"),  # from a picture to noise
         (9, [4, 0], [4], "C"),
+        (9, [4], [4, 3], "CC"),
     ],
 )
 def test_what_is_kept_grows_old(every: int, schedule: list[float], levels: list[float], said: str) -> None:
@@ -71,27 +76,27 @@ def test_what_is_kept_grows_old(every: int, schedule: list[float], levels: list[
 
 
 def test_nothing_is_kept_before_a_prediction_is_asked_for() -> None:
-    memory = SourceMemory(4)
+    memory = SourceMemory(4, FALLING)
     assert memory.recall("call") is None and not memory.wants("call")
 
 
 def test_a_call_that_comes_twice_is_never_reused() -> None:
-    memory = SourceMemory(4)
-    assert ages(memory, [4, 3]) == "C."
+    memory = SourceMemory(4, FALLING)
+    assert ages(memory, [9, 8]) == "C."
     assert memory.recall("call") is None
-    assert ages(memory, [2, 1]) == "CC"
+    assert ages(memory, [7, 6]) == "CC"
 
 
 def test_a_call_replaces_others_about_its_entries() -> None:
     """Conditioning that is batched at one level and not at the next is held once."""
-    memory = SourceMemory(9)
-    for level, call, entries in ((3.0, "both", "ab"), (2.0, "a", "a"), (2.0, "c", "c")):
+    memory = SourceMemory(9, FALLING)
+    for level, call, entries in ((9.0, "both", "ab"), (8.0, "a", "a"), (8.0, "c", "c")):
         memory.evaluate(level)
         memory.keep(call, entries, {"block": None})  # type: ignore[dict-item]
-    memory.evaluate(1.0)
+    memory.evaluate(7.0)
     assert [bool(memory.recall(call)) for call in ("both", "a", "c")] == [False, True, True]
     memory.clear()
-    memory.evaluate(0.5)
+    memory.evaluate(6.0)
     assert not memory.recall("a")
 
 
@@ -105,8 +110,8 @@ def test_the_memory_of_a_released_model() -> None:
 
 def test_what_is_held_is_as_it_was_or_in_8_bits() -> None:
     found = SourceKeysValues(*torch.randn(2, 1, 3, 7, 128, generator=torch.Generator().manual_seed(0)))
-    assert SourceMemory(4).held(found) is found and found.whole() is found
-    held = SourceMemory(4, eight_bits=True).held(found)
+    assert SourceMemory(4, FALLING).held(found) is found and found.whole() is found
+    held = SourceMemory(4, FALLING, eight_bits=True).held(found)
     for kept, rounded, exact in zip(held, held.whole(), found, strict=True):
         assert not isinstance(kept, torch.Tensor) and kept.numbers.dtype == torch.int8
         assert 0 < float((rounded - exact).abs().max()) < 0.02
@@ -114,7 +119,7 @@ def test_what_is_held_is_as_it_was_or_in_8_bits() -> None:
 
 def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(RelationAdapterError, match="Got refresh_every = 0; expected a whole number from 1 to 1000"):
-        SourceMemory(0)
+        SourceMemory(0, FALLING)
 
 
 def test_spans_are_where_they_are_said_to_be() -> None:

@@ -20,13 +20,13 @@ from benchmarks.landscape_edits import (
 from benchmarks.small_model import Way
 from benchmarks.speed import reused_share, times_as_fast
 from benchmarks.vision_probe import named_share
+from relation_core.flux.schedule import relation_sigmas
 from relation_core.flux.source_reuse import SourceMemory
 from relation_core.scenes.examples import example_scene
 from relation_core.scenes.named_edits import edit_named
 from relation_core.scenes.relation import PaintedEdit
 
 PLACE = 4000
-SCHEDULE = [1 - step / 10 for step in range(11)]
 
 
 @pytest.mark.parametrize("name", NEVER_SEEN)
@@ -73,8 +73,9 @@ def test_pairs_are_learned_from_other_landscapes_than_those_judged_by() -> None:
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_speed_counts_what_is_computed(sampler: str, every: int) -> None:
     """A run of ten steps, whose calls are those of ComfyUI's samplers."""
-    levels = [level for level in SCHEDULE[:-1] for _ in range(1 + (sampler == "heun" and level < 1))]
-    memory, full, reused = SourceMemory(every, SCHEDULE), 0, 0
+    schedule = relation_sigmas(10, (512 // 16) ** 2).tolist()
+    levels = [level for level in schedule[:-1] for _ in range(1 + (sampler == "heun" and level < 1))]
+    memory, full, reused = SourceMemory(every, schedule), 0, 0
     for level in levels:
         memory.evaluate(level)
         if memory.recall("call") is None:

@@ -26,7 +26,7 @@ from relation_tools.diffusers_host.pipeline import RelationPipeline
 from relation_tools.diffusers_host.settings import EditSettings
 
 CASE = GoldenCase.load("one_head")
-SETTINGS = EditSettings(steps=2, long_side=96, refresh_every=2)
+SETTINGS = EditSettings(steps=4, long_side=96, refresh_every=2)
 PLAIN = CASE.folder / "transformer.safetensors"
 
 
