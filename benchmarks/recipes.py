@@ -27,7 +27,7 @@ from .small_model import SmallModel, Way
 from .speed import Distance, draw_speed, times_as_fast
 
 CONVERGED, AUTHORS = Way("euler", 128), Way("euler", 24)
-REUSED = tuple(Way(AUTHORS.sampler, AUTHORS.steps, every) for every in (2, 4, 8, AUTHORS.steps))
+REUSED = tuple(Way(AUTHORS.sampler, AUTHORS.steps, every) for every in (2, 4, 8))
 SAMPLERS = ("euler", "dpmpp_2m", "res_multistep", "heun")
 STEPS = (12, 10, 8)
 REFRESHES = (1, 2, 3)

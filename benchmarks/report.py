@@ -8,7 +8,6 @@ from typing import Any
 
 from .bounds import MEGABYTE, Figure, bounded_figures
 from .step import BASE, NAIVE
-from .whole_edits import AUTHORS
 
 
 def table(results: dict[str, Any]) -> str:
@@ -83,15 +82,14 @@ def _encodings(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _edits(rows: list[dict[str, Any]]) -> list[str]:
-    plain = {row["side"]: row for row in rows if row["way"] == AUTHORS}
     cells = [
         (
             row["dtype"],
             f"{row['side']}x{row['side']}",
             row["way"],
             f"{row['seconds']:.1f} s",
-            f"{plain[row['side']]['seconds'] / row['seconds']:.2f}",
-            f"{plain[row['side']]['cpu_seconds'] / row['cpu_seconds']:.2f}",
+            f"{row['times']:.2f} ({row['times_range'][0]:.2f} to {row['times_range'][1]:.2f})",
+            f"{row['cpu_times']:.2f}",
             f"{100 * row['watching']:.2f} %" if "watching" in row else "",
         )
         for row in rows

@@ -22,8 +22,8 @@ class Sizes:
     pooled_dim: int = 768
     rounds: dict[int, int] = field(default_factory=lambda: {256: 3, 512: 7, 1024: 1})
     """Side of the picture in pixels, and how often every variant of its step is measured beside the plain one."""
-    edits: tuple[int, ...] = (512, 1024)
-    """Sides of the pictures that are edited whole."""
+    edits: dict[int, int] = field(default_factory=lambda: {512: 3, 1024: 1})
+    """Side of the pictures that are edited whole, and how often in every way."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     pairs: tuple[int, ...] = (1, 2, 4, 8)
     adapter: RelationConfig = RELEASED
@@ -47,7 +47,7 @@ class Sizes:
 
 FULL = Sizes()
 
-QUICK = Sizes(name="quick", rounds={512: 7}, edits=(512,), pairs=(1, 8), encodings=1)
+QUICK = Sizes(name="quick", rounds={512: 7}, edits={512: 1}, pairs=(1, 8), encodings=1)
 """What has a bound, and no more."""
 
 TOY = Sizes(
@@ -56,7 +56,7 @@ TOY = Sizes(
     text_tokens=8,
     pooled_dim=16,
     rounds={64: 2, 128: 2},
-    edits=(64,),
+    edits={64: 2},
     pairs=(1, 2),
     adapter=RelationConfig(blocks=3, heads=1, head_dim=128, tokens=4, text_dim=32, vision_dim=32, projection_dim=48),
     vision=VisionConfig(

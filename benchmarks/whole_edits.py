@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from relation_core.flux.schedule import relation_sigmas
 from relation_tools.diffusers_host.settings import FAST, EditSettings
 
 from .sizes import Sizes
-from .step import StepModels
+from .step import Run, StepModels
 
 AUTHORS, REUSED, RECIPE = "authors' steps", "source reused", "fast recipe"
 WAYS: dict[str, dict[str, Any]] = {AUTHORS: {}, REUSED: {"refresh_every": REFRESH_EVERY}, RECIPE: dict(FAST)}
@@ -27,22 +29,39 @@ WATCHED_STEPS = 4
 
 
 def measure_edits(host: Any, sizes: Sizes, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Edit a picture of each size in each way, with one pair, in the last of the dtypes; one table row each."""
+    """Edit a picture of each size in each way, with one pair, in the last of the dtypes; one table row each.
+
+    The ways take turns, forwards and backwards: a machine's speed drifts.
+    """
     dtype = sizes.dtypes[-1]
     models = StepModels(host, sizes, getattr(torch, dtype))
     model = models.variants["1 pair"]
     rows: list[dict[str, Any]] = []
-    for side in sizes.edits:
+    for side, rounds in sizes.edits.items():
         models.step("1 pair", side)  # warms up
-        for name, changes in WAYS.items():
-            settings = EditSettings(**changes)
-            reusing = host.node_classes["RelationSourceReuse"].execute(model, settings.refresh_every)[0]
-            run, _ = models.sample(reusing, side, settings.solver, relation_sigmas(settings.steps, (side // 16) ** 2))
-            rows.append({"dtype": dtype, "side": side, "way": name, "seconds": run.seconds})
-            rows[-1]["cpu_seconds"] = run.cpu_seconds
-            say(f"edit of {side}x{side}, {name}: {run.seconds:.1f} s")
+        runs: dict[str, list[Run]] = {name: [] for name in WAYS}
+        for number in range(rounds):
+            for name in list(WAYS)[:: 1 if number % 2 == 0 else -1]:
+                settings = EditSettings(**WAYS[name])
+                reusing = host.node_classes["RelationSourceReuse"].execute(model, settings.refresh_every)[0]
+                sigmas = relation_sigmas(settings.steps, (side // 16) ** 2)
+                runs[name].append(models.sample(reusing, side, settings.solver, sigmas)[0])
+                say(f"edit of {side}x{side}, {name}: {runs[name][-1].seconds:.1f} s")
+        rows += [{"dtype": dtype, "side": side, "way": name, **_summary(runs[name], runs[AUTHORS])} for name in WAYS]
         rows[-len(WAYS)]["watching"] = _watching(host, models, model, side)
     return rows
+
+
+def _summary(runs: list[Run], plain: list[Run]) -> dict[str, Any]:
+    times = [other.seconds / run.seconds for run, other in zip(runs, plain, strict=True)]
+    cpu_times = [other.cpu_seconds / run.cpu_seconds for run, other in zip(runs, plain, strict=True)]
+    return {
+        "seconds": median(run.seconds for run in runs),
+        "times": median(times),
+        "times_range": [min(times), max(times)],
+        "cpu_times": median(cpu_times),
+        "runs": [asdict(run) for run in runs],
+    }
 
 
 def _watching(host: Any, models: StepModels, model: Any, side: int) -> float:
