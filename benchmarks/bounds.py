@@ -76,7 +76,7 @@ def _of_weights(result: dict[str, Any]) -> list[Figure]:
 
 def _of_edits(rows: list[dict[str, Any]]) -> list[Figure]:
     return [
-        Figure(f"edit of {side}x{side}, {way}, times as fast, median", row["times"], bound, least=True)
+        Figure(f"edit of {side}x{side}, {way}, times as fast, median", 1 / row["ratio"], bound, least=True)
         for row in rows
         if (bound := AT_LEAST.get((side := row["side"], way := row["way"])))
     ]

@@ -88,8 +88,8 @@ def _edits(rows: list[dict[str, Any]]) -> list[str]:
             f"{row['side']}x{row['side']}",
             row["way"],
             f"{row['seconds']:.1f} s",
-            f"{row['times']:.2f} ({row['times_range'][0]:.2f} to {row['times_range'][1]:.2f})",
-            f"{row['cpu_times']:.2f}",
+            f"{1 / row['ratio']:.2f} ({1 / row['ratio_range'][1]:.2f} to {1 / row['ratio_range'][0]:.2f})",
+            f"{1 / row['cpu_ratio']:.2f}",
             f"{100 * row['watching']:.2f} %" if "watching" in row else "",
         )
         for row in rows

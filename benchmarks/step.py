@@ -125,7 +125,7 @@ def measure_steps(host: Any, sizes: Sizes, say: Callable[[str], None]) -> list[d
         models = StepModels(host, sizes, getattr(torch, dtype))
         for side, rounds in sizes.rounds.items():
             for name, pairs in _rounds(models, side, rounds).items():
-                rows.append({"dtype": dtype, "side": side, "variant": name, **_summary(pairs)})
+                rows.append({"dtype": dtype, "side": side, "variant": name, **summary(pairs)})
                 say(f"{dtype} {side}x{side} {name}: {rows[-1]['seconds']:.3f} s, {rows[-1]['ratio']:.4f} of the step")
         del models
         gc.collect()
@@ -149,7 +149,8 @@ def _rounds(models: StepModels, side: int, rounds: int) -> dict[str, list[tuple[
     return {BASE: [(run, run) for run in plains], **pairs}
 
 
-def _summary(pairs: list[tuple[Run, Run]]) -> dict[str, Any]:
+def summary(pairs: list[tuple[Run, Run]]) -> dict[str, Any]:
+    """Summarise runs, each with the one that it is set beside."""
     ratios = [run.seconds / base.seconds for run, base in pairs]
     return {
         "seconds": median(run.seconds for run, _ in pairs),

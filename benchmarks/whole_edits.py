@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from relation_core.flux.schedule import relation_sigmas
 from relation_tools.diffusers_host.settings import FAST, EditSettings
 
 from .sizes import Sizes
-from .step import Run, StepModels
+from .step import Run, StepModels, summary
 
 AUTHORS, REUSED, RECIPE = "authors' steps", "source reused", "fast recipe"
 WAYS: dict[str, dict[str, Any]] = {AUTHORS: {}, REUSED: {"refresh_every": REFRESH_EVERY}, RECIPE: dict(FAST)}
@@ -42,26 +40,18 @@ def measure_edits(host: Any, sizes: Sizes, say: Callable[[str], None]) -> list[d
         runs: dict[str, list[Run]] = {name: [] for name in WAYS}
         for number in range(rounds):
             for name in list(WAYS)[:: 1 if number % 2 == 0 else -1]:
-                settings = EditSettings(**WAYS[name])
-                reusing = host.node_classes["RelationSourceReuse"].execute(model, settings.refresh_every)[0]
-                sigmas = relation_sigmas(settings.steps, (side // 16) ** 2)
-                runs[name].append(models.sample(reusing, side, settings.solver, sigmas)[0])
+                runs[name].append(_edit(host, models, model, side, EditSettings(**WAYS[name])))
                 say(f"edit of {side}x{side}, {name}: {runs[name][-1].seconds:.1f} s")
-        rows += [{"dtype": dtype, "side": side, "way": name, **_summary(runs[name], runs[AUTHORS])} for name in WAYS]
+        for name in WAYS:
+            pairs = list(zip(runs[name], runs[AUTHORS], strict=True))
+            rows.append({"dtype": dtype, "side": side, "way": name, **summary(pairs)})
         rows[-len(WAYS)]["watching"] = _watching(host, models, model, side)
     return rows
 
 
-def _summary(runs: list[Run], plain: list[Run]) -> dict[str, Any]:
-    times = [other.seconds / run.seconds for run, other in zip(runs, plain, strict=True)]
-    cpu_times = [other.cpu_seconds / run.cpu_seconds for run, other in zip(runs, plain, strict=True)]
-    return {
-        "seconds": median(run.seconds for run in runs),
-        "times": median(times),
-        "times_range": [min(times), max(times)],
-        "cpu_times": median(cpu_times),
-        "runs": [asdict(run) for run in runs],
-    }
+def _edit(host: Any, models: StepModels, model: Any, side: int, settings: EditSettings) -> Run:
+    reusing = host.node_classes["RelationSourceReuse"].execute(model, settings.refresh_every)[0]
+    return models.sample(reusing, side, settings.solver, relation_sigmas(settings.steps, (side // 16) ** 2))[0]
 
 
 def _watching(host: Any, models: StepModels, model: Any, side: int) -> float:

@@ -3,7 +3,7 @@
 ==========================  ==========================================================================
 sampling is prepared        the host hears how much memory the kept keys take
 sampler wrapper             a run begins with nothing kept, and leaves nothing behind
-noise prediction wrapper    noise levels are counted
+noise prediction wrapper    the memory hears of the noise level
 model wrapper               once a forward: hangs the two patches below behind all others
 ``post_input`` patch        where the source is reused, its tokens leave the image stream
 ``attn1_patch``             every block: the source's keys and values are kept, or put back
@@ -138,7 +138,7 @@ class _SamplerWrapper:
 def _predict_noise(
     executor: Callable[..., Any], x: Any, timestep: torch.Tensor, model_options: dict[str, Any], seed: Any = None
 ) -> Any:
-    """Count a noise level."""
+    """Tell the memory the noise level."""
     run: _Run | None = model_options.get("transformer_options", {}).get(_KEY)
     if run is not None:
         run.memory.evaluate(float(timestep.flatten()[0]))
