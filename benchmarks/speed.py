@@ -57,7 +57,7 @@ def draw_speed(distances: Sequence[Distance], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(9, 5), layout="constrained")
+    figure, axis = plt.subplots(figsize=(11, 5), layout="constrained")
     lines: dict[str, list[Distance]] = {}
     for one in sorted(distances, key=lambda one: times_as_fast(one.way)):
         lines.setdefault(_line_of(one.way), []).append(one)
@@ -80,7 +80,7 @@ def draw_speed(distances: Sequence[Distance], path: Path) -> None:
     axis.grid(alpha=0.3)
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.legend(framealpha=0.5, fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -89,5 +89,5 @@ def _line_of(way: Way) -> str:
     """Names the line of the chart that a way is on: of one number of steps, or of one interval."""
     if way.refresh_every == 1:
         return way.sampler
-    fixed = f"{way.steps} steps" if way.steps == _AUTHORS_CALLS else f"every {way.refresh_every}"
+    fixed = f"{way.steps} steps" if way.steps == _AUTHORS_CALLS else f"1 in {way.refresh_every}"
     return f"{way.sampler}, source reused, {fixed}"
