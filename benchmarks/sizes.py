@@ -22,7 +22,7 @@ class Sizes:
     pooled_dim: int = 768
     rounds: dict[int, int] = field(default_factory=lambda: {256: 3, 512: 7, 1024: 1})
     """Side of the picture in pixels, and how often every variant of its step is measured beside the plain one."""
-    edits: dict[int, int] = field(default_factory=lambda: {512: 3, 1024: 1})
+    edits: dict[int, int] = field(default_factory=lambda: {512: 3, 1024: 3})
     """Side of the pictures that are edited whole, and how often in every way."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     pairs: tuple[int, ...] = (1, 2, 4, 8)
