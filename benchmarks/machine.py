@@ -22,10 +22,12 @@ def describe_machine(sizes: str, load_before: float) -> dict[str, Any]:
         sizes: name of the run's sizes.
         load_before: the machine's load average when the run began.
     """
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    processor = re.search(r"model name\s*: (.*)", cpuinfo)
+    capability = torch.backends.cpu.get_cpu_capability()
     return {
         "processor": processor[1] if processor else platform.processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": f"{capability}, AMX" if "amx_bf16" in cpuinfo else capability,
         "cores": os.cpu_count(),
         "memory_gb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
         "system": f"{platform.system()} {platform.release()}",

@@ -124,7 +124,7 @@ def draw_chart(rows: list[dict[str, Any]], path: Path) -> None:
     counts = sorted({int(row["variant"].split()[0]) for row in rows if "pair" in row["variant"]})
     added = {(row["dtype"], row["side"], row["variant"]): 100 * row["in_hooks"] for row in rows}
     names = {1: "1 pair", **{count: f"{count} pairs" for count in counts if count > 1}}
-    figure, axes = plt.subplots(len(dtypes), 2, figsize=(10, 4 * len(dtypes)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(dtypes), 2, figsize=(11, 4 * len(dtypes)), squeeze=False, layout="constrained")
     for (by_side, by_pairs), dtype in zip(axes, dtypes, strict=True):
         for variant in names.values():
             by_side.plot(sides, [added[dtype, side, variant] for side in sides], "-o", label=variant)
@@ -135,7 +135,7 @@ def draw_chart(rows: list[dict[str, Any]], path: Path) -> None:
         for axis in (by_side, by_pairs):
             axis.set_ylabel("added to a step, %")
             axis.grid(alpha=0.3)
-            axis.set_ylim(bottom=0)
-            axis.legend(framealpha=0.5)
+            axis.set_ylim(0, 1.3 * axis.get_ylim()[1])  # room for the legend
+            axis.legend(loc="upper center", ncols=4)
     figure.savefig(path, dpi=120)
     plt.close(figure)
