@@ -9,7 +9,7 @@ prediction of the last is the result. docs/performance.md compares this with eve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, inf
+from math import ceil, floor, inf, isfinite, nan
 
 from ..settings.bounds import REFRESH_INTERVAL, check_number
 
@@ -48,9 +48,10 @@ class Refreshes:
         """Return which part a noise level is in: a source is reused in its own part only.
 
         None for the last step's level, at which and below which it is computed at every level. Where the schedule does
-        not fall, as in a run from a picture to noise, all levels are like that.
+        not fall, as in a run from a picture to noise, or is not of finite numbers, all levels are like that.
         """
         if level <= self._last * (1 + _TOLERANCE):
             return None
-        fallen = (self._first - level) / (self._first - self._last)
-        return max(0, floor(fallen * self._parts + _TOLERANCE))
+        span = self._first - self._last
+        fallen = (self._first - level) / span if span > 0 else nan
+        return max(0, floor(fallen * self._parts + _TOLERANCE)) if isfinite(fallen) else None

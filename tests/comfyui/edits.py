@@ -147,10 +147,10 @@ class Edit:
         latent: Any = None,
         guider: Any = None,
         sigmas: Any = None,
-        sampler: str = "euler",
+        sampler: Any = "euler",
         steps: int | None = None,
     ) -> Node:
-        """The authors' sampling: their schedule, Euler, no classifier-free guidance."""
+        """The authors' sampling: their schedule, Euler, no classifier-free guidance; ``sampler``: a name or a node."""
         noise = self.noise() if noise is None else noise
         latent = latent or self.latent(noise.shape[0], tuple(noise.shape[-2:]))
         steps = steps or int(self.meta["steps"])
@@ -160,7 +160,7 @@ class Edit:
             "SamplerCustomAdvanced",
             noise=self.graph.add("ProbeNoise", tensor=self.value(noise)),
             guider=guider,
-            sampler=self.graph.add("KSamplerSelect", sampler_name=sampler),
+            sampler=self.graph.add("KSamplerSelect", sampler_name=sampler) if isinstance(sampler, str) else sampler,
             sigmas=sigmas,
             latent_image=latent,
         )

@@ -82,6 +82,14 @@ def test_levels_of_the_schedule_count_where_the_sampler_never_asks(edit: Edit) -
     assert tokens_of(edit, reused(edit, edit.value(model), 4), steps=8) == [FULL, TARGET, TARGET, TARGET, FULL, FULL]
 
 
+def test_a_sampler_may_add_noise_before_the_only_step(edit: Edit) -> None:
+    """It asks for a level above the schedule's."""
+    from comfy.samplers import ksampler
+
+    churning = edit.value(ksampler("euler", {"s_churn": 0.5}))
+    assert tokens_of(edit, reused(edit, patched(edit), 4), steps=1, sampler=churning) == [FULL]
+
+
 def test_the_source_is_refreshed_where_the_relation_begins_and_stops(edit: Edit) -> None:
     tokens = tokens_of(edit, reused(edit, patched(edit, start_percent=0.3, end_percent=0.7), 100), steps=10)
     assert tokens[0] == tokens[-1] == FULL and tokens[1:-1].count(FULL) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf, nan
 
 import pytest
 
@@ -38,6 +39,24 @@ def test_even_levels_have_even_refreshes(every: int) -> None:
     found = Refreshes(every, [float(level) for level in range(steps, -1, -1)]).steps()
     assert len(found) == 12
     assert {later - sooner for sooner, later in pairwise(found)} <= {every, every + 1}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "levels"),
+    [
+        ([4.0, 0.0], [5.6, 4.0, 3.0]),  # one step, to which a sampler adds noise first
+        ([4.0, 4.0, 4.0, 0.0], [4.1, 4.0]),
+        ([1.0, 2.0, 3.0, 4.0], [1.0, 3.5, 9.0]),  # from a picture to noise
+        ([3.0, 2.0, 1.0, 0.0], [nan, inf]),
+        ([inf, 2.0, 1.0, 0.0], [inf, 2.0, 1.0]),
+        ([nan, nan, nan, 0.0], [nan, 1.0]),
+        ([], [1.0]),
+    ],
+)
+def test_where_the_noise_does_not_fall_the_source_is_always_computed(
+    schedule: list[float], levels: list[float]
+) -> None:
+    assert [Refreshes(4, schedule).part(level) for level in levels] == [None] * len(levels)
 
 
 def test_levels_a_little_off_the_schedule_count_as_its_own() -> None:
