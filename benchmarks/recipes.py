@@ -72,13 +72,13 @@ def _reuse(small: SmallModel, sources: int) -> Iterator[str]:
     yield "| --- | --- | --- |"
     yield f"| at each step |  | {right[0]:.3f} |"
     for name, pictures, share in zip(names, found, right[1:], strict=True):
-        yield f"| {name} | {_psnr(_distance(pictures, exact)):.2f} | {share:.3f} |"
+        yield f"| {name} | {psnr(distance_between(pictures, exact)):.2f} | {share:.3f} |"
 
 
 def _distances(edits: SmallEdits, ways: Sequence[Way]) -> list[Distance]:
     """Of these ways and of the authors', which is the first and whose is 1; with the source reused, too."""
     converged = edits.pictures(CONVERGED)
-    found = {way: _distance(edits.pictures(way), converged) for way in dict.fromkeys((AUTHORS, *REUSED, *ways))}
+    found = {way: distance_between(edits.pictures(way), converged) for way in dict.fromkeys((AUTHORS, *REUSED, *ways))}
     return [Distance(way, distance, distance / found[AUTHORS]) for way, distance in found.items()]
 
 
@@ -90,21 +90,23 @@ def _ways(distances: Sequence[Distance], ways: Sequence[Way]) -> Iterator[str]:
     yield f"| --- |{' --- |' * len(samplers)}"
     for steps, every in dict.fromkeys((way.steps, way.refresh_every) for way in ways):
         shown = [known[Way(sampler, steps, every)] for sampler in samplers]
-        cells = " | ".join(f"{_psnr(one.distance):.1f} ({one.relative:.2f})" for one in shown)
+        cells = " | ".join(f"{psnr(one.distance):.1f} ({one.relative:.2f})" for one in shown)
         yield f"| {str(Way('', steps, every)).removeprefix(', ')} | {cells} |"
     yield ""
     yield "| way | times as fast | PSNR to the converged edit, dB | distance |"
     yield "| --- | --- | --- | --- |"
     for one in distances:
         if one.way in (AUTHORS, *REUSED):
-            yield f"| {one.way} | {times_as_fast(one.way):.2f} | {_psnr(one.distance):.1f} | {one.relative:.2f} |"
+            yield f"| {one.way} | {times_as_fast(one.way):.2f} | {psnr(one.distance):.1f} | {one.relative:.2f} |"
 
 
-def _psnr(distance: float) -> float:
+def psnr(distance: float) -> float:
+    """The peak signal-to-noise ratio in dB of pictures in [0, 1] at a distance."""
     return -20 * log10(distance)
 
 
-def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+def distance_between(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The root of the mean squared error."""
     return float((found - expected).square().mean().sqrt())
 
 

@@ -26,6 +26,8 @@ class Way:
     steps: int
     refresh_every: int = 1
     reuse_8bit: bool = False
+    schedule_of: int = 0
+    """Side in pixels of the square pictures whose noise levels are taken; 0 for those of the pictures themselves."""
 
     def __str__(self) -> str:
         every = f", source at 1 in {self.refresh_every}" if self.refresh_every > 1 else ""
@@ -69,12 +71,15 @@ class SmallModel:
         model = graph.add(
             "RelationSourceReuse", model=model, refresh_every=way.refresh_every, reuse_8bit=way.reuse_8bit
         )
+        latent, side = source[1], way.schedule_of
+        if side:
+            latent = graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
         sampled = graph.add(
             "SamplerCustomAdvanced",
             noise=graph.add("RandomNoise", noise_seed=self.value(graph, seed)),
             guider=graph.add("BasicGuider", model=model, conditioning=source[0]),
             sampler=graph.add("KSamplerSelect", sampler_name=way.sampler),
-            sigmas=graph.add("RelationScheduler", steps=way.steps, latent=source[1], denoise=1.0),
+            sigmas=graph.add("RelationScheduler", steps=way.steps, latent=latent, denoise=1.0),
             latent_image=source[1],
         )
         return graph.add("VAEDecode", samples=sampled, vae=self.vae)

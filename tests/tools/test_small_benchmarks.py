@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from PIL import Image
@@ -17,9 +19,11 @@ from benchmarks.landscape_edits import (
     pair_of,
     pairs_to_learn,
 )
+from benchmarks.refresh_rules import ChosenSteps
 from benchmarks.small_model import Way
 from benchmarks.speed import reused_share, times_as_fast
 from benchmarks.vision_probe import named_share
+from relation_core.flux import source_reuse
 from relation_core.flux.schedule import relation_sigmas
 from relation_core.flux.source_reuse import SourceMemory
 from relation_core.scenes.examples import example_scene
@@ -84,6 +88,21 @@ def test_speed_counts_what_is_computed(sampler: str, every: int) -> None:
         else:
             reused += 1
     assert times_as_fast(Way(sampler, 10, every), 512) == pytest.approx(24 / (full + 0.6 * reused))
+
+
+@pytest.mark.parametrize("steps", [[0, 4, 8, 9], [0, 1, 2, 3, 4, 6, 7, 8, 9], [0]])
+@pytest.mark.parametrize("side", [128, 1024])
+def test_a_source_is_computed_at_the_chosen_steps(monkeypatch: pytest.MonkeyPatch, side: int, steps: list[int]) -> None:
+    monkeypatch.setattr(source_reuse, "Refreshes", partial(ChosenSteps, steps))
+    schedule: list[float] = relation_sigmas(10, (side // 16) ** 2).tolist()
+    computed: list[int] = []
+    memory = SourceMemory(4, schedule)
+    for step, level in enumerate(schedule[:-1]):
+        memory.evaluate(level)
+        if memory.recall("call") is None:
+            memory.keep("call", ["entry"], {"block": None})  # type: ignore[dict-item]
+            computed.append(step)
+    assert computed == steps
 
 
 def test_a_step_with_a_reused_source_takes_its_share_of_the_tokens() -> None:
