@@ -142,6 +142,8 @@ def test_widgets_show_the_schema_s_types_and_ranges(server: ComfyServer, page: C
                 assert shown[name]["type"] == "combo"
             elif type_ == "STRING":
                 assert shown[name]["type"] == ("customtext" if options.get("multiline") else "text")
+            elif type_ == "BOOLEAN":
+                assert (shown[name]["type"], shown[name]["value"]) == ("toggle", options["default"])
             else:
                 assert name not in shown
 
