@@ -57,7 +57,8 @@ class Watch:
                 "The latent has NaN or infinite values; expected finite ones. Lower the relation's strength, or "
                 "compute in bfloat16."
             )
-        runs = [run for run in reversed(self._runs) if run.samples.shape == samples.shape]
+        alike = [run for run in reversed(self._runs) if run.samples.shape == samples.shape]
+        runs = [run for run in alike if bool(run.samples.isfinite().all())]
         nearest = min(runs, key=lambda run: float((run.samples - samples).norm()), default=None)
         if nearest is None or not (nearest.samples - samples).norm() <= _SAME * nearest.samples.norm():
             raise ExemplarError(

@@ -192,6 +192,18 @@ def test_each_of_two_runs_is_found(edit: Edit) -> None:
     assert [len(seen.run_of(latent["samples"] + 1e-4).levels) for latent in (first, second)] == [2, 5]
 
 
+def test_a_run_is_found_behind_one_that_overflowed(edit: Edit) -> None:
+    node, record = watched(edit, patched(edit))
+    model, seen = edit.host.run(edit.graph, model=node, seen=record)
+    overflowing = model.clone()
+    overflowing.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * float("inf"))
+    text = edit.with_source(edit.text())
+    sound = edit.run(edit.sample(edit.value(model), text, steps=2))
+    broken = edit.run(edit.sample(edit.value(overflowing), text, steps=2))
+    assert not broken.isfinite().all()
+    assert torch.equal(seen.run_of(sound).samples, sound)
+
+
 def test_runs_that_hardly_differ_are_told_apart(edit: Edit) -> None:
     """One watch before two Apply nodes."""
     model, record = watched(edit, edit.model())
