@@ -43,7 +43,7 @@ from .forward_plan import ForwardPlan, plan_forward, plan_of, running
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
 from .run_check import check_run
-from .source_conditioning import Prompts, prepare_entries, read_placed_prompts
+from .source_conditioning import Prompts, align_areas, own_entries, read_placed_prompts
 from .source_reuse import computed, refresh_where_changed
 from .watch import watched_forwards
 
@@ -122,7 +122,8 @@ class _SamplerWrapper:
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
         noise, patch = args[1], guider.inner_model.model_config.unet_config["patch_size"]
-        prepare_entries(guider.conds, noise, patch)
+        own_entries(guider.conds)
+        align_areas(guider.conds, noise, patch)
         options[self.key] = _Run(read_placed_prompts(guider.conds, noise, patch))
         return executor(guider, sigmas, extra_args, *args)
 

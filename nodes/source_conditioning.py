@@ -16,6 +16,7 @@ _SOURCES = "relation_sources"
 """Conditioning key: the places of our sources in ``reference_latents``."""
 _LATENTS = "relation_source_latents"
 """Conditioning key: for each of these places, the source at the size of the latent to be sampled."""
+_ABOUT_REFERENCES = ("reference_latents", _SOURCES, _LATENTS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def with_source(conditioning: list[Any], source: torch.Tensor, latent: torch.Ten
     return marked
 
 
-Conditions = dict[str, list[dict[str, Any]] | None]
+Entry = dict[str, Any]
+Conditions = dict[str, list[Entry] | None]
 """A guider's conditioning: a list of entries per name, such as ``positive``."""
 
 
@@ -75,23 +77,40 @@ class Prompts:
         return None if entry is None else self.windows.get(entry)
 
 
-def prepare_entries(conditions: Conditions, latent: torch.Tensor, patch: int) -> None:
-    """Prepare a guider's conditioning for a run, once the host has resolved areas.
+def own_entries(conditions: Conditions) -> None:
+    """Give every entry of a guider's conditioning its own id and marks, once the host has resolved areas.
 
-    Entries that the host copied get new ids: for every area of the positive prompt, it copies the entry with its id to
-    the negative one. Areas of positive entries get whole tokens.
+    For every area of one prompt, the host adds an entry to the other: it has the id and the marks of the entry with the
+    area, but the references of an entry of the list that it is added to.
+
+    Args:
+        conditions: the guider's; its lists are changed, its entries are not.
+    """
+    known: set[uuid.UUID] = set()
+    for entries in conditions.values():
+        owners: dict[int, Entry] = {}  # by what the model gets of the references: the first entry, which brought them
+        for index, entry in enumerate(entries or ()):
+            references = entry["model_conds"].get("ref_latents")
+            owner: Entry = {} if references is None else owners.setdefault(id(references), entry)
+            changes: Entry = {key: owner.get(key) for key in _ABOUT_REFERENCES if entry.get(key) is not owner.get(key)}
+            if entry["uuid"] in known:
+                changes["uuid"] = uuid.uuid4()
+            own = {**entry, **changes} if changes else entry
+            known.add(own["uuid"])
+            entries[index] = own  # pyright: ignore[reportOptionalSubscript] - it has this entry
+
+
+def align_areas(conditions: Conditions, latent: torch.Tensor, patch: int) -> None:
+    """Give the areas of positive entries whole tokens, once the host has resolved them.
 
     Args:
         conditions: the guider's; its lists are changed, its entries are not.
         latent: (B, channels, rows, columns), of the shape that is sampled.
         patch: side of a token in latent pixels.
     """
-    known: set[uuid.UUID] = set()
     for name, entries in conditions.items():
-        for index, entry in enumerate(entries or ()):
-            own = {**entry, "uuid": uuid.uuid4()} if entry["uuid"] in known else entry
-            known.add(own["uuid"])
-            entries[index] = own if "negative" in name else aligned(own, latent, patch)  # pyright: ignore[reportOptionalSubscript] - it has this entry
+        if entries and "negative" not in name:
+            entries[:] = [aligned(entry, latent, patch) for entry in entries]
 
 
 def read_prompts(conditions: Conditions) -> Prompts:
@@ -101,13 +120,13 @@ def read_prompts(conditions: Conditions) -> Prompts:
         for entry in entries or ():
             if "negative" in name:
                 prompts.negative.add(entry["uuid"])
-            if _SOURCES in entry:
-                prompts.sources[entry["uuid"]] = entry[_SOURCES]
+            if entry.get(_SOURCES) is not None:
+                prompts.sources[entry["uuid"]] = tuple(place for place, _, _ in _sources(entry))
     return prompts
 
 
 def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int) -> Prompts:
-    """Read what :func:`prepare_entries` prepared, and where in the picture each entry is sampled."""
+    """Read entries with areas of whole tokens, and where in the picture each entry is sampled."""
     prompts, size = read_prompts(conditions), (latent.shape[-2], latent.shape[-1])
     prompts.latent = latent.shape
     for entry in (entry for entries in conditions.values() for entry in entries or ()):
@@ -119,11 +138,17 @@ def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int
 def source_batches(conditions: Conditions) -> Iterator[SourceBatch]:
     """Find every source with more than one picture; if nothing is marked, every reference is a source."""
     entries = [entry for listed in conditions.values() for entry in listed or ()]
-    marked = any(_SOURCES in entry for entry in entries)
+    marked = any(entry.get(_SOURCES) is not None for entry in entries)
     for entry in entries:
         references = entry.get("reference_latents") or ()
-        places = entry.get(_SOURCES, ()) if marked else range(len(references))
-        latents = entry.get(_LATENTS, ()) if marked else references
-        for place, latent in zip(places, latents, strict=True):
-            if (pictures := references[place].shape[0]) > 1:
+        sources = _sources(entry) if marked else [(0, reference, reference) for reference in references]
+        for _, reference, latent in sources:
+            if (pictures := reference.shape[0]) > 1:
                 yield SourceBatch(pictures, latent)
+
+
+def _sources(entry: Entry) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    """The place, the reference and the latent of every marked source, but for references that are there no more."""
+    references = entry.get("reference_latents") or ()
+    marks = zip(entry.get(_SOURCES) or (), entry.get(_LATENTS) or (), strict=True)
+    return [(place, references[place], latent) for place, latent in marks if place < len(references)]

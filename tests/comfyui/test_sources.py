@@ -171,6 +171,51 @@ def test_a_kontext_reference_beside_the_source_keeps_its_own_positions(edit: Edi
         assert not torch.equal(other, target)
 
 
+@pytest.mark.parametrize("negative", ["without a source", "with the source", "with the source first"])
+@pytest.mark.parametrize("positive", ["the source", "the source behind another reference"])
+def test_an_area_of_the_negative_prompt_is_a_positive_one_with_the_positive_source(
+    edit: Edit, positive: str, negative: str
+) -> None:
+    """The host adds it to the positive prompt with what it says of the negative's references."""
+    reference = edit.noise(3, 1, (6, 8))
+    picture = edit.picture("source")
+    first = edit.text() if positive == "the source" else edit.with_source(edit.text(), reference)
+    prompt = encoded(edit, picture, first)[0]
+    other = edit.text(1) if negative == "without a source" else encoded(edit, picture, edit.text(1))[0]
+    other = edit.with_source(other, reference) if negative == "with the source first" else other
+
+    def with_area(prompt: object) -> Node:
+        area = {"width": 64, "height": 64, "x": 0, "y": 0, "strength": 1.0}
+        part = edit.graph.add("ConditioningSetArea", conditioning=prompt, **area)
+        return edit.graph.add("ConditioningCombine", conditioning_1=prompt, conditioning_2=part)
+
+    samples: list[Node] = []
+    for own in (prompt, with_area(prompt)):
+        guider = edit.graph.add(
+            "CFGGuider",
+            model=edit.apply(edit.model(), edit.relation()),
+            positive=own,
+            negative=with_area(other),
+            cfg=2.0,
+        )
+        samples.append(edit.sample(None, guider=guider))
+    found, by_hand = edit.run(*samples)
+    assert torch.equal(found, by_hand)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_references_that_another_node_put_in_their_place_are_no_source(edit: Edit, left: int) -> None:
+    reference = edit.noise(3, 1, (6, 8))
+    text = edit.run(encoded(edit, edit.picture("source"), edit.with_source(edit.text(), reference)))
+    text = [[tokens, {**values, "reference_latents": left * [reference]}] for tokens, values in text]
+    plain, model = edit.model(), edit.apply(edit.model(), edit.relation())
+    found, own = (positions(edit, one, edit.value(text), edit.latent()) for one in (model, plain))
+    assert torch.equal(found, own)
+    reused = edit.graph.add("RelationSourceReuse", model=model, refresh_every=4)
+    fast, exact = edit.run(*[edit.sample(one, edit.value(text), steps=6) for one in (reused, model)])
+    assert torch.equal(fast, exact)
+
+
 def test_a_vae_of_another_model_is_named(edit: Edit) -> None:
     from comfy.taesd.taesd import TAESD
     from safetensors.torch import save_file
