@@ -38,7 +38,7 @@ from ..relation_core.flux.source_reuse import (
 from .capture import refuse_capture
 from .held_context import holding
 from .model_check import flux_sizes
-from .source_conditioning import Prompts, read_prompts
+from .source_conditioning import Prompts, own_entries, read_prompts
 
 _KEY = "relation_adapter.source_reuse"
 
@@ -100,6 +100,8 @@ class _Forward:
     """The conditioning entries that it computes."""
     setting: Hashable
     """Everything else that the source's keys depend on."""
+    target: int
+    """Tokens of the target."""
     source: SourceTokens | None = None
     """The source in the image stream; None if there is none to reuse."""
     kept: Mapping[Hashable, KeptKeysValues] | None = None
@@ -127,6 +129,7 @@ class _SamplerWrapper:
     def __call__(self, executor: Callable[..., Any], guider: Any, sigmas: Any, extra_args: Any, *args: Any) -> Any:
         options = extra_args["model_options"]["transformer_options"]
         memory = SourceMemory(self.refresh_every, sigmas.tolist(), self.eight_bits)
+        own_entries(guider.conds)
         options[_KEY] = _Run(memory, read_prompts(guider.conds))
         try:
             return executor(guider, sigmas, extra_args, *args)
@@ -164,14 +167,15 @@ def _apply_model(
     for name, patch in (("post_input", _cut_source), ("attn1_patch", _attend_to_source)):
         patches[name] = [*patches.get(name, ()), patch]
     options["patches"] = patches
-    places, window = options.get("cond_or_uncond", [0]), options.get("context_window")
+    places, params = options.get("cond_or_uncond", [0]), executor.class_obj.model_config.unet_config
     entries = tuple(options.get("uuids") or range(len(places)))
-    forward = _Forward(run, entries, (tuple(x.shape), x.device, None if window is None else repr(window)))
+    setting = tuple(x.shape), x.device, _window(options), _hooks(executor.class_obj)
+    rows, columns = (-(-side // params["patch_size"]) for side in x.shape[-2:])
+    forward = _Forward(run, entries, setting, rows * columns)
     with holding(_FORWARD, forward):
         result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
     if not run.reached:
         raise _unreached(executor.class_obj)
-    params = executor.class_obj.model_config.unet_config
     if len(forward.recorded) == params["depth"] + params["depth_single_blocks"]:
         run.memory.keep(forward.call, forward.entries, forward.recorded)
     return result
@@ -186,7 +190,8 @@ def _cut_source(args: dict[str, Any]) -> dict[str, Any]:
     forward.run.reached = True
     img, ids, options = args["img"], args["img_ids"], args["transformer_options"]
     counts = options.get("reference_image_num_tokens", [])
-    if ids is None or ids.shape[1] != img.shape[1]:  # another patch has already cut the stream
+    whole = forward.target + sum(counts)
+    if ids is None or {ids.shape[1], img.shape[1]} != {whole}:  # another patch has already changed the stream
         return args
     ours = forward.sources(len(counts))
     forward.source = source_tokens(img.shape[1], counts, ours)
@@ -218,6 +223,7 @@ def _attend_to_source(
     tokens = forward.source.after(extra_options["img_slice"][0])
     block = extra_options["block_type"], extra_options["block_index"]
     if forward.kept is not None:
+        _check_sizes(tokens, k, attn_mask)
         if pe is not None:
             q, k = apply_rope(q, k, pe)
         kept = forward.kept[block].whole()
@@ -225,12 +231,38 @@ def _attend_to_source(
             attn_mask = tokens.without(attn_mask, attn_mask.ndim - 2)
         k, v = tokens.together(k, kept.keys, 2), tokens.together(v, kept.values, 2)
         return {"q": q, "k": k, "v": v, "pe": None, "attn_mask": attn_mask}
-    if forward.run.memory.wants(forward.call):
+    if forward.run.memory.wants(forward.call) and k.shape[2] == tokens.total:
         keys = tokens.of(k, 2)
         if pe is not None:
             keys = apply_rope1(keys, tokens.of(pe, 2))
         forward.recorded[block] = forward.run.memory.held(SourceKeysValues(keys, tokens.of(v, 2)))
     return {}
+
+
+def _check_sizes(tokens: SourceTokens, k: torch.Tensor, attn_mask: torch.Tensor | None) -> None:
+    """Check that a block has the keys of all tokens but the source's, and a mask, if any, for all of them."""
+    keys, columns = tokens.total - tokens.source, 1 if attn_mask is None else attn_mask.shape[-1]
+    if k.shape[2] != keys or columns not in (1, tokens.total):
+        raise ModelMismatchError(
+            f"Where the source is reused, a block has {k.shape[2]} keys and a mask of {columns} columns; expected "
+            f"{keys} keys, and no mask or one of {tokens.total} columns. Another node's attention patch adds keys at "
+            "some steps only, or makes a mask of its own. Remove that node or Reuse Relation Source."
+        )
+
+
+def _window(options: Mapping[str, Any]) -> Hashable:
+    """Which pictures of a batch, or frames, a call is about, where a context window chooses them."""
+    window = options.get("context_window")
+    if window is None:
+        return None
+    chosen = getattr(window, "index_list", None)
+    return object() if chosen is None else (window.dim, *chosen)  # an unknown window is like no other
+
+
+def _hooks(model: Any) -> Hashable:
+    """The hooks that change the model's weights in this call, and how much."""
+    hooks = getattr(getattr(model, "current_patcher", None), "current_hooks", None)
+    return None if hooks is None else tuple((hook.hook_id, hook.strength) for hook in hooks.hooks)
 
 
 class _KeptMemory(ControlBase):
@@ -243,6 +275,13 @@ class _KeptMemory(ControlBase):
     def inference_memory_requirements(self, dtype: torch.dtype) -> float:
         """Bytes, counted by the host beside the model's own."""
         return self._size
+
+    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> _KeptMemory:
+        """Give the same for another device of the host's *MultiGPU CFG Split*."""
+        clone = _KeptMemory(self._size)
+        if autoregister:
+            self.multigpu_clones[load_device] = clone
+        return clone
 
 
 def _prepare_sampling(
@@ -257,8 +296,8 @@ def _prepare_sampling(
     """Let the host make room for the kept keys and values while it loads the models."""
     size = _kept_bytes(model, noise_shape[0], conds, eight_bits)
     counted = {**conds, _KEY: [{"control": _KeptMemory(size)}]} if size else conds
-    real_model, _, models = executor(model, noise_shape, counted, *args, **kwargs)
-    return real_model, conds, models
+    real_model, prepared, models = executor(model, noise_shape, counted, *args, **kwargs)
+    return real_model, {name: entries for name, entries in prepared.items() if name != _KEY}, models
 
 
 def _kept_bytes(model: Any, batch: int, conds: dict[str, Any], eight_bits: bool) -> int:

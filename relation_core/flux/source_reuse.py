@@ -57,6 +57,11 @@ class SourceTokens:
     spans: tuple[tuple[int, int], ...]
     """Start and end of every run of source tokens, in order."""
 
+    @property
+    def source(self) -> int:
+        """Tokens of the source."""
+        return sum(end - start for start, end in self.spans)
+
     def after(self, tokens: int) -> SourceTokens:
         """The same in a stream that begins with further tokens, such as those of the text."""
         return SourceTokens(self.total + tokens, tuple((start + tokens, end + tokens) for start, end in self.spans))
@@ -126,6 +131,7 @@ class SourceMemory:
     """The keys and values that one sampling run keeps of its sources.
 
     Noise levels count, not calls: samplers of second order call the model twice at one, and step caches pass over some.
+    Threads of several devices may recall and keep at once.
     """
 
     def __init__(self, refresh_every: int, schedule: Sequence[float], eight_bits: bool = False) -> None:
@@ -189,8 +195,8 @@ class SourceMemory:
         if not self.wants(call):
             return
         ours = frozenset(entries)
-        for other in [other for other, kept in self._kept.items() if kept.entries & ours]:
-            del self._kept[other]
+        for other in [other for other, kept in list(self._kept.items()) if kept.entries & ours]:
+            self._kept.pop(other, None)
         self._kept[call] = _Kept(blocks, ours, self._part)
 
     def clear(self) -> None:
