@@ -32,6 +32,14 @@ def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
     return None if (start, end) == ((0, 0), size) else Window(whole, start[0] // patch, start[1] // patch)
 
 
+def size_of(entry: Entry, size: Grid) -> Grid:
+    """Return the rows and columns of a latent of this size that the host samples for an entry."""
+    if "area" not in entry:
+        return size
+    (top, left), (bottom, right) = _bounds(entry["area"], size)
+    return bottom - top, right - left
+
+
 def aligned(entry: Entry, latent: torch.Tensor, patch: int) -> Entry:
     """Let the host sample whole tokens for an entry. The area and weights that it then uses stay the same.
 

@@ -78,8 +78,10 @@ def plan_forward(
     grids = [_grid(latent, patch) for latent in (x, *references)]
     windows = [prompts.window_of(entry) for entry in entries]
     sources = _positive_sources(grids, places, entries, prompts, x.shape[0] // len(places))
-    if (references or mask is not None) and any(source.window is None for source in sources):
-        check_whole(x, len(places), prompts.latent)
+    if references or mask is not None or x.shape[0] % len(places):
+        for entry, place in zip(entries, places, strict=True):
+            if not prompts.is_negative(entry, place):
+                check_whole(x, len(places), prompts.latent, prompts.size_of(entry))
     return ForwardPlan(
         positive=_merged([source.rows for source in sources]),
         active=active,

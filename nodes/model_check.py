@@ -55,22 +55,26 @@ def check_room(c_concat: torch.Tensor | None, references: list[torch.Tensor]) ->
         )
 
 
-def check_whole(x: torch.Tensor, entries: int, latent: torch.Size | None) -> None:
-    """Refuse a call of the model on a part of the sampled latent, since the part's place is unknown.
+def check_whole(x: torch.Tensor, entries: int, latent: torch.Size | None, size: tuple[int, int] | None) -> None:
+    """Refuse a call of the model on a part of what is sampled for an entry, since the part's place is unknown.
 
     Args:
         x: (entries * B, channels, rows, columns), the model's input.
         entries: of the conditioning, side by side in the batch.
         latent: (B, channels, rows, columns), the sampled latent's shape; None if it is not known.
+        size: rows and columns that the entry's area takes of it; None for all.
 
     Raises:
         ModelMismatchError: it is a part.
     """
-    if latent is None or (x.shape[0] == entries * latent[0] and x.shape[-2:] == latent[-2:]):
+    if latent is None:
+        return
+    whole = (*latent[:-2], *(size or latent[-2:]))
+    if x.shape[0] == entries * latent[0] and (*x.shape[-2:],) == whole[-2:]:
         return
     raise ModelMismatchError(
-        f"The model is called on latents of shape {tuple(x.shape)} for {entries} prompts, while {tuple(latent)} is "
-        "sampled; expected all of it. Where such a part lies is not known, so the source and the mask cannot follow. "
+        f"The model is called on latents of shape {tuple(x.shape)} for {entries} prompts, while {whole} is sampled for "
+        "each; expected all of it. Where such a part lies is not known, so the source and the mask cannot follow. "
         "Remove the node that samples tiles or windows (Tiled Diffusion, context windows), or use one that cuts the "
         "picture before sampling (Ultimate SD Upscale). Areas and masks of the conditioning work."
     )

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,7 @@ from ..relation_core.tuning.attended import Attended
 from .batch_match import check_batches
 from .capture import refuse_capture
 from .forward_plan import ForwardPlan, plan_forward, plan_of, running
+from .held_context import holding
 from .host_attention import host_attention
 from .model_check import check_room, compute_dtype, unreached
 from .run_check import check_run
@@ -110,7 +112,8 @@ class _GuiderWrapper:
     ) -> torch.Tensor:
         check_run(executor.class_obj, latent_image, noise, denoise_mask)
         check_batches(executor.class_obj.conds, self.masks, latent_image, noise, seed)
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
+        with holding(_SAMPLED, noise.shape):
+            return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class ModelWrapper:
         """Run a forward with its plan."""
         model = executor.class_obj
         options = dict(transformer_options or {})
-        run: _Run | None = options.pop(self.key, None)  # None if the model is called outside of a sampler
+        run: _Run | None = options.pop(self.key, None)  # None outside of a sampler, and where a guider calls no wrapper
         references = kwargs.get("ref_latents") or []
         check_room(c_concat, references)
         places = options.get("cond_or_uncond", [0])
@@ -160,7 +163,7 @@ class ModelWrapper:
             model.model_config.unet_config["patch_size"],
             places,
             options.get("uuids", [None] * len(places)),
-            run.prompts if run else Prompts(),
+            run.prompts if run else Prompts(latent=_SAMPLED.get()),
             self.mask,
             self._acts_at(model, t),
         )
@@ -176,7 +179,7 @@ class ModelWrapper:
         if self.percents == (0.0, 1.0):
             return True
         start, end = (float(model.model_sampling.percent_to_sigma(percent)) for percent in self.percents)
-        return end < float(t[0]) <= start
+        return end < float(t[0]) and (self.percents[0] <= 0.0 or float(t[0]) <= start)  # samplers may add noise to 1
 
 
 @dataclass(frozen=True)
@@ -291,3 +294,7 @@ class OutputPatch:
         for rows, result in zip(plan.positive, results, strict=True):
             attn[rows, first:].add_(result, alpha=self.strengths[kind])
         return attn
+
+
+_SAMPLED: ContextVar[torch.Size | None] = ContextVar("relation_adapter_sampled", default=None)
+"""The shape of the latent of the running guider."""

@@ -39,7 +39,7 @@ def check_run(guider: Any, latent: torch.Tensor, noise: torch.Tensor, denoise_ma
                 f"The {what} of this run has NaN or infinite values; expected finite values, since the picture would "
                 "be black. Check the node that makes it."
             )
-    used = guider.conds if getattr(guider, "cfg", 1.0) != 1.0 else _without_negative(guider.conds)
+    used = guider.conds if _uses_negative(guider) else _without_negative(guider.conds)
     check_prompts(used, guider.model_patcher.model.model_config.unet_config)
     for name, entries in used.items():
         for entry in entries or ():
@@ -118,6 +118,14 @@ def _unfit_latent(what: str, latent: torch.Tensor) -> SamplingInputError:
         f"The {what} has the shape {tuple(latent.shape)}; FLUX.1 expects (batch, {LATENT_CHANNELS}, height, width), "
         "none of them 0. Connect the latent of Encode Relation Source, or one that FLUX.1's autoencoder made."
     )
+
+
+def _uses_negative(guider: Any) -> bool:
+    """Whether a guider computes its negative prompt; the host's leave it out where its weight is 1."""
+    if not set(guider.conds) <= {"positive", "middle", "negative"}:
+        return True
+    weight = getattr(guider, "cfg2", getattr(guider, "cfg", 1.0))  # cfg2 is of DualCFGGuider
+    return not math.isclose(weight, 1.0) or bool(guider.model_options.get("disable_cfg1_optimization", False))
 
 
 def _without_negative(conditions: Conditions) -> Conditions:

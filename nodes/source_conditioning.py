@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ..relation_core.flux.positions import Window
-from .crops import aligned, window_of
+from ..relation_core.flux.positions import Grid, Window
+from .crops import aligned, size_of, window_of
 
 _SOURCES = "relation_sources"
 """Conditioning key: the places of our sources in ``reference_latents``."""
@@ -56,25 +56,39 @@ Conditions = dict[str, list[Entry] | None]
 class Prompts:
     """What a guider's conditioning says about its entries, by ComfyUI's ids."""
 
+    known: bool = False
+    """Whether a sampler wrapper read the conditioning; some guiders call none."""
+    marked: bool = False
+    """Whether an entry that is not negative has a marked source."""
     negative: set[uuid.UUID] = field(default_factory=set)
     sources: dict[uuid.UUID, tuple[int, ...]] = field(default_factory=dict)
     windows: dict[uuid.UUID, Window] = field(default_factory=dict)
+    sizes: dict[uuid.UUID, Grid] = field(default_factory=dict)
+    """Rows and columns of the latent that are sampled for an entry."""
     latent: torch.Size | None = None
     """(B, channels, rows, columns) of the sampled latent; None if the model is called outside of a sampler."""
 
     def is_negative(self, entry: uuid.UUID | None, place: int) -> bool:
-        """Whether an entry is negative; without an id, only the first one in the host's list is positive."""
-        return place != 0 if entry is None else entry in self.negative
+        """Whether an entry is negative; where nothing is known, only the first in the host's list is positive."""
+        return entry in self.negative if self.known and entry is not None else place != 0
 
     def sources_of(self, entry: uuid.UUID | None, references: int) -> tuple[int, ...]:
-        """Return the places of our sources among the references: of every reference if nothing is marked."""
-        if not self.sources:
-            return tuple(range(references))
-        return () if entry is None else self.sources.get(entry, ())
+        """Return the places of our sources among the references: of every reference if nothing is marked.
+
+        A mark in a negative entry says nothing about positive ones.
+        """
+        if entry is not None and entry in self.sources:
+            return self.sources[entry]
+        marked = bool(self.sources) if entry in self.negative else self.marked
+        return () if marked else tuple(range(references))
 
     def window_of(self, entry: uuid.UUID | None) -> Window | None:
         """Return where the sampled part of a positive entry lies in the picture; None for the whole picture."""
         return None if entry is None else self.windows.get(entry)
+
+    def size_of(self, entry: uuid.UUID | None) -> Grid | None:
+        """Return how many rows and columns of the latent are sampled for a positive entry; None for all."""
+        return None if entry is None else self.sizes.get(entry)
 
 
 def own_entries(conditions: Conditions) -> None:
@@ -115,13 +129,15 @@ def align_areas(conditions: Conditions, latent: torch.Tensor, patch: int) -> Non
 
 def read_prompts(conditions: Conditions) -> Prompts:
     """Read which entries of a guider's conditioning are negative, and which reference latents are sources."""
-    prompts = Prompts()
+    prompts = Prompts(known=True)
     for name, entries in conditions.items():
         for entry in entries or ():
             if "negative" in name:
                 prompts.negative.add(entry["uuid"])
             if entry.get(_SOURCES) is not None:
-                prompts.sources[entry["uuid"]] = tuple(place for place, _, _ in _sources(entry))
+                prompts.marked |= "negative" not in name
+                references = len(entry.get("reference_latents") or ())  # another node may have replaced them
+                prompts.sources[entry["uuid"]] = tuple(place for place in entry[_SOURCES] if place < references)
     return prompts
 
 
@@ -132,23 +148,17 @@ def read_placed_prompts(conditions: Conditions, latent: torch.Tensor, patch: int
     for entry in (entry for entries in conditions.values() for entry in entries or ()):
         if entry["uuid"] not in prompts.negative and (window := window_of(entry, size, patch)) is not None:
             prompts.windows[entry["uuid"]] = window
+            prompts.sizes[entry["uuid"]] = size_of(entry, size)
     return prompts
 
 
 def source_batches(conditions: Conditions) -> Iterator[SourceBatch]:
     """Find every source with more than one picture; if nothing is marked, every reference is a source."""
-    entries = [entry for listed in conditions.values() for entry in listed or ()]
-    marked = any(entry.get(_SOURCES) is not None for entry in entries)
-    for entry in entries:
+    prompts = read_prompts(conditions)
+    for entry in (entry for entries in conditions.values() for entry in entries or ()):
         references = entry.get("reference_latents") or ()
-        sources = _sources(entry) if marked else [(0, reference, reference) for reference in references]
-        for _, reference, latent in sources:
-            if (pictures := reference.shape[0]) > 1:
-                yield SourceBatch(pictures, latent)
-
-
-def _sources(entry: Entry) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-    """The place, the reference and the latent of every marked source, but for references that are there no more."""
-    references = entry.get("reference_latents") or ()
-    marks = zip(entry.get(_SOURCES) or (), entry.get(_LATENTS) or (), strict=True)
-    return [(place, references[place], latent) for place, latent in marks if place < len(references)]
+        marks: Entry = entry if entry.get(_SOURCES) else {_SOURCES: (), _LATENTS: ()}
+        latents = dict(zip(marks[_SOURCES], marks[_LATENTS], strict=True))
+        for place in prompts.sources_of(entry["uuid"], len(references)):
+            if (pictures := references[place].shape[0]) > 1:
+                yield SourceBatch(pictures, latents.get(place, references[place]))

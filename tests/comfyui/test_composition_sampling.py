@@ -244,8 +244,9 @@ def test_a_picked_latent_is_refused(edit: Edit) -> None:
     assert "2 source pictures and 1 latents" in message_of(edit, sampled, "BatchMismatchError")
 
 
+@pytest.mark.parametrize("area", [False, True])
 @pytest.mark.parametrize("part", ["tile", "rows"])
-def test_parts_without_a_place_are_refused(host: Host, part: str) -> None:
+def test_parts_without_a_place_are_refused(host: Host, part: str, area: bool) -> None:
     """Tiled Diffusion calls the model on tiles of the latent, context windows on rows of the batch."""
     edit = Edit(host)
     cut = (..., slice(0, 4), slice(0, 6)) if part == "tile" else slice(0, 1)
@@ -259,6 +260,99 @@ def test_parts_without_a_place_are_refused(host: Host, part: str) -> None:
 
     model = edit.run(edit.apply(edit.model(), edit.relation())).clone()
     model.set_model_unet_function_wrapper(tiled)
-    noise = edit.noise(3, batch=2)
-    sampled = edit.sample(edit.value(model), edit.with_source(edit.text()), noise=noise, steps=1)
+    text = edit.with_source(edit.text())
+    if area:  # all positive prompts have one: nothing is sampled as a whole
+        shares = {"width": 0.75, "height": 1.0, "x": 0.0, "y": 0.0}
+        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+    sampled = edit.sample(edit.value(model), text, noise=edit.noise(3, batch=2), steps=1)
     assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")
+
+
+@pytest.mark.parametrize("area", [False, True])
+@pytest.mark.parametrize("axis", [0, 3])
+def test_context_windows_are_refused(edit: Edit, axis: int, area: bool) -> None:
+    """The host calls the model on some pictures of a batch, or on columns of all."""
+    text = edit.with_source(edit.text(), edit.noise(4, 4, (8, 12)))
+    if area:
+        shares = {"width": 0.75, "height": 1.0, "x": 0.0, "y": 0.0}
+        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+    settings = {
+        "context_length": 2 if axis == 0 else 4, "context_overlap": 0, "context_schedule": "standard_static",
+        "context_stride": 1, "closed_loop": False, "fuse_method": "flat", "dim": axis, "freenoise": False,
+        "cond_retain_index_list": "", "split_conds_to_windows": False, "latent_retain_index_list": "",
+        "causal_window_fix": False,
+    }  # fmt: skip
+    known = edit.host.node_classes["ContextWindowsManual"].INPUT_TYPES()  # later hosts have more inputs
+    names = {name for inputs in known.values() for name in inputs}
+    settings = {name: value for name, value in settings.items() if name in names}
+    windows = edit.graph.add("ContextWindowsManual", model=patched(edit), **settings)
+    sampled = edit.sample(windows, text, noise=edit.noise(3, batch=4), steps=1)
+    assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")
+
+
+def test_entries_that_are_called_one_by_one_under_all_their_names_are_refused(edit: Edit) -> None:
+    def apart(apply: Any, args: dict[str, Any]) -> torch.Tensor:
+        given = args["c"].items()
+        calls = [
+            apply(x, t, **{key: value.chunk(2)[place] if torch.is_tensor(value) else value for key, value in given})
+            for place, (x, t) in enumerate(zip(args["input"].chunk(2), args["timestep"].chunk(2), strict=True))
+        ]
+        return torch.cat(calls)
+
+    model = edit.run(patched(edit)).clone()
+    model.set_model_unet_function_wrapper(apart)
+    guider = edit.graph.add("CFGGuider", model=edit.value(model), positive=edit.text(), negative=edit.text(1), cfg=2.0)
+    sampled = edit.sample(None, guider=guider, steps=1)
+    assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")
+
+
+@pytest.mark.parametrize("area", [False, True])
+def test_a_guider_that_calls_no_sampler_wrapper(edit: Edit, area: bool) -> None:
+    """Some packs' guiders call the sampler themselves: the negative prompt stays without the relation."""
+    import comfy.model_patcher
+    import comfy.samplers
+
+    class Guider(comfy.samplers.CFGGuider):
+        def inner_sample(
+            self, noise: Any, latent: Any, device: Any, sampler: Any, sigmas: Any, denoise_mask: Any, callback: Any,
+            disable_pbar: Any, seed: Any, **named: Any,
+        ) -> Any:  # fmt: skip
+            self.conds = comfy.samplers.process_conds(
+                self.inner_model, noise, self.conds, device, latent, denoise_mask, seed
+            )
+            options = comfy.model_patcher.create_model_options_clone(self.model_options)
+            extra = {"model_options": options, "seed": seed}
+            found = sampler.sample(self, sigmas, extra, callback, noise, latent, denoise_mask, disable_pbar)
+            return self.inner_model.process_latent_out(found.to(torch.float32))
+
+    text = edit.with_source(edit.text())
+    if area:
+        shares = {"width": 0.5, "height": 0.5, "x": 0.5, "y": 0.5}
+        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+    model, positive, negative = edit.run(patched(edit), text, edit.text(1))
+    ways = []
+    for kind in (Guider, comfy.samplers.CFGGuider):
+        guider = kind(model)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(3.0)
+        ways.append(edit.sample(None, guider=edit.value(guider), steps=3))
+    if area:
+        assert "called on latents of shape" in message_of(edit, ways[0], "ModelMismatchError")
+    else:
+        found, expected = edit.run(*ways)
+        assert torch.equal(found, expected)
+
+
+def test_a_sampler_that_adds_noise_to_the_first_level(edit: Edit) -> None:
+    from comfy.samplers import ksampler
+
+    def sampled(end: float) -> Node:
+        churning = edit.value(ksampler("euler", {"s_churn": 2.0}))
+        model = patched(edit, start_percent=0.0, end_percent=end)
+        return edit.sample(model, edit.with_source(edit.text()), sampler=churning, steps=4)
+
+    torch.manual_seed(0)
+    bounded = edit.run(sampled(0.9999))
+    torch.manual_seed(0)
+    whole = edit.run(sampled(1.0))
+    assert torch.equal(bounded, whole)

@@ -11,6 +11,7 @@ from edits import Edit
 from refusals import message_of
 
 from comfyui_host.graph import Node
+from comfyui_host.host import GraphError
 
 NAN = math.nan
 
@@ -112,6 +113,22 @@ def test_prompts_that_are_not_of_numbers_are_refused(edit: Edit, what: str, brok
     given = edit.value(prompt(edit, **broken))
     message = message_of(edit, sampled(edit, given), "SamplingInputError")
     assert message.startswith(f"The positive conditioning has NaN or infinite values in its {what}; expected finite")
+
+
+@pytest.mark.parametrize("guider", ["two weights", "weight 1, computed all the same"])
+def test_a_negative_prompt_that_another_guider_uses_counts(edit: Edit, guider: str) -> None:
+    model, negative = edit.apply(edit.model(), edit.relation()), edit.text(1, guidance=math.nan)
+    texts = {"negative": negative, "model": model}
+    if guider == "two weights":
+        texts |= {"cond1": edit.text(), "cond2": edit.text(2), "cfg_conds": 1.0, "cfg_cond2_negative": 2.0}
+        guided = edit.graph.add("DualCFGGuider", **texts, style="regular")
+    else:
+        own = edit.run(model).clone()
+        own.set_model_sampler_post_cfg_function(lambda args: args["denoised"], disable_cfg1_optimization=True)
+        texts["model"] = edit.value(own)
+        guided = edit.graph.add("CFGGuider", **texts, positive=edit.text(), cfg=1.0)
+    with pytest.raises(GraphError, match=r"The negative conditioning has NaN .* in its guidance"):
+        edit.run(edit.sample(None, guider=guided, steps=1))
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])

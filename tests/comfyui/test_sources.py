@@ -203,6 +203,25 @@ def test_an_area_of_the_negative_prompt_is_a_positive_one_with_the_positive_sour
     assert torch.equal(found, by_hand)
 
 
+def test_a_mark_in_the_negative_prompt_says_nothing_about_the_positive_one(edit: Edit) -> None:
+    positive, marked = edit.with_source(edit.text()), encoded(edit, edit.picture("source"), edit.text(1))[0]
+    model, samples = edit.apply(edit.model(), edit.relation()), list[Node]()
+    for negative in (marked, edit.text(1)):
+        guider = edit.graph.add("CFGGuider", model=model, positive=positive, negative=negative, cfg=1.0)
+        samples.append(edit.sample(None, guider=guider))
+    found, expected = edit.run(*samples)
+    assert torch.equal(found, expected)
+
+
+def test_a_mark_in_the_negative_prompt_hides_no_batch_of_the_positive_one(edit: Edit) -> None:
+    positive = edit.with_source(edit.text(), edit.noise(3, 3, (8, 12)))
+    negative = encoded(edit, edit.picture("source"), edit.text(1))[0]
+    model = edit.apply(edit.model(), edit.relation())
+    guider = edit.graph.add("CFGGuider", model=model, positive=positive, negative=negative, cfg=1.0)
+    with pytest.raises(GraphError, match="There are 3 source pictures and 1 latents"):
+        edit.run(edit.sample(None, guider=guider))
+
+
 @pytest.mark.parametrize("left", [0, 1])
 def test_references_that_another_node_put_in_their_place_are_no_source(edit: Edit, left: int) -> None:
     reference = edit.noise(3, 1, (6, 8))
