@@ -63,12 +63,16 @@ def compare_cells(pictures: Reduced, threshold: float) -> Cells:
     even = (variances[0] < _EVEN**2).float()
     kept = (raw.abs().amax(0) < _PLAUSIBLE).float()
     tolerance, drift, relative = threshold or HIGHEST, fit_drift(raw, kept * 0, y, x), kept
+    own_hue = hue_of(pictures.source)
+    hue_variance = _variance(own_hue, cell_mean(own_hue, pictures.cell), pictures.cell)
     for _ in range(_ROUNDS):
         weights = kept * even
         drift = fit_drift(raw, weights if float(weights.mean()) > 0.05 else kept, y, x)
-        size = (raw - drift.over(y, x)).square().mean(0).sqrt()
+        residual = raw - drift.over(y, x)
+        size, hue = (part.square().mean(0).sqrt() for part in (residual, hue_of(residual)))
         tolerance = threshold or _tolerance(size, tolerance)
         relative = size / (tolerance**2 + _OF_CONTRAST**2 * variances[0]).sqrt()
+        relative = relative.maximum(hue / (tolerance**2 + _OF_CONTRAST**2 * hue_variance).sqrt())
         kept = torch.lt(relative, 1.0).float()
     alike = _structure_kept(variances[0], variances[1], shared)
     kept = (kept > 0) & alike
@@ -76,15 +80,21 @@ def compare_cells(pictures: Reduced, threshold: float) -> Cells:
     return Cells(drift, correction, tolerance, relative, kept, variances[0].sqrt(), means[0], threshold > 0)
 
 
+def hue_of(picture: torch.Tensor) -> torch.Tensor:
+    """Colour less its mean over the channels (3, ...): a softened edge between light and dark does not change it."""
+    return picture - picture.mean(0, keepdim=True)
+
+
 def _statistics(pictures: Reduced) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
     """Means (3, rows, columns) of both pictures' cells, their variances, and the covariance (rows, columns)."""
     both, side = (pictures.source, pictures.result), pictures.cell
     means = [cell_mean(picture, side) for picture in both]
-    variances = [
-        (cell_mean(picture.square(), side) - mean.square()).clamp_min(0).mean(0)
-        for picture, mean in zip(both, means, strict=True)
-    ]
+    variances = [_variance(picture, mean, side) for picture, mean in zip(both, means, strict=True)]
     return means, variances, (cell_mean(both[0] * both[1], side) - means[0] * means[1]).mean(0)
+
+
+def _variance(picture: torch.Tensor, mean: torch.Tensor, side: int) -> torch.Tensor:
+    return (cell_mean(picture.square(), side) - mean.square()).clamp_min(0).mean(0)
 
 
 def _tolerance(size: torch.Tensor, last: float) -> float:

@@ -90,7 +90,11 @@ def _join(source: torch.Tensor, result: torch.Tensor, mask: torch.Tensor, cells:
     y, x = centres(height, 1, height), centres(width, 1, width)
     for first, last in strips(height, 1):
         drift = cells.correction.over(y[first:last], x).permute(1, 2, 0)
-        steady = (result[first:last] - drift).clamp_(0, 1)
+        part = result[first:last]
+        room = torch.where(
+            drift > 0, 1 - part, part
+        )  # to the end at which the drift was cut off: there it is not in it
+        steady = (part - drift * (room / drift.abs().clamp_min(1e-6)).clamp_max(1)).clamp_(0, 1)
         torch.lerp(source[first:last], steady, mask[first:last, :, None], out=image[first:last])
 
 

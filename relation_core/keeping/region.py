@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .cells import Cells
+from .cells import Cells, hue_of
 from .drift import centres
 from .reduced import Reduced, strips
 from .windows import contrast, enlarge, magnitude, window_maximum, window_mean
@@ -94,7 +94,9 @@ def _core(
     """Pixels (height, width) that are surely changed: 1, others 0."""
     radius = _radius(pictures)
     edited = _spread_out(window_maximum((~cells.kept).float()[None], 1)[0] > 0, pictures)
-    above = edited & (size > (limit**2 + (_OF_CONTRAST * local).square()).sqrt())
+    hue, own_hue = magnitude(hue_of(residual), radius), contrast(hue_of(pictures.source), radius)
+    changed = [of > (limit**2 + (_OF_CONTRAST * own).square()).sqrt() for of, own in ((size, local), (hue, own_hue))]
+    above = edited & (changed[0] | changed[1])
     around = window_mean(residual, _AROUND).square().mean(0).sqrt()
     weak = around > (cells.tolerance**2 + (_OF_WIDE_CONTRAST * contrast(pictures.source, _AROUND)).square()).sqrt()
     above = (above | (weak & edited)).float()

@@ -181,7 +181,7 @@ def _turned(source: torch.Tensor, result: torch.Tensor) -> float:
     own, other = (F.adaptive_avg_pool2d(picture, _THUMBNAIL) for picture in (source, result))
     turns = [own.rot90(quarters, (1, 2)) for quarters in range(4)]
     errors = [float((turn - other).square().mean()) for turn in (*turns, *(turn.flip(2) for turn in turns))]
-    return min(errors[1:]) / max(errors[0], 1e-6)
+    return max(min(errors[1:]), 1e-6) / max(errors[0], 1e-6)
 
 
 def _share(of: torch.Tensor, among: torch.Tensor) -> float:

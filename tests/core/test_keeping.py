@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from relation_core.errors import ExemplarError
 from relation_core.keeping.keep import keep_unedited
@@ -216,3 +216,61 @@ def test_no_seam_is_left_by_a_drift() -> None:
     before, after = ((picture - from_pil(source))[0][ring].mean(0).abs().max() for picture in (edited, kept.image))
     assert ring.sum() > 500
     assert after < 0.3 * before
+
+
+def page(coloured: int | None, colour: tuple[int, int, int], paper: str, size: int) -> Image.Image:
+    """A page of black text, with one line in colour."""
+    picture = Image.new("RGB", (640, 512), paper)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
+    for line in range(9):
+        fill = colour if line == coloured else (0, 0, 0)
+        draw.text((30, 20 + 52 * line), f"Line {line} of a plain document", fill=fill, font=font)
+    return picture
+
+
+@pytest.mark.parametrize("worn", [False, True])
+@pytest.mark.parametrize("threshold", [0.0, 0.02])
+@pytest.mark.parametrize(
+    ("colour", "paper", "size", "verdict"),
+    [
+        ((220, 0, 0), "white", 32, "local"),
+        ((0, 0, 220), "cornsilk", 22, "local"),
+        ((0, 150, 40), "white", 26, "global"),
+    ],
+)
+def test_a_line_of_text_in_another_colour_stays(
+    colour: tuple[int, int, int], paper: str, size: int, verdict: str, threshold: float, worn: bool
+) -> None:
+    source, target = (page(line, colour, paper, size) for line in (None, 4))
+    result = degraded(target, 3) if worn else target
+    kept = keep_unedited(from_pil(source), from_pil(result), threshold=threshold)
+    changed = (from_pil(target) - from_pil(source)).abs().amax(-1) > 0.1
+    assert kept.verdicts == (("local" if threshold else verdict),)
+    assert float((kept.mask[changed] < 0.1).float().mean()) < 0.02
+    if kept.verdicts == ("local",):
+        assert float((kept.image - from_pil(source))[~changed].abs().gt(STEP).float().mean()) < 0.1
+
+
+@pytest.mark.parametrize(("colour", "drift"), [((255, 255, 255), 0.06), ((255, 255, 255), 0.02), ((0, 0, 0), -0.06)])
+def test_white_and_black_that_a_drift_cannot_pass_stay(colour: tuple[int, int, int], drift: float) -> None:
+    edited = photograph()
+    ImageDraw.Draw(edited).rectangle((200, 120, 330, 260), fill=colour)
+    kept = keep_unedited(from_pil(photograph()), (from_pil(edited) + drift).clamp(0, 1))
+    assert kept.verdicts == ("local",)
+    inside = kept.image[0, 125:255, 205:325]
+    assert torch.equal(inside, torch.full_like(inside, colour[0] / 255))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("what", ["grey", "mirrored", "long"])
+def test_what_looks_like_itself_when_turned_is_not_turned(what: str, noise: float) -> None:
+    half = from_pil(photograph(size=(256, 384)))
+    source = {
+        "grey": torch.full((1, 384, 512, 3), 0.5),
+        "mirrored": torch.cat((half, half.flip(2)), 2),
+        "long": from_pil(photograph(size=(1024, 8))),
+    }[what]
+    result = (source + noise * torch.randn(source.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    kept = keep_unedited(source, result)
+    assert kept.verdicts == ("local",)
+    assert torch.equal(kept.image, source) and float(kept.mask.max()) == 0.0
