@@ -129,7 +129,7 @@ def test_memory_is_seen(benchmarks: ModuleType) -> None:
             time.sleep(0.002)
         block.close()
     assert 60 << 20 < held.anonymous - before.anonymous < 80 << 20
-    assert watched.peak.anonymous > held.anonymous - (8 << 20)
+    assert watched.peak.anonymous >= held.anonymous - (8 << 20)
     assert benchmarks.memory.memory("0").anonymous == 0
 
 
