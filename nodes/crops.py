@@ -5,6 +5,7 @@ Areas have ComfyUI's form: sizes, then offsets, in latent pixels, possibly with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.samplers
@@ -15,6 +16,11 @@ from ..relation_core.flux.positions import Grid, Window
 
 Entry = dict[str, Any]
 """One entry of a guider's conditioning, once the host has resolved percentages and masks."""
+
+
+def token_grid(shape: Sequence[int], patch: int) -> Grid:
+    """Return the rows and columns of the tokens of a latent (..., rows, columns), the last of which may be cut off."""
+    return -(-shape[-2] // patch), -(-shape[-1] // patch)
 
 
 def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
@@ -28,8 +34,9 @@ def window_of(entry: Entry, size: Grid, patch: int) -> Window | None:
     if "area" not in entry:
         return None
     start, end = _bounds(entry["area"], size)
-    whole = -(-size[0] // patch), -(-size[1] // patch)
-    return None if (start, end) == ((0, 0), size) else Window(whole, start[0] // patch, start[1] // patch)
+    if (start, end) == ((0, 0), size):
+        return None
+    return Window(token_grid(size, patch), start[0] // patch, start[1] // patch)
 
 
 def size_of(entry: Entry, size: Grid) -> Grid:

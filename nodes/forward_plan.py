@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from ..relation_core.errors import ModelMismatchError
 from ..relation_core.flux.positions import Grid, Window
-from .crops import token_shares
+from .crops import token_grid, token_shares
 from .held_context import holding
 from .model_check import check_whole
 from .source_conditioning import Prompts
@@ -75,7 +75,7 @@ def plan_forward(
     Raises:
         ModelMismatchError: the model is called on a part of the picture whose place is unknown.
     """
-    grids = [_grid(latent, patch) for latent in (x, *references)]
+    grids = [token_grid(latent.shape, patch) for latent in (x, *references)]
     windows = [prompts.window_of(entry) for entry in entries]
     sources = _positive_sources(grids, places, entries, prompts, x.shape[0] // len(places))
     if references or mask is not None or x.shape[0] % len(places):
@@ -122,11 +122,6 @@ def _positive_sources(
             tokens = _source_tokens(target, references, prompts.sources_of(entry, len(references)))
             sources.append(Sources(slice(index * size, (index + 1) * size), tokens, prompts.window_of(entry)))
     return sources
-
-
-def _grid(latent: torch.Tensor, patch: int) -> Grid:
-    rows, columns = (-(-side // patch) for side in latent.shape[-2:])
-    return rows, columns
 
 
 def _source_tokens(target: Grid, references: list[Grid], ours: tuple[int, ...]) -> list[tuple[slice, Grid]]:

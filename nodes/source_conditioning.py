@@ -156,9 +156,9 @@ def source_batches(conditions: Conditions) -> Iterator[SourceBatch]:
     """Find every source with more than one picture; if nothing is marked, every reference is a source."""
     prompts = read_prompts(conditions)
     for entry in (entry for entries in conditions.values() for entry in entries or ()):
-        references = entry.get("reference_latents") or ()
-        marks: Entry = entry if entry.get(_SOURCES) else {_SOURCES: (), _LATENTS: ()}
-        latents = dict(zip(marks[_SOURCES], marks[_LATENTS], strict=True))
+        references: list[torch.Tensor] = entry.get("reference_latents") or []
+        marks: Any = zip(entry.get(_SOURCES) or (), entry.get(_LATENTS) or (), strict=True)
+        latents: dict[int, torch.Tensor] = dict(marks)
         for place in prompts.sources_of(entry["uuid"], len(references)):
             if (pictures := references[place].shape[0]) > 1:
                 yield SourceBatch(pictures, latents.get(place, references[place]))

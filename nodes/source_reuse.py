@@ -19,6 +19,7 @@ from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ from ..relation_core.flux.source_reuse import (
     source_tokens,
 )
 from .capture import refuse_capture
+from .crops import token_grid
 from .held_context import holding
 from .model_check import flux_sizes
 from .source_conditioning import Prompts, own_entries, read_prompts
@@ -170,8 +172,7 @@ def _apply_model(
     places, params = options.get("cond_or_uncond", [0]), executor.class_obj.model_config.unet_config
     entries = tuple(options.get("uuids") or range(len(places)))
     setting = tuple(x.shape), x.device, _window(options), _hooks(executor.class_obj)
-    rows, columns = (-(-side // params["patch_size"]) for side in x.shape[-2:])
-    forward = _Forward(run, entries, setting, rows * columns)
+    forward = _Forward(run, entries, setting, prod(token_grid(x.shape, params["patch_size"])))
     with holding(_FORWARD, forward):
         result = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
     if not run.reached:
@@ -303,12 +304,10 @@ def _prepare_sampling(
 def _kept_bytes(model: Any, batch: int, conds: dict[str, Any], eight_bits: bool) -> int:
     """Compute the memory of the keys and values that a run keeps of all its sources."""
     prompts, sizes, tokens = read_prompts(conds), flux_sizes(model), 0
-    side = sizes["patch_size"]
     for entry in (entry for entries in conds.values() for entry in entries or ()):
         latents = entry.get("reference_latents") or ()
         for place in prompts.sources_of(entry.get("uuid"), len(latents)):
-            rows, columns = (-(-length // side) for length in latents[place].shape[-2:])
-            tokens += rows * columns
+            tokens += prod(token_grid(latents[place].shape, sizes["patch_size"]))
     blocks = sizes["depth"] + sizes["depth_single_blocks"]
     item = model.model.get_dtype_inference().itemsize
     return kept_bytes(batch * tokens, blocks, sizes["hidden_size"], item, eight_bits)

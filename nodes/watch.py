@@ -24,6 +24,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..relation_core.errors import ExemplarError
 from ..relation_core.watching.shares import Block, Placed, ShareRecorder, WatchedRun, token_shares
+from .crops import token_grid
 from .forward_plan import ForwardPlan
 from .held_context import holding
 from .model_check import flux_sizes
@@ -42,8 +43,9 @@ class Watch:
         self._runs: deque[WatchedRun] = deque(maxlen=_KEPT)
 
     def add(self, run: WatchedRun) -> None:
-        """Remember a run."""
-        self._runs.append(run)
+        """Remember a run, unless it overflowed: no latent can be found to be its own."""
+        if bool(run.samples.isfinite().all()):
+            self._runs.append(run)
 
     def run_of(self, samples: torch.Tensor) -> WatchedRun:
         """Find the run that gave a latent (B, channels, height, width).
@@ -57,8 +59,7 @@ class Watch:
                 "The latent has NaN or infinite values; expected finite ones. Lower the relation's strength, or "
                 "compute in bfloat16."
             )
-        alike = [run for run in reversed(self._runs) if run.samples.shape == samples.shape]
-        runs = [run for run in alike if bool(run.samples.isfinite().all())]
+        runs = [run for run in reversed(self._runs) if run.samples.shape == samples.shape]
         nearest = min(runs, key=lambda run: float((run.samples - samples).norm()), default=None)
         if nearest is None or not (nearest.samples - samples).norm() <= _SAME * nearest.samples.norm():
             raise ExemplarError(
@@ -158,8 +159,7 @@ class _GuiderWrapper:
     """Side of a token in latent pixels."""
 
     def __call__(self, executor: Any, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        rows, columns = (-(-side // self.patch) for side in noise.shape[-2:])
-        recorder = ShareRecorder(self.blocks, len(noise), (rows, columns))
+        recorder = ShareRecorder(self.blocks, len(noise), token_grid(noise.shape, self.patch))
         executor.class_obj.model_options["transformer_options"][self.key] = recorder  # the run's own copy
         samples = executor(noise, *args, **kwargs)
         if recorder.called:

@@ -91,10 +91,8 @@ def _join(source: torch.Tensor, result: torch.Tensor, mask: torch.Tensor, cells:
     for first, last in strips(height, 1):
         drift = cells.correction.over(y[first:last], x).permute(1, 2, 0)
         part = result[first:last]
-        room = torch.where(
-            drift > 0, 1 - part, part
-        )  # to the end at which the drift was cut off: there it is not in it
-        steady = (part - drift * (room / drift.abs().clamp_min(1e-6)).clamp_max(1)).clamp_(0, 1)
+        # Where the drift would have led beyond 0 or 1 it was cut off, and is not in the result.
+        steady = (part - drift.clamp(-part, 1 - part)).clamp_(0, 1)
         torch.lerp(source[first:last], steady, mask[first:last, :, None], out=image[first:last])
 
 

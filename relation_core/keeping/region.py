@@ -95,12 +95,19 @@ def _core(
     radius = _radius(pictures)
     edited = _spread_out(window_maximum((~cells.kept).float()[None], 1)[0] > 0, pictures)
     hue, own_hue = magnitude(hue_of(residual), radius), contrast(hue_of(pictures.source), radius)
-    changed = [of > (limit**2 + (_OF_CONTRAST * own).square()).sqrt() for of, own in ((size, local), (hue, own_hue))]
-    above = edited & (changed[0] | changed[1])
     around = window_mean(residual, _AROUND).square().mean(0).sqrt()
-    weak = around > (cells.tolerance**2 + (_OF_WIDE_CONTRAST * contrast(pictures.source, _AROUND)).square()).sqrt()
-    above = (above | (weak & edited)).float()
+    above = (
+        _beyond(size, limit, _OF_CONTRAST * local)
+        | _beyond(hue, limit, _OF_CONTRAST * own_hue)
+        | _beyond(around, cells.tolerance, _OF_WIDE_CONTRAST * contrast(pictures.source, _AROUND))
+    )
+    above = (above & edited).float()
     return above * (window_mean(above[None], radius)[0] > _DENSE)
+
+
+def _beyond(size: torch.Tensor, limit: float, allowed: torch.Tensor) -> torch.Tensor:
+    """Where a difference is larger than a flat picture's limit and what the source's contrast allows together."""
+    return size > (limit**2 + allowed.square()).sqrt()
 
 
 def _radius(pictures: Reduced) -> int:
