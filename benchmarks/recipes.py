@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="recipes-") as folder:
         small = SmallModel(Path(folder) / "comfyui")
         if "reuse" in options.tables:
-            _say(_reuse(small, options.judged))
+            print_table(_reuse(small, options.judged))
         if "ways" in options.tables:
             ways = [
                 Way(sampler, steps, every)
@@ -55,7 +55,7 @@ def main() -> None:
                 for every in REFRESHES
             ]
             distances = _distances(SmallEdits(small, options.sources), ways)
-            _say(_ways(distances, ways))
+            print_table(_ways(distances, ways))
             options.chart.parent.mkdir(parents=True, exist_ok=True)
             draw_speed(distances, options.chart)
 
@@ -110,7 +110,8 @@ def distance_between(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).square().mean().sqrt())
 
 
-def _say(lines: Iterator[str]) -> None:
+def print_table(lines: Iterator[str]) -> None:
+    """Print lines as they come."""
     for line in lines:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

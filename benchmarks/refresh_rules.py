@@ -9,7 +9,6 @@ edit, as a multiple of the authors' steps' distance.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from relation_core.settings.bounds import COUNT
 from relation_tools.commands.number_option import NumberOption
 from relation_tools.diffusers_host.settings import FAST
 
-from .recipes import AUTHORS, CONVERGED, distance_between, psnr
+from .recipes import AUTHORS, CONVERGED, distance_between, print_table, psnr
 from .small_edits import SmallEdits
 from .small_model import SmallModel, Way
 
@@ -77,10 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="refresh-rules-") as folder:
         experiment = RefreshExperiment(SmallModel(Path(folder) / "comfyui"), options.sources)
         for table in (_placements(experiment), _one_stale(experiment)):
-            for line in table:
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
-            sys.stdout.write("\n")
+            print_table(table)
 
 
 def _placements(experiment: RefreshExperiment) -> Iterator[str]:
