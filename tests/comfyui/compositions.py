@@ -22,6 +22,13 @@ def still(edit: Edit, model: Node | None = None) -> Node:
     return patched(edit, model, **POSITIONS_ONLY)
 
 
+def encoded(edit: Edit, image: Node, text: Node | None = None, **settings: object) -> Node:
+    """A source beside a prompt, through our node: conditioning and latent."""
+    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
+    settings = {"long_side": 0, "source_scale": 1.0, **settings}
+    return edit.graph.add("RelationSourceEncode", conditioning=text or edit.text(), vae=vae, image=image, **settings)
+
+
 def samples(edit: Edit, *models: Node, text: Any = None, **sampling: Any) -> list[torch.Tensor]:
     text = text or edit.with_source(edit.text())
     return edit.run(*[edit.sample(model, text, **sampling) for model in models])

@@ -262,8 +262,7 @@ def test_parts_without_a_place_are_refused(host: Host, part: str, area: bool) ->
     model.set_model_unet_function_wrapper(tiled)
     text = edit.with_source(edit.text())
     if area:  # all positive prompts have one: nothing is sampled as a whole
-        shares = {"width": 0.75, "height": 1.0, "x": 0.0, "y": 0.0}
-        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+        text = _part(edit, text, width=0.75, height=1.0, x=0.0, y=0.0)
     sampled = edit.sample(edit.value(model), text, noise=edit.noise(3, batch=2), steps=1)
     assert "called on latents of shape" in message_of(edit, sampled, "ModelMismatchError")
 
@@ -274,8 +273,7 @@ def test_context_windows_are_refused(edit: Edit, axis: int, area: bool) -> None:
     """The host calls the model on some pictures of a batch, or on columns of all."""
     text = edit.with_source(edit.text(), edit.noise(4, 4, (8, 12)))
     if area:
-        shares = {"width": 0.75, "height": 1.0, "x": 0.0, "y": 0.0}
-        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+        text = _part(edit, text, width=0.75, height=1.0, x=0.0, y=0.0)
     settings = {
         "context_length": 2 if axis == 0 else 4, "context_overlap": 0, "context_schedule": "standard_static",
         "context_stride": 1, "closed_loop": False, "fuse_method": "flat", "dim": axis, "freenoise": False,
@@ -327,8 +325,7 @@ def test_a_guider_that_calls_no_sampler_wrapper(edit: Edit, area: bool) -> None:
 
     text = edit.with_source(edit.text())
     if area:
-        shares = {"width": 0.5, "height": 0.5, "x": 0.5, "y": 0.5}
-        text = edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)
+        text = _part(edit, text, width=0.5, height=0.5, x=0.5, y=0.5)
     model, positive, negative = edit.run(patched(edit), text, edit.text(1))
     ways = []
     for kind in (Guider, comfy.samplers.CFGGuider):
@@ -356,3 +353,8 @@ def test_a_sampler_that_adds_noise_to_the_first_level(edit: Edit) -> None:
     torch.manual_seed(0)
     whole = edit.run(sampled(1.0))
     assert torch.equal(bounded, whole)
+
+
+def _part(edit: Edit, text: Any, **shares: float) -> Node:
+    """A prompt for a part of the picture alone."""
+    return edit.graph.add("ConditioningSetAreaPercentage", conditioning=text, strength=1.0, **shares)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 import pytest
 import torch
-from compositions import patched
+from compositions import encoded, patched
 from edits import Edit, relative_error
 from reuse_oracle import PICTURE, counted, reused, tokens_of
 
@@ -33,7 +34,7 @@ def test_a_stream_of_other_tokens_than_the_host_s_is_computed(edit: Edit, what: 
 
     model = edit.run(edit.model()).clone()
     model.set_model_post_input_patch(change)
-    text = edit.with_source(_ours(edit, edit.text()), edit.noise(3, 1, (6, 8)))
+    text = edit.with_source(encoded(edit, edit.picture("source"))[0], edit.noise(3, 1, (6, 8)))
     found, exact = _both(edit, edit.value(model), text)
     assert torch.equal(found, exact)
 
@@ -156,9 +157,7 @@ def test_what_another_wrapper_makes_of_the_conditioning_is_kept(edit: Edit) -> N
     assert torch.equal(found, exact)
 
 
-def test_threads_of_two_devices_may_keep_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
+def test_threads_of_two_devices_may_keep_at_once(host: Host) -> None:
     memory = host.module("relation_core.flux.source_reuse").SourceMemory(4, [1.0, 0.9, 0.5, 0.0])
     memory.evaluate(0.9)
     failed: list[Exception] = []
@@ -181,9 +180,3 @@ def test_threads_of_two_devices_may_keep_at_once(host: Host, monkeypatch: pytest
     finally:
         sys.setswitchinterval(interval)
     assert not failed
-
-
-def _ours(edit: Edit, conditioning: Any) -> Any:
-    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
-    what = {"conditioning": conditioning, "vae": vae, "image": edit.picture("source"), "long_side": 0}
-    return edit.graph.add("RelationSourceEncode", **what)[0]

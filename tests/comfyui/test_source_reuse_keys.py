@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from compositions import patched
+from compositions import encoded, patched
 from edits import Edit, relative_error
 from flux_models import write_controlnet
 from reuse_oracle import PICTURE, Spans, expected, reused, tokens_of
@@ -78,15 +78,7 @@ def _longer(text: Any) -> Any:
 def test_only_our_source_is_reused_among_references(edit: Edit, ours_first: bool) -> None:
     reference = torch.rand(1, 16, 6, 8, generator=torch.Generator().manual_seed(0))
     text = edit.text() if ours_first else edit.with_source(edit.text(), reference)
-    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
-    text = edit.graph.add(
-        "RelationSourceEncode",
-        conditioning=text,
-        vae=vae,
-        image=edit.picture("source"),
-        long_side=0,
-        source_scale=1.0,
-    )[0]
+    text = encoded(edit, edit.picture("source"), text)[0]
     text = edit.with_source(text, reference) if ours_first else text
     span = (PICTURE, 2 * PICTURE) if ours_first else (PICTURE + 12, 2 * PICTURE + 12)
     check(edit, patched(edit), text, (span,))

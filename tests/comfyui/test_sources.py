@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from compositions import encoded
 from edits import POSITIONS_ONLY, Edit, relative_error
 
 from comfyui_host.graph import Node
 from comfyui_host.host import GraphError
 
 BOUND = 1e-5
-
-
-def encoded(edit: Edit, image: Node, text: Node | None = None, **settings: object) -> Node:
-    vae = edit.graph.add("VAELoader", vae_name="small.safetensors")
-    settings = {"long_side": 0, "source_scale": 1.0, **settings}
-    return edit.graph.add("RelationSourceEncode", conditioning=text or edit.text(), vae=vae, image=image, **settings)
 
 
 def image(edit: Edit, width: int, height: int, batch: int = 1, channels: int = 3) -> Node:
